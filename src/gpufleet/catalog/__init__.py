@@ -1,0 +1,18 @@
+"""Facts as data, each row with unit, source, date and trust; and the names that people write for them."""
+
+from gpufleet.catalog.load import Resolved, gpus, grids, prices, resolve_product, resolve_system, systems
+from gpufleet.catalog.rows import Gpu, Grid, Price, SystemRow
+
+__all__ = [
+    "Gpu",
+    "Grid",
+    "Price",
+    "Resolved",
+    "SystemRow",
+    "gpus",
+    "grids",
+    "prices",
+    "resolve_product",
+    "resolve_system",
+    "systems",
+]

@@ -1,0 +1,216 @@
+"""The catalogue: facts as data, and what the names that people write mean."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Literal, NamedTuple, NoReturn, TypeVar
+
+from gpufleet.base.errors import GpufleetError, explain_code, finding
+from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
+
+Kind = Literal["product", "system"]
+
+explain_code(
+    "C001",
+    "a name that the catalogue does not have",
+    "A product is one kind of GPU, a system is what is bought: nodes of such GPUs. The catalogue has a fixed "
+    "list of both; capitals, spaces and hyphens do not matter. `gpufleet catalog gpus` prints it.",
+    "`system: DGX B20` is unknown, did you mean DGX-B200? A system of your own goes into the plan's "
+    "`systems:`.",
+)
+explain_code(
+    "C002",
+    "a name that may mean more than one thing",
+    "A short name is read as the SXM or per-GPU form, and this is said. Where even then more than one row is "
+    "left, gpufleet does not choose, because the rows differ in memory, power or rate.",
+    "`A100` has 40 or 80 GB: write A100-SXM4-40GB or A100-SXM4-80GB.",
+)
+
+_VENDORS = re.compile(
+    r"^\s*(?:(?:nvidia|amd|intel|google|aws|huawei|cambricon|rebellions|furiosa(?:ai)?|tesla|geforce|radeon"
+    r"|instinct)\s+)+",
+    re.IGNORECASE,
+)
+
+
+class Resolved(NamedTuple):
+    """What a name means: a row's id, and what the reader should be told about the choice."""
+
+    id: str
+    note: str | None
+
+
+class _Meaning(NamedTuple):
+    """What a written name may mean: one id, or several and then the name is refused."""
+
+    name: str
+    ids: tuple[str, ...]
+    note: str | None
+    refused: bool
+
+
+R = TypeVar("R", bound=Row)
+
+
+def _table(kind: type[R]) -> Mapping[str, R]:
+    return MappingProxyType({row.id: row for row in read(kind)})
+
+
+@cache
+def gpus() -> Mapping[str, Gpu]:
+    """All products by id.
+
+    >>> gpus()["H100-SXM5-80GB"].memory_gb
+    80.0
+    """
+    return _table(Gpu)
+
+
+@cache
+def systems() -> Mapping[str, SystemRow]:
+    """All systems by id.
+
+    >>> row = systems()["GB200-NVL72"]
+    >>> row.product, row.gpus_per_node, row.nodes_per_domain
+    ('GB200', 4, 18)
+    """
+    return _table(SystemRow)
+
+
+@cache
+def prices() -> Mapping[str, Price]:
+    """All prices by row number.
+
+    >>> [(p.value, p.unit) for p in prices().values() if p.product == "MI300X"]
+    [(15000.0, 'USD/GPU')]
+    """
+    return _table(Price)
+
+
+@cache
+def grids() -> Mapping[str, Grid]:
+    """All facts about tariffs, carbon and PUE, by row number.
+
+    >>> [(g.value, g.unit) for g in grids().values() if (g.country, g.kind) == ("KR", "carbon")]
+    [(0.4173, 'kgCO2e/kWh')]
+    """
+    return _table(Grid)
+
+
+def resolve_product(name: str) -> Resolved:
+    """The product that a name means.
+
+    Args:    name: as people write it; a short name means the SXM or per-GPU form.
+    Returns: the id, and a note if the choice should be said.
+    Raises:  GpufleetError C001 if unknown, C002 if it may mean several; both name candidates.
+
+    >>> resolve_product("NVIDIA H100 SXM5 80GB")
+    Resolved(id='H100-SXM5-80GB', note=None)
+    >>> resolve_product("H200").note
+    'H200 is read as H200-SXM-141GB: the SXM form; the card is H200-NVL-141GB'
+    >>> resolve_product("A100")
+    Traceback (most recent call last):
+    gpufleet.base.errors.GpufleetError: error C002 ...
+    """
+    return _resolve("product", name)
+
+
+def resolve_system(name: str) -> Resolved:
+    """The system that a name means; as resolve_product.
+
+    >>> resolve_system("GB200 NVL72").id
+    'GB200-NVL72'
+    """
+    return _resolve("system", name)
+
+
+def _key(name: str) -> str:
+    """A name without maker, capitals, spaces and punctuation: what two ways of writing share.
+
+    >>> _key("NVIDIA A100 SXM4 40 GB")
+    'a100sxm440gb'
+    """
+    return re.sub(r"[^a-z0-9]", "", _VENDORS.sub("", name).casefold())
+
+
+@cache
+def _meanings(kind: Kind) -> Mapping[str, _Meaning]:
+    """Every name that the catalogue knows, by key: names of rows, then aliases, then generations."""
+    meanings: dict[str, _Meaning] = {}
+    generations: dict[str, list[str]] = {}
+    if kind == "product":
+        for gpu in gpus().values():
+            generations.setdefault(gpu.architecture, []).append(gpu.id)
+            for name in (gpu.id, gpu.product):
+                meanings[_key(name)] = _Meaning(gpu.id, (gpu.id,), None, refused=False)
+    else:
+        for row in systems().values():
+            for name in (row.id, row.system):
+                meanings[_key(name)] = _Meaning(row.id, (row.id,), None, refused=False)
+    with (FOLDER / "aliases.csv").open(encoding="utf-8", newline="") as file:
+        for alias in csv.DictReader(file):
+            if alias["kind"] == kind:
+                ids = (alias["id"] or alias["candidates"]).split("|")
+                refused = not alias["id"]
+                meanings[_key(alias["name"])] = _Meaning(
+                    alias["name"], tuple(ids), alias["note"] or None, refused
+                )
+    for name, members in generations.items():
+        unclear = _Meaning(name, tuple(members), "this is a generation, not a product", refused=True)
+        meanings.setdefault(_key(name), unclear)
+    return meanings
+
+
+def _resolve(kind: Kind, name: str) -> Resolved:
+    meaning = _meanings(kind).get(_key(name))
+    if meaning is None:
+        _refuse_unknown(kind, name)
+    if meaning.refused:
+        _refuse_unclear(kind, name, meaning.ids, meaning.note)
+    row_id = meaning.ids[0]
+    if not meaning.note:
+        return Resolved(row_id, None)
+    read_as = f"{name} is read as {row_id}" if name != row_id else name
+    return Resolved(row_id, f"{read_as}: {meaning.note}")
+
+
+def _refuse_unknown(kind: Kind, name: str) -> NoReturn:
+    """Says what the name may be instead: several names in one, a name of the other kind, a slip."""
+    parts = [_meanings(kind).get(_key(part)) for part in re.split(r"[+/|,]", name)]
+    if len(parts) > 1 and any(parts):
+        named = (i for part in parts if part for i in part.ids)
+        _refuse_unclear(kind, name, named, f"it holds {len(parts)} names")
+    if kind == "product" and (system := _meanings("system").get(_key(name))):
+        held = (p for i in system.ids if (p := systems()[i].product))
+        _refuse_unclear(kind, name, held, "this is a system")
+    if kind == "system" and (product := _meanings("product").get(_key(name))):
+        holding = (row.id for row in systems().values() if row.product in product.ids)
+        _refuse_unclear(kind, name, holding, "this is a product")
+    near = difflib.get_close_matches(_key(name), _meanings(kind), n=3, cutoff=0.6)
+    ids = tuple(dict.fromkeys(i for key in near for i in _meanings(kind)[key].ids))
+    fix = f"did you mean {_either(ids)}? " if ids else ""
+    listing = "gpus" if kind == "product" else "systems"
+    says = f"{name!r} is no {kind} of the catalogue"
+    raise GpufleetError(finding("C001", says, f"{fix}`gpufleet catalog {listing}` lists all"))
+
+
+def _refuse_unclear(kind: Kind, name: str, candidates: Iterable[str], why: str | None) -> NoReturn:
+    ids = tuple(dict.fromkeys(candidates))
+    fix = f"write {_either(ids)}" if ids else f"write the id of a {kind}"
+    fix += " if you mean that" if len(ids) == 1 else ""
+    says = f"{name!r} does not say which {kind} it means" + (f": {why}" if why else "")
+    raise GpufleetError(finding("C002", says, fix))
+
+
+def _either(ids: tuple[str, ...]) -> str:
+    """A list for reading.
+
+    >>> _either(("A", "B", "C"))
+    'A, B or C'
+    """
+    return ids[0] if len(ids) == 1 else f"{', '.join(ids[:-1])} or {ids[-1]}"

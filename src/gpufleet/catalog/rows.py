@@ -1,0 +1,192 @@
+"""The rows of the catalogue, typed. Units and meanings of the columns are in ``columns.csv``."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
+
+FOLDER: Final = Path(__file__).parent
+
+explain_code(
+    "C003",
+    "a value that the catalogue does not know",
+    "Makers do not publish everything. Such a cell of the catalogue is empty, and what needs it stops here, "
+    "because a zero or a guess would look like a fact.",
+    "The idle power of a DGX B200 is not published: systems.csv has no node_power_idle_w for it. "
+    "Give your own value in the plan's `systems:`, with its source.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What every row has: where it stands and where it comes from."""
+
+    file: ClassVar[str]
+    id: str
+    line: int  # in the CSV file
+
+    def need(self, column: str) -> float:
+        """The number in a column that may be empty.
+
+        Args:    column: a column of numbers, its unit is in its name.
+        Raises:  GpufleetError C003 if the catalogue does not know it. AttributeError if there is no such
+                 column, TypeError if it holds text.
+
+        >>> from gpufleet.catalog import gpus
+        >>> gpus()["B200-SXM"].need("bf16_tflops")
+        2250.0
+        >>> gpus()["TPU-v5p"].need("tdp_w")
+        Traceback (most recent call last):
+        gpufleet.base.errors.GpufleetError: catalog/gpus.csv:44  error C003 ...
+        """
+        value = getattr(self, column)
+        if value is None:
+            says = f"{self.id} has no {column}: it is not published or was not found"
+            others = ", ".join(self._that_have(column))
+            fix = "give your own value and its source in the plan"
+            fix += f", or choose a row that has it: {others}" if others else ""
+            raise GpufleetError(finding("C003", says, fix, Place(self.file, self.line)))
+        if not isinstance(value, int | float):
+            raise TypeError(f"{column} of {self.file} holds text; read it as an attribute")
+        return value
+
+    def _that_have(self, column: str, most: int = 5) -> list[str]:
+        """Ids of rows in which the column is filled; the first few."""
+        ids = [row.id for row in read(type(self)) if getattr(row, column) is not None]
+        return [*ids[:most], "..."] if len(ids) > most else ids
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpu(Row):
+    """One product: a whole accelerator. Rates are peak and dense, in 10^12 operations per second."""
+
+    file: ClassVar[str] = "catalog/gpus.csv"
+    product: str
+    vendor: str
+    architecture: str
+    launch_year: int | None
+    fp64_tflops: float | None
+    fp64_tensor_tflops: float | None
+    fp32_tflops: float | None
+    tf32_tflops: float | None
+    bf16_tflops: float | None
+    fp16_tflops: float | None
+    fp8_tflops: float | None
+    fp4_tflops: float | None
+    int8_tops: float | None
+    memory_gb: float | None
+    memory_type: str | None
+    memory_bw_gbs: float | None
+    scaleup_link: str | None
+    scaleup_bw_gbs: float | None
+    scaleup_domain: int | None
+    pcie_gbs: float | None
+    tdp_w: float | None
+    die_area_mm2: float | None
+    die_area_est_mm2: float | None
+    process_node: str | None
+    source: str | None
+    trust: str
+    verified_on: str
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemRow(Row):
+    """One system: what is bought or rented, and how its GPUs hang together."""
+
+    file: ClassVar[str] = "catalog/systems.csv"
+    system: str
+    product: str | None
+    gpus_per_node: int | None
+    nodes_per_domain: int | None
+    scaleup_domain_gpus: int | None
+    cpu: str | None
+    host_memory_gb: float | None
+    node_power_max_w: float | None
+    node_power_idle_w: float | None
+    rack_power_kw: float | None
+    nic_gbps_per_gpu: float | None
+    cooling: str | None
+    launch: str | None
+    source: str | None
+    trust: str
+    verified_on: str
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price(Row):
+    """One price: of a GPU, a server, a rack (capex), or of a GPU-hour (rental)."""
+
+    file: ClassVar[str] = "catalog/prices.csv"
+    kind: str
+    product: str | None
+    system: str | None
+    item: str
+    value: float
+    unit: str
+    low: float | None
+    high: float | None
+    date: str
+    source: str | None
+    trust: str
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid(Row):
+    """One fact about power in a country or region: tariff, carbon per kWh, or PUE."""
+
+    file: ClassVar[str] = "catalog/grids.csv"
+    country: str
+    kind: str
+    item: str
+    value: float
+    unit: str
+    low: float | None
+    high: float | None
+    date: str
+    source: str | None
+    trust: str
+    note: str | None
+
+
+R = TypeVar("R", bound=Row)
+
+
+def read(kind: type[R]) -> Iterator[R]:
+    """Rows of a table, in the order of its file; an empty cell becomes None.
+
+    Raises:  ValueError with file and line, if the file that ships with gpufleet is damaged.
+
+    >>> next(read(Gpu)).id
+    'T4'
+    """
+    columns = [f for f in dataclasses.fields(kind) if f.name != "line"]
+    with (FOLDER / Path(kind.file).name).open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        for cells in reader:
+            try:
+                values = {f.name: _cell(str(f.type), cells[f.name]) for f in columns}
+            except (KeyError, ValueError) as fault:
+                raise ValueError(f"{kind.file}:{reader.line_num}: {fault}") from fault
+            yield kind(line=reader.line_num, **values)
+
+
+def _cell(declared: str, text: str) -> Any:
+    """A cell as its field declares it, for example ``float | None``."""
+    bare, _, may_be_empty = declared.partition(" | ")
+    if not text:
+        if may_be_empty:
+            return None
+        raise ValueError("an empty cell where a value must be")
+    if bare == "float":
+        return float(text)
+    return int(text) if bare == "int" else text

@@ -1,0 +1,330 @@
+"""The command line: ``gpufleet COMMAND``. Imports that cost time stand inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gpufleet.base.errors import (
+    Finding,
+    GpufleetError,
+    Place,
+    did_you_mean,
+    explain_code,
+    explanations,
+    finding,
+)
+from gpufleet.console import Progress, findings_data, leave, print_findings, print_json
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.results.run import Run
+
+app = typer.Typer(
+    name="gpufleet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help page takes longer than everything else that `--help` does
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+NO_CODE: Final = explain_code(
+    "U002",
+    "no such code",
+    "Every finding has a code: P plan, T traces, C catalogue, R runs, U usage.",
+    "gpufleet explain P006",
+).code
+EXISTS: Final = explain_code(
+    "U004",
+    "the file is there already",
+    "`gpufleet new` writes a new file and never over one that exists.",
+    "gpufleet new --out plans/second.yaml",
+).code
+
+_PlanPath = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file, or a folder with plan.yaml.")]
+_RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+_Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change one value of the plan. May be repeated."),
+]
+_Scenarios = Annotated[
+    list[str] | None,
+    typer.Option("--scenario", metavar="NAME", help="Apply a scenario of the plan. May be repeated."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON with a versioned schema.")]
+
+
+@app.callback()
+def _gpufleet() -> None:
+    """Plan, simulate and explain fleets of GPUs: one plan in, every job on every GPU accounted for.
+
+    \b
+    gpufleet new                    write a commented starter plan
+    gpufleet check plan.yaml        find every mistake at once
+    gpufleet run plan.yaml          simulate it, write runs/NAME
+    gpufleet why runs/NAME 17       why did job 17 wait?
+    """
+
+
+@app.command(short_help="Find every mistake in a plan at once.")
+def check(
+    plan: _PlanPath,
+    sets: _Sets = None,
+    scenario: _Scenarios = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 on warnings too.")] = False,
+    traces: Annotated[bool, typer.Option("--traces", help="Read the plan's traces too (slower).")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Check a plan and print all findings, each with its place and a fix.
+
+    Errors exit with 2; warnings exit with 0, or with 2 under --strict.
+
+    \b
+    Example:
+      gpufleet check plans/one-cluster --traces
+    """
+    from gpufleet.study import check_world
+
+    loaded = _load(plan, sets, scenario)
+    found, said = check_world(loaded, traces=traces)
+    warnings, notes = [*loaded.warnings, *found], [*loaded.notes, *said]
+    if as_json:
+        print_json("check", {"plan": loaded.name, "findings": findings_data(warnings), "notes": notes})
+    else:
+        _print_check(loaded, warnings, notes, traces)
+    if strict and warnings:
+        raise typer.Exit(2)
+
+
+def _print_check(plan: Plan, warnings: Sequence[Finding], notes: Sequence[str], traces: bool) -> None:
+    for each in warnings:
+        print(each.text(), end="\n\n")
+    for note in notes:
+        print(f"note: {note}")
+    print(plan)
+    found = f"{_count(len(warnings), 'warning')}, no errors" if warnings else "no findings"
+    unread = sum(1 for workload in plan.workloads.values() if hasattr(workload, "file"))
+    print(found + (f"; {_count(unread, 'trace')} not read (--traces reads)" if unread and not traces else ""))
+
+
+@app.command(short_help="Simulate a plan and write a run folder.")
+def run(
+    plan: _PlanPath,
+    sets: _Sets = None,
+    scenario: _Scenarios = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Run folder; else runs/NAME[+SCENARIO].")
+    ] = None,
+    as_json: _Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")] = False,
+) -> None:
+    """Simulate a plan, job by job, and write what happened and why to a run folder.
+
+    An earlier run in the folder is replaced, in one step, when the new one is whole.
+
+    \b
+    Examples:
+      gpufleet run plans/one-cluster
+      gpufleet run plan.yaml --set policy.backfill=none --set "sites.lab.power=300 kW"
+      gpufleet run plan.yaml --scenario more-power --out runs/more-power
+    """
+    loaded = _load(plan, sets, scenario)
+    if not (quiet or as_json):
+        print_findings(loaded.warnings)
+    from gpufleet.report.html import write_html
+    from gpufleet.report.text import summary
+    from gpufleet.study import simulate
+
+    target = out or Path("runs") / "+".join([loaded.name, *(scenario or [])])
+    with Progress(quiet=quiet or as_json) as progress:
+        done = simulate(loaded, out=target, progress=progress, finish=write_html)
+    if as_json:
+        print_json("run", {"path": str(done.path), "plan": loaded.name, **done.measures})
+    elif quiet:
+        print(done.answer)
+    else:
+        known = {(each.code, each.says) for each in loaded.warnings}
+        print_findings([each for each in _findings(done) if (each.code, each.says) not in known])
+        print(summary(done))
+
+
+@app.command(short_help="Why a job waited: reasons, root cause, plan line.")
+def why(
+    run: _RunPath,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Its number in jobs.parquet, or its name.")],
+    as_json: _Json = False,
+) -> None:
+    """Explain why a job waited: how long for what, and which line of the plan is behind it.
+
+    \b
+    Examples:
+      gpufleet why runs/one-cluster 17
+      gpufleet why runs/one-cluster history/job-0042
+    """
+    from gpufleet.results.run import Run
+
+    answer = Run.load(run).why(job)
+    if as_json:
+        print_json("why", answer.to_json())
+    else:
+        print(answer.text())
+
+
+@app.command(short_help="What differs between two runs.")
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A run folder: before.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="A run folder: after.")],
+    as_json: _Json = False,
+) -> None:
+    """Show what differs between two runs: ~ changed, + only in B, - only in A.
+
+    \b
+    Example:
+      gpufleet compare runs/one-cluster runs/one-cluster+more-power
+    """
+    from gpufleet.results.run import Run
+
+    difference = Run.load(a).compare(Run.load(b))
+    if as_json:
+        print_json("compare", difference.to_json())
+    elif text := difference.text():
+        print(text)
+
+
+@app.command(short_help="Write report.html of a run anew and print its summary.")
+def report(run: _RunPath) -> None:
+    """Write the report of a run anew (after an upgrade, say) and print its summary.
+
+    \b
+    Example:
+      gpufleet report runs/one-cluster
+    """
+    from gpufleet.report.html import write_html
+    from gpufleet.report.text import summary
+    from gpufleet.results.run import Run
+
+    loaded = Run.load(run)
+    write_html(loaded)
+    print(summary(loaded))
+
+
+@app.command(short_help="Write a commented starter plan.")
+def new(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the plan.")] = "my-cluster",
+    trace: Annotated[
+        Path | None, typer.Option("--from", metavar="TRACE", help="Take queues and fleet from a job log.")
+    ] = None,
+    format: Annotated[
+        str, typer.Option("--format", metavar="F", help="Of TRACE: philly, helios, swf, sacct, gpufleet.")
+    ] = "auto",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Else NAME.yaml.")] = None,
+) -> None:
+    """Write a commented starter plan; from a job log with its queues and a fleet of its peak use.
+
+    What is guessed is marked as a guess.
+
+    \b
+    Examples:
+      gpufleet new my-cluster
+      gpufleet new my-cluster --from sacct.csv
+    """
+    from gpufleet.starter import starter_plan
+
+    target = out or Path(f"{name}.yaml")
+    text = starter_plan(name, trace, format, target.parent)
+    try:
+        with target.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError as error:
+        fix = "choose another NAME or --out"
+        raise GpufleetError(finding(EXISTS, f"{target} is left as it is", fix)) from error
+    print(f"wrote {target}\nnext: gpufleet check {target}, then gpufleet run {target}")
+
+
+@app.command(short_help="JSON Schema of the plan language, for editors.")
+def schema() -> None:
+    """Print the JSON Schema of the plan language. Editors complete and check plans with it.
+
+    \b
+    Example:
+      gpufleet schema > plan.schema.json
+    """
+    import json
+
+    from gpufleet.plan.schema import plan_schema
+
+    print(json.dumps(plan_schema(), indent=1, ensure_ascii=False))
+
+
+@app.command(short_help="What the code of a finding means.")
+def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="E.g. P017.")]) -> None:
+    """Explain what the code of a finding means, with an example.
+
+    \b
+    Example:
+      gpufleet explain P006
+    """
+    from gpufleet.codes import all_codes
+
+    known = all_codes().get(code.upper())
+    if known is None:
+        fix = did_you_mean(code.upper(), explanations)
+        raise GpufleetError(finding(NO_CODE, f"`{code}` is not the code of a finding", fix))
+    example = "\n".join(f"  {line}" for line in known.example.splitlines())
+    print(f"{known.code}  {known.title}\n\n{known.why}\n\nExample:\n{example}")
+
+
+@app.command(short_help="GPUs, systems, prices and grids that gpufleet knows.")
+def catalog(
+    table: Annotated[str, typer.Argument(metavar="gpus|systems|prices|grids", help="Which table.")] = "gpus",
+    as_json: _Json = False,
+) -> None:
+    """Print a table of the catalogue; --json prints every column with source and trust.
+
+    \b
+    Example:
+      gpufleet catalog systems
+    """
+    from gpufleet.listing import rows_of, table_text
+
+    if as_json:
+        print_json("catalog", {"table": table, "rows": rows_of(table)})
+    else:
+        print(table_text(table))
+
+
+def _load(plan: Path, sets: Sequence[str] | None, scenarios: Sequence[str] | None) -> Plan:
+    from gpufleet.plan.load import load_plan
+
+    return load_plan(plan, sets=sets or (), scenarios=scenarios or ())
+
+
+def _findings(run: Run) -> list[Finding]:
+    """The warnings of a run as findings."""
+    return [Finding(**{**each, "at": Place(each["at"], 0) if each["at"] else None}) for each in run.findings]
+
+
+def _count(number: int, word: str) -> str:
+    """A number with its word.
+
+    >>> _count(1, "trace"), _count(3, "trace")
+    ('1 trace', '3 traces')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``gpufleet``. Ends the process with the exit code; no input ends in a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    code = leave(
+        lambda: app(given, prog_name="gpufleet", standalone_mode=False),
+        as_json="--json" in given,
+        usage_errors=(typer.BadParameter.__mro__[2],),  # ClickException, wherever this typer keeps it
+        aborts=(typer.Abort,),
+    )
+    sys.exit(code)

@@ -1,0 +1,242 @@
+"""What happens to a job: it becomes eligible, starts, ends, is killed with its node, is handed out."""
+
+from __future__ import annotations
+
+from gpufleet.engine import heap
+from gpufleet.engine.jit import kernel
+from gpufleet.engine.memory import Rules
+from gpufleet.engine.order import ceil_s, estimate_s
+from gpufleet.engine.place import grant_picks, release_grants
+from gpufleet.engine.quota import never
+from gpufleet.engine.state import (
+    ALIVE,
+    DONE_FIRST,
+    DONE_LAST,
+    FIRST_ID,
+    FREE_SLOT,
+    FREE_SLOTS,
+    N_DUE,
+    N_ENDS,
+    N_OUT,
+    NEXT_JOB,
+    NOW,
+    OVER,
+    RUNS,
+    TOP_SLOT,
+    WAITS,
+    State,
+)
+from gpufleet.engine.tally import step
+from gpufleet.world.layout import (
+    BETWEEN_PASSES,
+    DONE,
+    KILL_AT_LIMIT,
+    KILLED,
+    N_REFUSALS,
+    REFUSED,
+    RUNNING,
+    STARTABLE,
+    Jobs,
+)
+
+
+@kernel
+def mark_due(s: State, island: int, full: int) -> None:
+    """The island needs a pass; a full one if anything but eligibility happened."""
+    if island < 0:
+        return
+    row = s.island[island]
+    if row.due == 0:
+        row.due = 1
+        s.due[s.scalar[N_DUE]] = island
+        s.scalar[N_DUE] += 1
+    row.full |= full
+
+
+@kernel
+def _wait_for_pass(w: Rules, s: State, i: int, island: int) -> None:
+    """Put job ``i`` at the end of the island's list of jobs that the next pass meets for the first time."""
+    job, row = s.slot[i], s.island[island]
+    job.status, job.why, job.root = WAITS, BETWEEN_PASSES, BETWEEN_PASSES
+    job.since, job.next_new, job.joined = s.scalar[NOW], -1, 0
+    if row.last_new < 0:
+        row.first_new = i
+    else:
+        s.slot[row.last_new].next_new = i
+    row.last_new = i
+
+
+@kernel
+def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
+    """Take the next job of the batch in; a free slot must be there."""
+    row = s.scalar[NEXT_JOB]
+    s.scalar[NEXT_JOB] += 1
+    i = s.scalar[FREE_SLOTS]
+    job = s.slot[i]
+    s.scalar[FREE_SLOTS] = job.link
+    s.scalar[ALIVE] += 1
+    s.scalar[TOP_SLOT] = max(s.scalar[TOP_SLOT], i + 1)
+    job.id = s.scalar[FIRST_ID] + row
+    job.gpus, job.cls, job.prio = jobs.gpus[row], jobs.cls[row], jobs.priority[row]
+    job.work, job.limit = jobs.work_s[row], jobs.limit_s[row]
+    job.first_start, job.start, job.end, job.run = -1, -1, -1, 0
+    job.behind, job.cell, job.grants, job.shape, job.lane = -1, -1, -1, -1, -1
+    job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
+    for r in range(N_REFUSALS):
+        s.wait_ref[i, r] = 0
+        s.wait_root[i, r] = 0
+    island = w.queue_island[w.class_queue[job.cls]]
+    mark_due(s, island, 0)
+    cause = never(w, s, i)
+    if cause != STARTABLE:
+        refuse_for_ever(s, i, cause)
+    else:
+        _wait_for_pass(w, s, i, island)
+
+
+@kernel
+def _hand_out_later(s: State, i: int, outcome: int) -> None:
+    """Job ``i`` has left the simulation; it waits to be written out."""
+    job = s.slot[i]
+    job.status, job.outcome, job.link = OVER, outcome, -1
+    if s.scalar[DONE_LAST] < 0:
+        s.scalar[DONE_FIRST] = i
+    else:
+        s.slot[s.scalar[DONE_LAST]].link = i
+    s.scalar[DONE_LAST] = i
+
+
+@kernel
+def refuse_for_ever(s: State, i: int, cause: int) -> None:
+    """Job ``i`` can never run."""
+    s.slot[i].last = cause
+    _hand_out_later(s, i, REFUSED)
+
+
+@kernel
+def start(w: Rules, s: State, i: int, option: int) -> None:
+    """Start job ``i`` on the picked nodes of an option. It must be in no lane any more."""
+    job = s.slot[i]
+    now, cell = s.scalar[NOW], w.option_cell[option]
+    queue, product = w.class_queue[job.cls], s.cell[cell].product
+    job.status, job.start, job.cell, job.speed = RUNS, now, cell, w.option_speed[option]
+    job.attempts += 1
+    if job.first_start < 0:
+        job.first_start = now
+    duration = max(1, ceil_s(job.work / job.speed)) + w.finish_lag_s
+    job.est_end = now + estimate_s(w, job.limit, duration)
+    job.outcome = DONE
+    if 0 < job.limit < duration and w.over_limit == KILL_AT_LIMIT:
+        duration, job.outcome = job.limit, KILLED
+    job.end = now + duration
+    heap.push(s.ends, s.scalar[N_ENDS], (job.end << heap.SLOT_BITS) | i)
+    s.scalar[N_ENDS] += 1
+    grant_picks(w, s, i)
+    s.used[queue, product] += job.gpus
+    step(s.busy, queue, product, w.grid_s, now, job.gpus)
+
+
+@kernel
+def stop(w: Rules, s: State, i: int) -> None:
+    """Running job ``i`` gives its GPUs back now."""
+    job = s.slot[i]
+    now = s.scalar[NOW]
+    queue, product = w.class_queue[job.cls], s.cell[job.cell].product
+    release_grants(w, s, i)
+    s.used[queue, product] -= job.gpus
+    step(s.busy, queue, product, w.grid_s, now, -job.gpus)
+    job.run += now - job.start
+
+
+@kernel
+def _is_current(s: State, entry: int) -> bool:
+    """Whether an entry of the heap of ends belongs to an attempt that still runs."""
+    job = s.slot[entry & heap.SLOT_MASK]
+    return bool(job.status == RUNS and job.end == entry >> heap.SLOT_BITS)
+
+
+@kernel
+def drop_stale_ends(s: State) -> None:
+    """Have a current entry, or none, on top of the heap, and no more than half of it filled with stale ones."""
+    while s.scalar[N_ENDS] > 0 and not _is_current(s, s.ends[0]):
+        heap.pop(s.ends, s.scalar[N_ENDS])
+        s.scalar[N_ENDS] -= 1
+    if s.scalar[N_ENDS] > len(s.ends) // 2:
+        n, s.scalar[N_ENDS] = s.scalar[N_ENDS], 0
+        for at in range(n):
+            entry = s.ends[at]
+            if _is_current(s, entry):
+                heap.push(s.ends, s.scalar[N_ENDS], entry)
+                s.scalar[N_ENDS] += 1
+
+
+@kernel
+def end_jobs(w: Rules, s: State, now: int) -> None:
+    """End all that ends at ``now``. Entries of attempts that were cut short are recognised and dropped."""
+    while s.scalar[N_ENDS] > 0 and s.ends[0] >> heap.SLOT_BITS == now:
+        i = heap.pop(s.ends, s.scalar[N_ENDS]) & heap.SLOT_MASK
+        s.scalar[N_ENDS] -= 1
+        job = s.slot[i]
+        if job.status == RUNS and job.end == now:
+            stop(w, s, i)
+            mark_due(s, s.cell[job.cell].island, 1)
+            _hand_out_later(s, i, job.outcome)
+
+
+@kernel
+def requeue(w: Rules, s: State, i: int) -> None:
+    """Running job ``i`` loses its GPUs and waits again (its ``work`` says what is left)."""
+    job = s.slot[i]
+    stop(w, s, i)
+    job.preemptions += 1
+    job.since = s.scalar[NOW]
+    job.joined = 0
+    job.status = WAITS
+
+
+@kernel
+def kill_on_node(w: Rules, s: State, n: int) -> bool:
+    """Kill every job that holds GPUs of the node, lowest row first; False if there was none."""
+    any_killed = False
+    while s.node[n].grants >= 0:
+        g = s.node[n].grants
+        i = s.grant[g].slot
+        while g >= 0:
+            if s.slot[s.grant[g].slot].id < s.slot[i].id:
+                i = s.grant[g].slot
+            g = s.grant[g].next_on_node
+        requeue(w, s, i)
+        _wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
+        any_killed = True
+    return any_killed
+
+
+@kernel
+def hand_out(w: Rules, s: State) -> bool:
+    """Write finished jobs to ``out``; False if it is full and some are left."""
+    while s.scalar[DONE_FIRST] >= 0:
+        if s.scalar[N_OUT] >= len(s.out):
+            return False
+        i = s.scalar[DONE_FIRST]
+        job = s.slot[i]
+        s.scalar[DONE_FIRST] = job.link
+        if job.link < 0:
+            s.scalar[DONE_LAST] = -1
+        row = s.out[s.scalar[N_OUT]]
+        row.id, row.start_s, row.run_s, row.behind = job.id, job.first_start, job.run, job.behind
+        row.end_s = job.end if job.outcome == DONE or job.outcome == KILLED else -1
+        row.cell, row.state, row.last_refusal = job.cell, job.outcome, job.last
+        row.attempts, row.preemptions = job.attempts, job.preemptions
+        wait = 0
+        for r in range(N_REFUSALS):
+            wait += s.wait_ref[i, r]
+            s.out_ref[s.scalar[N_OUT], r] = s.wait_ref[i, r]
+            s.out_root[s.scalar[N_OUT], r] = s.wait_root[i, r]
+        row.wait_s = wait
+        s.scalar[N_OUT] += 1
+        if job.outcome != RUNNING:
+            job.status = FREE_SLOT
+        job.link = s.scalar[FREE_SLOTS]
+        s.scalar[FREE_SLOTS] = i
+        s.scalar[ALIVE] -= 1
+    return True

@@ -1,0 +1,146 @@
+"""Running a world: the loop around the kernels that feeds jobs in, makes room, and takes results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpufleet.base.arrays import Ints
+from gpufleet.engine import loop
+from gpufleet.engine.close import close_books
+from gpufleet.engine.forecast import look_ahead
+from gpufleet.engine.laws import check_laws
+from gpufleet.engine.memory import own, rules_of, rules_ref, state_ref
+from gpufleet.engine.state import (
+    FIRST_ID,
+    N_OUT,
+    NEXT_JOB,
+    NOW,
+    State,
+    grow_bins,
+    grow_lanes,
+    grow_plan,
+    grow_slots,
+    new_state,
+)
+from gpufleet.world.layout import EASY, Jobs, Outcomes, Tallies, World, empty_jobs
+
+_TYPES = (np.int64, np.int32, np.float64, np.int32, np.int64, np.int32)
+Sink = Callable[[Outcomes], None]
+
+
+class Result(NamedTuple):
+    """Everything that a simulation gives back, in memory."""
+
+    outcomes: Outcomes  # rows sorted by id
+    tallies: Tallies
+    end_s: int  # when it stopped
+
+
+class Summary(NamedTuple):
+    """What is left when the outcomes have gone to a sink."""
+
+    tallies: Tallies
+    end_s: int
+    n_jobs: int
+
+
+def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
+    """Simulate all jobs and keep every outcome in memory.
+
+    Args:
+        world: the plan as arrays.
+        jobs: rows sorted by ``submit_s``.
+        debug: check the laws of conservation after every event (slow).
+
+    Raises:
+        AssertionError: with ``debug``, if a law is broken.
+    """
+    parts: list[Outcomes] = []
+    summary = run(world, [jobs], parts.append, debug=debug)
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return Result(Outcomes(*(column[order] for column in columns)), summary.tallies, summary.end_s)
+
+
+def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = False) -> Summary:
+    """Simulate batches of jobs (each sorted, none before the last one's end) and hand outcomes to ``sink`` as they come.
+
+    Memory is bounded by what is alive, not by what has run.
+    """
+    state, rules = new_state(world), rules_of(world)
+    w, s = rules_ref(rules), state_ref(state)
+    if rules.backfill == EASY:
+        look_ahead(w, s)
+    source = _with_last(batches)
+    jobs, closed = next(source, (empty_jobs(), True))
+    while True:
+        code = loop.advance(w, s, jobs, closed, debug)
+        if debug:
+            check_laws(world, state)
+        if code == loop.FINISHED:
+            break
+        if code == loop.NEED_JOBS:
+            state.scalar[FIRST_ID] += len(jobs.gpus)
+            state.scalar[NEXT_JOB] = 0
+            jobs, closed = next(source)
+        elif code == loop.OUT_FULL:
+            _drain(state, sink)
+        else:
+            state = _make_room(state, code)
+            s = state_ref(state)
+    state = close_books(rules, state, lambda state: _drain(state, sink))
+    _drain(state, sink)
+    n_jobs = int(state.scalar[FIRST_ID] + state.scalar[NEXT_JOB])
+    end_s = int(state.scalar[NOW]) if world.clock.finish else world.clock.end_s
+    return Summary(_tallies(state, world, end_s), end_s, n_jobs)
+
+
+def _with_last(batches: Iterable[Jobs]) -> Iterator[tuple[Jobs, bool]]:
+    """Each batch, with whether it is the last one."""
+    held: Jobs | None = None
+    for raw in batches:
+        batch = Jobs(*(own(column, kind) for column, kind in zip(raw, _TYPES, strict=True)))
+        if held is not None:
+            yield held, False
+        held = batch
+    if held is not None:
+        yield held, True
+
+
+def _make_room(state: State, code: int) -> State:
+    if code == loop.GROW_SLOTS:
+        return grow_slots(state)
+    if code == loop.GROW_LANES:
+        return grow_lanes(state)
+    if code == loop.GROW_PLAN:
+        return grow_plan(state)
+    if code == loop.GROW_BINS:
+        return grow_bins(state, 2 * state.busy.shape[-1])
+    return state
+
+
+def _drain(state: State, sink: Sink) -> None:
+    n = int(state.scalar[N_OUT])
+    rows = state.out[:n].view(np.ndarray)
+    columns: list[Any] = []
+    for name in Outcomes._fields[:-2]:
+        columns.append(np.ascontiguousarray(rows[name]))
+    sink(Outcomes(*columns, state.out_ref[:n].copy(), state.out_root[:n].copy()))
+    state.scalar[N_OUT] = 0
+
+
+def _tallies(state: State, world: World, end_s: int) -> Tallies:
+    """GPU-seconds per bin, cut at the end of the run."""
+    grid = world.clock.grid_s
+    n_bins = max(-(-world.clock.end_s // grid), -(-end_s // grid), 1)
+
+    def summed(table: Ints) -> Ints:
+        bins = min(n_bins, table.shape[-1])
+        total = np.zeros((*table.shape[1:-1], n_bins), np.int64)
+        total[..., :bins] = (table[0] + np.cumsum(table[1], axis=-1))[..., :bins]
+        return total
+
+    return Tallies(summed(state.busy), summed(state.waiting))

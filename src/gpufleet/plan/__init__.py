@@ -1,0 +1,23 @@
+"""Room plan: what people declare. `gpufleet.plan.load.load_plan` reads it."""
+
+from gpufleet.plan.plan import Plan, Scenario, Source
+from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.sites import Site
+from gpufleet.plan.supply import Delivery, Retirement, System
+from gpufleet.plan.tenants import Queue, Tenant
+from gpufleet.plan.workloads import CampaignWorkload, TraceWorkload
+
+__all__ = [
+    "CampaignWorkload",
+    "Delivery",
+    "Plan",
+    "PolicyPlan",
+    "Queue",
+    "Retirement",
+    "Scenario",
+    "Site",
+    "Source",
+    "System",
+    "Tenant",
+    "TraceWorkload",
+]

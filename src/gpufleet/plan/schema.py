@@ -1,0 +1,119 @@
+"""JSON Schema of the plan language, made from the declared parts: editors complete and check YAML with it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gpufleet.plan.declared import Keyed, keys_of
+from gpufleet.plan.kinds import Schema
+from gpufleet.plan.plan import Plan
+from gpufleet.plan.sites import Site
+from gpufleet.plan.supply import Delivery, Retirement, System
+from gpufleet.plan.tables import TABLES, Table
+from gpufleet.plan.tenants import Tenant
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_ROWS: Final[dict[str, type[Keyed]]] = {
+    "sites": Site,
+    "systems": System,
+    "tenants": Tenant,
+    "deliveries": Delivery,
+    "retirements": Retirement,
+}
+"""What a row of each table stands for."""
+
+
+def plan_schema() -> Schema:
+    """The schema of a plan, version 1 of the language.
+
+    A folder plan is checked as a whole; a single file of it lacks required keys, as an editor will say.
+
+    >>> schema = plan_schema()
+    >>> schema["$defs"]["Site"]["properties"]["pue"]["description"]
+    'facility power over IT power'
+    >>> schema["required"]
+    ['gpufleet', 'name', 'start', 'end', 'sites', 'deliveries', 'tenants']
+    """
+    body = part_schema(Plan)
+    for part in TABLES:
+        rows = body["properties"][part]
+        body["properties"][part] = {
+            "description": rows.pop("description"),
+            "anyOf": [{"$ref": f"#/$defs/{_table_name(part)}"}, rows],
+        }
+    defs = {model.__name__: part_schema(model) for model in _parts_of(Plan)}
+    defs |= {_table_name(part): _table_schema(model) for part, model in _ROWS.items()}
+    head = {"$schema": DIALECT, "title": "gpufleet plan, version 1"}
+    return {**head, **body, "$defs": dict(sorted(defs.items()))}
+
+
+def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
+    """The schema of one part; with `partial` nothing is required."""
+    properties: dict[str, Any] = {key: {"const": word} for key, word in model.constant.items()}
+    required = list(model.constant)
+    fields = {_key_name(model, field): info for field, info in model.model_fields.items()}
+    for name, key in keys_of(model).items():
+        properties[name] = {**key.kind.schema(), "description": key.doc}
+        if fields[name].is_required():
+            required.append(name)
+    schema: Schema = {
+        "type": "object" if required and not partial else ["object", "null"],
+        "description": (model.__doc__ or "").strip().split("\n\n")[0],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    if not partial:
+        schema |= {"required": required} if required else {}
+        if model.one_of:
+            schema["oneOf"] = [{"required": [key]} for key in model.one_of]
+    return schema
+
+
+def _key_name(model: type[Keyed], field: str) -> str:
+    for name, key in keys_of(model).items():
+        if key in model.model_fields[field].metadata:
+            return name
+    return field
+
+
+def _parts_of(model: type[Keyed]) -> list[type[Keyed]]:
+    """Every part that the schema of a model refers to, directly or not."""
+    by_name = {part.__name__: part for part in _subclasses(Keyed)}
+    found: dict[str, type[Keyed]] = {}
+    todo = [*_refs(part_schema(model))]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = by_name[name]
+            todo += _refs(part_schema(by_name[name]))
+    return list(found.values())
+
+
+def _subclasses(model: type[Keyed]) -> list[type[Keyed]]:
+    direct = model.__subclasses__()
+    return [*direct, *(below for part in direct for below in _subclasses(part))]
+
+
+def _refs(schema: Any) -> list[str]:
+    """Names of all definitions that a schema refers to."""
+    if isinstance(schema, dict):
+        own = [schema["$ref"].rpartition("/")[2]] if "$ref" in schema else []
+        return own + [name for value in schema.values() for name in _refs(value)]
+    if isinstance(schema, list):
+        return [name for value in schema for name in _refs(value)]
+    return []
+
+
+def _table_name(part: str) -> str:
+    return f"{_ROWS[part].__name__}Table"
+
+
+def _table_schema(row: type[Keyed]) -> Schema:
+    """A table whose rows stand for one kind of part."""
+    schema = part_schema(Table)
+    keys = "|".join(["name", *keys_of(row)])
+    each = part_schema(row, partial=True)
+    schema["properties"]["columns"]["propertyNames"] = {"pattern": rf"^({keys})(\..+)?$"}
+    schema["properties"]["each"] = {**each, "description": schema["properties"]["each"]["description"]}
+    return schema

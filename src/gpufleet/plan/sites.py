@@ -1,0 +1,80 @@
+"""Sites: where GPUs stand, in which time zone, and how much power the grid connection gives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Any
+
+from typing_extensions import override
+
+from gpufleet.plan.declared import Key, PartList, Sourced
+from gpufleet.plan.kinds import Kind, Number, Quantity, Schema, Text
+from gpufleet.plan.moments import Moment, Zone
+from gpufleet.plan.reader import Reader
+from gpufleet.plan.tree import Map, Node, Seq
+
+Steps = tuple[tuple[int, float], ...]
+
+
+class PowerStep(Sourced):
+    """Power of a site from a date on."""
+
+    from_: Annotated[datetime, Key(Moment(), "from when this power is there", "from")]
+    value: Annotated[float, Key(Quantity("power"), "power of the grid connection")]
+
+
+class Power(Kind[Steps]):
+    """Power over time: one quantity, or a list of steps. Read as ((seconds from start, W), ...)."""
+
+    @override
+    def read(self, node: Node, path: str, reader: Reader) -> Steps:
+        if not isinstance(node, Seq):
+            return ((0, Quantity("power").read(node, path, reader)),)
+        steps = PartList(PowerStep).read(node, path, reader)
+        for before, after in pairwise(steps):
+            if after.from_ <= before.from_:
+                late, early = reader.local(before.from_), reader.local(after.from_)
+                says = f"the step from {early} stands behind that from {late}"
+                raise reader.refuse("P014", after.line, says, "list the steps by date, each date once")
+        if not steps:
+            raise reader.refuse("P008", node.at, "the list of steps is empty", "leave `power` out: no limit")
+        for step in steps:
+            reader.within(step.from_, step.line, past=True)
+        return tuple((reader.seconds(step.from_), step.value) for step in steps)
+
+    @override
+    def schema(self) -> Schema:
+        return {"anyOf": [Quantity("power").schema(), PartList(PowerStep).schema()]}
+
+
+class Site(Sourced):
+    """A place with a grid connection. Whole units come online in delivery order while their power fits."""
+
+    name: str
+    title: Annotated[str | None, Key(Text(), "what people call it")] = None
+    time_zone: Annotated[str, Key(Zone(), "local time of the site; left out: the plan's")] = "UTC"
+    power_w: Annotated[Steps, Key(Power(), "power of the grid connection; left out: no limit", "power")] = ()
+    pue: Annotated[float, Key(Number(least=1.0, most=10.0, code="P021"), "facility power over IT power")] = (
+        1.0
+    )
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        if "power_w" in values and "pue" not in values:
+            says = f"`{path}` has a power and no `pue`: how much of it reaches the GPUs?"
+            raise reader.refuse("P007", node.at, says, "add `pue`, e.g. 1.3")
+        return {"time_zone": reader.zone.key, **values}
+
+    def power_at(self, seconds: int) -> float:
+        """Grid power, W, at a time from the plan's start; infinite without a limit, 0 before the first step.
+
+        >>> from gpufleet.base.errors import Place
+        >>> site = Site(name="lab", time_zone="UTC", power_w=((0, 1e6), (60, 2e6)), line=Place("p", 1))
+        >>> site.power_at(59), site.power_at(60), site.power_at(-1)
+        (1000000.0, 2000000.0, 0.0)
+        """
+        if not self.power_w:
+            return float("inf")
+        return max(((t, w) for t, w in self.power_w if t <= seconds), default=(0, 0.0))[1]

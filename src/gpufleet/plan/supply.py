@@ -1,0 +1,205 @@
+"""Supply: what is delivered where and when, what it is made of, and what leaves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from typing_extensions import override
+
+from gpufleet.base.errors import GpufleetError, Place
+from gpufleet.plan.declared import Key, Sourced
+from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
+from gpufleet.plan.moments import Moment
+from gpufleet.plan.reader import Reader
+from gpufleet.plan.tree import Leaf, Map, Node
+
+STATUSES: Final = ("pledged", "ordered", "delivered", "online")
+MODES: Final = ("drain", "kill")
+
+Status = Literal["pledged", "ordered", "delivered", "online"]
+Mode = Literal["drain", "kill"]
+
+
+class ProductName(Text):
+    """A product: an own one of the plan's systems, or a name that the catalogue knows."""
+
+    wants = "the name of a product"
+
+    @override
+    def parse(self, leaf: Leaf, reader: Reader) -> str:
+        return product_named(super().parse(leaf, reader), leaf.at, reader)
+
+
+class SystemName(Text):
+    """A system: an own one of the plan, or a name that the catalogue knows."""
+
+    wants = "the name of a system"
+
+    @override
+    def parse(self, leaf: Leaf, reader: Reader) -> str:
+        name = super().parse(leaf, reader)
+        own = name in reader.known.get("system", ())
+        return name if own else from_catalogue("system", name, leaf.at, reader)
+
+
+def product_named(name: str, at: Place, reader: Reader) -> str:
+    """The id of a product. Raises: UnreadableError with a catalogue code if it is unknown or ambiguous."""
+    own = name in reader.known.get("product", ())
+    return name if own else from_catalogue("product", name, at, reader)
+
+
+def from_catalogue(what: Literal["product", "system"], name: str, at: Place, reader: Reader) -> str:
+    """The catalogue's id for a name; what it says about the choice becomes a note.
+
+    Raises: UnreadableError with the catalogue's finding at this place.
+    """
+    from gpufleet.catalog.load import resolve_product, resolve_system
+
+    try:
+        found = resolve_product(name) if what == "product" else resolve_system(name)
+    except GpufleetError as error:
+        raise reader.pass_on(error, at) from error
+    if found.note:
+        reader.note(found.note)
+    return found.id
+
+
+def own_product(name: str) -> bool:
+    """Whether a name is none of the catalogue's, so that the plan may make it a product of its own."""
+    from gpufleet.catalog.load import resolve_product
+
+    try:
+        resolve_product(name)
+    except GpufleetError as error:
+        return error.findings[0].code == "C001"
+    return False
+
+
+class OwnProduct(Kind[str]):
+    """The product of an own system: one of the catalogue, or a new one."""
+
+    @override
+    def read(self, node: Node, path: str, reader: Reader) -> str:
+        name = Text().read(node, path, reader)
+        if own_product(name):
+            reader.note(f"{name} is a product of this plan: the catalogue has none of that name")
+            return name
+        return from_catalogue("product", name, node.at, reader)
+
+    @override
+    def schema(self) -> Schema:
+        return Text().schema()
+
+
+class System(Sourced):
+    """What is bought: nodes of like GPUs, joined to domains (NVLink, racks)."""
+
+    name: str
+    title: Annotated[str | None, Key(Text(), "what people call it")] = None
+    product: Annotated[str, Key(OwnProduct(), "its GPU: a product of the catalogue, or a name of your own")]
+    gpus_per_node: Annotated[int, Key(Count("GPUs", least=1, most=4096), "GPUs of one node")]
+    nodes_per_domain: Annotated[
+        int, Key(Count("nodes", least=1, most=100_000), "nodes that share one scale-up network")
+    ] = 1
+    node_power_w: Annotated[
+        float | None, Key(Quantity("power", above=True), "rated power of one node", "node_power")
+    ] = None
+    rack_power_w: float | None = None  # rated power of one domain, W; from the catalogue
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        from gpufleet.catalog.load import resolve_system
+
+        try:
+            known = resolve_system(values["name"]).id
+        except GpufleetError:
+            return values
+        says = f"`{values['name']}` is a system of the catalogue ({known})"
+        raise reader.refuse("P020", node.at, says, "give your own system another name")
+
+    @classmethod
+    def of_catalogue(cls, name: str, at: Place) -> Self:
+        """A system of the catalogue.
+
+        Raises: GpufleetError C003 if the catalogue does not know how many GPUs a node has.
+
+        >>> rack = System.of_catalogue("GB200-NVL72", Place("plan.yaml", 9))
+        >>> rack.gpus_per_domain, rack.rated_node_w
+        (72, 6666.666666666667)
+        """
+        from gpufleet.catalog.load import systems
+
+        row = systems()[name]
+        return cls(
+            line=at,
+            name=name,
+            title=row.system,
+            product=row.product or name,
+            gpus_per_node=int(row.need("gpus_per_node")),
+            nodes_per_domain=row.nodes_per_domain or 1,
+            node_power_w=row.node_power_max_w,
+            rack_power_w=row.rack_power_kw * 1000 if row.rack_power_kw else None,
+            source=row.source,
+            trust=row.trust,
+        )
+
+    @property
+    def gpus_per_domain(self) -> int:
+        """GPUs of one domain: a rack of GB200 NVL72 has 72."""
+        return self.gpus_per_node * self.nodes_per_domain
+
+    @property
+    def rated_node_w(self) -> float | None:
+        """Rated IT power of one node, W; of a rack its share of the rack's. None if not known."""
+        if self.nodes_per_domain > 1 and self.rack_power_w is not None:
+            return self.rack_power_w / self.nodes_per_domain
+        return self.node_power_w
+
+
+class Delivery(Sourced):
+    """GPUs that arrive at one site. A national programme is a list of these."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("gpus", "nodes")
+
+    name: Annotated[str, Key(Text(), "its name in results and in --set paths")] = ""
+    to: Annotated[str, Key(Ref("site"), "the site")]
+    system: Annotated[str, Key(SystemName(), "what is bought: of the catalogue, or of `systems`")]
+    gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")] = 0
+    nodes: Annotated[int, Key(Count("nodes", least=1), "how many nodes, instead of `gpus`")] = 0
+    at: Annotated[datetime, Key(Moment(), "when it arrives")]
+    status: Annotated[Status, Key(Choice(STATUSES), "how far it is; online = already there")] = "ordered"
+    tenant: Annotated[str | None, Key(Ref("tenant"), "who owns it; left out: shared by all", "for")] = None
+    at_range: tuple[datetime, datetime] | None = None
+    gpus_range: tuple[int, int] | None = None
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        at = reader.origins[f"{path}.at"].at
+        reader.within(values["at"], at, past=values.get("status") == "online")
+        if "name" not in values:
+            values["name"] = f"#{int(path.rpartition('.')[2]) + 1}"
+        values["at_range"] = reader.origins[f"{path}.at"].range
+        if "gpus" in values:
+            values["gpus_range"] = reader.origins[f"{path}.gpus"].range
+        return values
+
+    def counted(self, system: System) -> Self:
+        """The delivery with both counts: a last node may be there in part."""
+        gpus = self.gpus or self.nodes * system.gpus_per_node
+        return self.model_copy(update={"gpus": gpus, "nodes": -(-gpus // system.gpus_per_node)})
+
+
+class Retirement(Sourced):
+    """GPUs that leave a site: those that were delivered first."""
+
+    from_: Annotated[str, Key(Ref("site"), "the site", "from")]
+    system: Annotated[str, Key(SystemName(), "which system")]
+    gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")]
+    at: Annotated[datetime, Key(Moment(inside=True), "when they leave")]
+    mode: Annotated[Mode, Key(Choice(MODES), "drain: jobs run to their end; kill: they are cut off")] = (
+        "drain"
+    )
+    tenant: Annotated[str | None, Key(Ref("tenant"), "whose GPUs; left out: anybody's", "for")] = None

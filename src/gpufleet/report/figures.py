@@ -1,0 +1,299 @@
+"""The figures of the page: each has a finding as its title, a chart, and the table behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gpufleet.base.units import format_duration
+from gpufleet.report import charts, findings, frames, measured, waits
+from gpufleet.report.marks import MAX_COLOURS, Mark, cause_mark
+from gpufleet.report.series import closed, stacked, timed, wide
+from gpufleet.report.tables import Kind, Table, table
+from gpufleet.report.words import STATES, percent, root_name, short
+from gpufleet.results.columns import MEANINGS
+
+if TYPE_CHECKING:
+    from gpufleet.report.view import View
+
+GPU_H = "GPU-hours"
+MAX_ROWS = 24
+"""Rows of a bar or dot chart; the table behind it has all."""
+STRIP_BINS = 100
+"""Bins of a strip per tenant."""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """One entry: what it is called, how it is drawn, and what it means if that needs saying."""
+
+    name: str
+    shape: str  # area, line, dashed, circle, diamond, triangle
+    mark: Mark
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finding with what shows it."""
+
+    id: str
+    title: str
+    subtitle: str
+    table: Table
+    spec: charts.Spec | None = None
+    legend: tuple[Legend, ...] = ()
+    note: str = ""
+    marks: tuple[Mark, ...] = ()  # marks of the chart that the legend does not show
+    measures: tuple[str, ...] = ()  # measures that the numbers are, or are bins of
+
+
+INK = Mark("", "fg", "plain")
+JOBS = Mark("jobs", "grey-1", "plain")
+
+
+def in_use(view: View) -> Figure:
+    """GPUs in use by tenant over time, against GPUs online."""
+    marks = view.stacked
+    used = stacked(view, view.in_use, "tenant", marks)
+    online = closed(view, view.online.select("t_s", value="gpus"))
+    spec = None
+    if not online.is_empty():
+        spec = charts.steps(used, marks, unit="GPUs", ceiling=online, end_ms=view.end_ms)
+    return Figure(
+        id="in-use",
+        title=findings.in_use(view),
+        subtitle=f"{view.gpus_word} in use by tenant, and online, mean {view.bin_word}",
+        spec=spec,
+        legend=(*(Legend(m.name, "area", m) for m in marks[::-1]), Legend("GPUs online", "line", INK)),
+        table=_in_use_table(view),
+        measures=("busy_gpu_h", "online_gpu_h"),
+    )
+
+
+def _in_use_table(view: View) -> Table:
+    online = dict(view.online.select("t_s", "gpus").iter_rows())
+    used = wide(view, view.in_use, "tenant", view.tenants, "gpus")
+    each: list[tuple[str, Kind]] = [(f"{tenant}, GPUs", "number") for tenant in view.tenants]
+    return table(
+        f"GPUs online and in use by tenant, mean {view.bin_word}",
+        [("from", "text"), ("GPUs online", "number"), *each],
+        [(view.stamp(t), online.get(t, 0.0), *values) for t, *values in used],
+    )
+
+
+def in_use_each(view: View) -> Figure | None:
+    """Each tenant by itself, where there are more tenants than colours."""
+    if len(view.tenants) <= MAX_COLOURS:
+        return None
+    grid = frames.bins(view.run, STRIP_BINS)
+    used = timed(
+        view, frames.in_use(view.run, grid, view.tenants).rename({"tenant": "name", "gpus": "value"})
+    )
+    until = {t: view.chart_ms(min(t + grid.width_s, grid.end_s)) for t in grid.starts_s}
+    rows = used.with_columns(
+        until=pl.col("t_s").replace_strict(until, return_dtype=pl.Int64), value=pl.col("value").round(3)
+    )
+    shown = view.tenants[:MAX_ROWS]
+    hours = measured.by(view.run, "busy_gpu_h", "tenant")
+    return Figure(
+        id="in-use-each",
+        title=findings.concentration(hours),
+        subtitle=f"{view.gpus_word} in use by each tenant, the darker the more: "
+        f"mean per {format_duration(grid.width_s)}{_cut(len(view.tenants))}",
+        spec=charts.strips(rows.filter(pl.col("name").is_in(shown)).drop("t_s", "gpu_h"), shown, unit="GPUs"),
+        table=table(
+            "GPU-hours in use by tenant",
+            [("tenant", "name"), (f"{GPU_H} in use", "number"), ("share", "share")],
+            [(t, hours.get(t, 0.0), hours.get(t, 0.0) / (sum(hours.values()) or 1.0)) for t in view.tenants],
+        ),
+        measures=("busy_gpu_h",),
+    )
+
+
+def waiting(view: View) -> Figure:
+    """Waiting GPU-hours by root cause over time."""
+    causes = _causes(view)
+    marks = [cause_mark(cause) for cause in causes]
+    named = view.waiting.with_columns(cause=pl.col("cause").map_elements(root_name, return_dtype=pl.String))
+    spec = None
+    if causes:
+        rows = stacked(view, named, "cause", marks, "gpu_h")
+        spec = charts.steps(rows, marks, unit=GPU_H, end_ms=view.end_ms)
+    return Figure(
+        id="waiting",
+        title=findings.waiting(view.causes),
+        subtitle=f"waiting {GPU_H} by root cause, {view.bin_word}: GPUs asked for × hours waited",
+        spec=spec,
+        legend=_cause_legend(causes)[::-1],
+        table=table(
+            f"Waiting {GPU_H} by root cause, {view.bin_word}",
+            [("from", "text"), *_cause_columns(causes)],
+            [(view.stamp(t), *row) for t, *row in wide(view, view.waiting, "cause", causes, "gpu_h")],
+        ),
+        measures=("waiting_gpu_h",),
+    )
+
+
+def _causes(view: View) -> list[str]:
+    """Causes that occur, in the fixed order of stacks and legends."""
+    return list(dict.fromkeys(view.waiting.get_column("cause").to_list()))
+
+
+def _cause_legend(causes: Sequence[str]) -> tuple[Legend, ...]:
+    return tuple(Legend(root_name(c), "area", cause_mark(c), MEANINGS.get(c, "")) for c in causes)
+
+
+def _cause_columns(causes: Sequence[str]) -> list[tuple[str, Kind]]:
+    return [(f"{root_name(cause)}, {GPU_H}", "number") for cause in causes]
+
+
+def waiting_by_tenant(view: View) -> Figure:
+    """Waiting GPU-hours by tenant and root cause."""
+    causes, hours = _causes(view), view.waiting_by_tenant
+    total = {t: sum(hours.get((t, c), 0.0) for c in causes) for t in view.tenants}
+    order = sorted(view.tenants, key=lambda t: -total[t])
+    segments = [
+        {"row": t, "name": root_name(c), "value": hours.get((t, c), 0.0), "rank": i, "total": total[t]}
+        for t in order[:MAX_ROWS]
+        for i, c in enumerate(causes)
+    ]
+    marks = [cause_mark(cause) for cause in causes]
+    return Figure(
+        id="waiting-by-tenant",
+        title=findings.waiting_by_tenant(hours),
+        subtitle=f"waiting {GPU_H} by tenant and root cause, whole run{_cut(len(order))}",
+        spec=charts.bars(_with_sums(segments), marks, unit=GPU_H) if causes else None,
+        legend=_cause_legend(causes),
+        table=table(
+            f"Waiting {GPU_H} by tenant and root cause",
+            [("tenant", "name"), (f"all, {GPU_H}", "number"), *_cause_columns(causes)],
+            [(t, total[t], *(hours.get((t, c), 0.0) for c in causes)) for t in order],
+        ),
+        measures=("waiting_gpu_h",),
+    )
+
+
+def _cut(rows: int) -> str:
+    return f"; the first {MAX_ROWS} of {rows}, all in the table" if rows > MAX_ROWS else ""
+
+
+def _with_sums(segments: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Segments of bars with the label of each row's sum on its first segment."""
+    schema = {"row": pl.String, "name": pl.String, "value": pl.Float64, "rank": pl.Int64, "total": pl.Float64}
+    frame = pl.DataFrame(list(segments), schema=schema).with_columns(pl.col("value", "total").round(3))
+    label = pl.col("total").map_elements(short, return_dtype=pl.String)
+    return frame.with_columns(text=pl.when(pl.col("rank") == 0).then(label).otherwise(pl.lit("")))
+
+
+def waits_by_tenant(view: View) -> Figure:
+    """P50, P90, P99 of the waits by tenant."""
+    spreads = waits.by_tenant(view.run, view.tenants)
+    marks = [view.marks[spread.name] for spread in spreads]
+    return _waits("tenant", spreads, findings.waits_by_tenant(spreads), marks, INK)
+
+
+def waits_by_size(view: View) -> Figure:
+    """P50, P90, P99 of the waits by number of GPUs."""
+    spreads = waits.by_size(view.run)
+    marks = [Mark(spread.name, JOBS.colour, JOBS.hatch) for spread in spreads]
+    return _waits("size", spreads, findings.waits_by_size(spreads), marks, JOBS)
+
+
+def _waits(by: str, spreads: Sequence[waits.Spread], title: str, marks: Sequence[Mark], key: Mark) -> Figure:
+    shown = [
+        {**s._asdict(), **{f"p{p}": format_duration(wait) for p, wait in s.ranks()}}
+        for s in spreads[:MAX_ROWS]
+    ]
+    frame = pl.DataFrame([{**row, "label": row["p99"]} for row in shown])
+    return Figure(
+        id=f"waits-by-{by}",
+        title=title,
+        subtitle=f"wait of a job by {by}: half of the jobs wait less than P50, one in ten more than P90, "
+        f"one in a hundred more than P99 (labelled){_cut(len(spreads))}",
+        spec=charts.spreads(frame, marks[:MAX_ROWS]) if shown else None,
+        legend=(Legend("P50", "circle", key), Legend("P90", "diamond", key), Legend("P99", "triangle", key)),
+        note="A job still waiting at the end counts with its wait so far; one refused for ever does not.",
+        table=table(
+            f"Waits by {by}",
+            [(by, "name"), ("P50", "wait"), ("P90", "wait"), ("P99", "wait"), ("mean", "wait")],
+            spreads,
+        ),
+        measures=tuple(f"wait_p{p}_s" for p in waits.PERCENTILES),
+    )
+
+
+def compared(view: View) -> Figure | None:
+    """Simulated against recorded waits; None when no job has a recorded and a simulated start."""
+    got = waits.compared(view.run)
+    if got is None:
+        return None
+    wait = pl.col("wait_s")
+    curves = got.curves.with_columns(
+        text=wait.map_elements(format_duration, return_dtype=pl.String), share=pl.col("share").round(5)
+    )
+    left_out = f"; {got.left_out:,} without both are left out" if got.left_out else ""
+    shares: list[tuple[str, Kind]] = [("share of jobs that waited at most", "share")]
+    return Figure(
+        id="compared",
+        title=findings.compared(got),
+        subtitle="share of jobs that waited at most so long until their first start; "
+        f"{got.jobs:,} jobs with a recorded and a simulated start{left_out}",
+        spec=charts.curves(curves, max(curves.get_column("wait_s"))),
+        legend=(Legend("recorded", "line", INK), Legend("simulated", "dashed", SIMULATED)),
+        note=f"The curves are at most {percent(got.gap)} of the jobs apart. How the recorded scheduler "
+        "decided and what failed or was down is not known here, so a difference has no one side to blame.",
+        table=table(
+            "Waits until the first start by share of jobs",
+            [*shares, ("simulated", "wait"), ("recorded", "wait")],
+            got.ranks,
+        ),
+        measures=tuple(
+            f"first_wait_{w}_p{p}_s" for w in ("simulated", "recorded") for p in waits.PERCENTILES
+        ),
+    )
+
+
+SIMULATED = Mark("", "tenant-0", "plain")
+
+
+def states(view: View) -> Figure:
+    """Jobs by the state in which the run left them."""
+    ended = measured.by(view.run, "jobs", "state")
+    codes = (*STATES, *sorted(ended.keys() - STATES.keys()))
+    counts = {STATES.get(code, code): ended[code] for code in codes if ended.get(code)}
+    rows = [{"row": state, "name": "jobs", "value": n, "rank": 0, "total": n} for state, n in counts.items()]
+    return Figure(
+        id="states",
+        title=findings.states(ended),
+        subtitle="jobs by the state in which the run left them",
+        spec=charts.bars(_with_sums(rows), [JOBS], unit="jobs") if rows else None,
+        marks=(JOBS,),
+        table=table(
+            "Jobs by end state",
+            [("state", "text"), ("jobs", "whole"), ("share of jobs", "share")],
+            [(state, n, n / sum(counts.values())) for state, n in counts.items()],
+        ),
+        measures=("jobs",),
+    )
+
+
+def utilisation(view: View) -> Figure:
+    """Share of the online GPU-hours that jobs held, per site and per product."""
+    rows = [
+        (name, dim, share)
+        for dim in ("site", "product")
+        for name, share in measured.by(view.run, "utilisation", dim).items()
+    ]
+    shown = [{"row": f"{name} ({dim})", "value": share, "text": percent(share)} for name, dim, share in rows]
+    return Figure(
+        id="utilisation",
+        title=findings.utilisation([(name, share) for name, dim, share in rows if dim == "site"]),
+        subtitle=f"{GPU_H} held by jobs as share of those online, by site and by product{_cut(len(rows))}",
+        spec=charts.shares(pl.DataFrame(shown[:MAX_ROWS])) if shown else None,
+        table=table("Utilisation", [("of", "name"), ("which is a", "text"), ("in use", "share")], rows),
+        measures=("utilisation",),
+    )

@@ -1,0 +1,60 @@
+"""The fixed box "What this does not know": limits of the model, and how much of the input is assumed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from gpufleet.report.words import percent, plural
+
+if TYPE_CHECKING:
+    from gpufleet.results.run import Run
+
+MODEL: Final = (
+    "Whole GPUs only: CPU, memory, storage and shared GPUs are not modelled.",
+    "Network and placement do not change how fast a job runs; a job runs on one site and one product, "
+    "at the speed that the plan states for it.",
+    "Failures, repairs and maintenance do not happen. GPUs leave only where the plan retires them.",
+    "Power limits how many GPUs are online, by rated power × PUE. Power really drawn, energy, cooling "
+    "and cost are not modelled.",
+    "Jobs come when the trace or plan says, however long others wait; nobody gives up.",
+    "Run times are those of the trace or plan. They are not known to be right for other hardware than the "
+    "trace's.",
+    "The scheduler follows the stated policy exactly and decides in no time.",
+)
+"""What the simulation leaves out, whatever the plan says."""
+
+TRUST_WORDS: Final = (
+    ("stated", "stated by a source"),
+    ("estimate", "estimated"),
+    ("assumption", "assumed"),
+    ("bare", "written without source or trust"),
+    ("default", "defaults of the program"),
+)
+
+
+def box(run: Run) -> tuple[str, ...]:
+    """What stands in the box: first how much is assumed, then what the model leaves out."""
+    return (assumed(run), *MODEL)
+
+
+def assumed(run: Run) -> str:
+    """How far the plan's values are assumptions, and of how many it says nothing."""
+    found = [entry for entry in run.ledger["entries"] if "section" in entry]
+    if not found:
+        return "Where the plan's values come from is not known."
+    trust = Counter(_trust(entry) for entry in found)
+    parts = [f"{n:,} {words}" for key, words in TRUST_WORDS if (n := trust[key])]
+    return (
+        f"{percent(trust['assumption'] / len(found))} of the plan's inputs are assumptions. "
+        f"Of {plural(len(found), 'value')}: {', '.join(parts)}."
+    )
+
+
+def _trust(entry: Mapping[str, Any]) -> str:
+    if entry["trust"]:
+        return str(entry["trust"])
+    if entry["source"]:
+        return "stated"
+    return "default" if entry["formula"] == "default" else "bare"

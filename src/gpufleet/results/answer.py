@@ -1,0 +1,115 @@
+"""The answer: a run in one sentence. The number that matters first, how it went, the first cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from gpufleet.base.units import format_duration
+from gpufleet.results.blame import blame, products_of
+from gpufleet.results.columns import ROOTS, WORDS
+
+if TYPE_CHECKING:
+    from gpufleet.results.facts import Facts
+
+Value = Callable[..., float | int | None]
+
+_PLURALS: Final = {"deliveries": "deliveries", "queues": "queue", "tenants": "quota", "policy": "policy"}
+
+
+def answer(facts: Facts, rows: list[dict[str, Any]]) -> str:
+    """One sentence about a run.
+
+    Args: rows: all measures, as in measures.json.
+    """
+    values = {(row["name"], *sorted(row["by"].items())): row["value"] for row in rows}
+
+    def value(name: str, **by: str) -> float | int | None:
+        return values.get((name, *sorted(by.items())))
+
+    parts = [_fleet(facts, value), _jobs(value), _waits(value), _cause(facts, value)]
+    return "; ".join(part for part in parts if part)
+
+
+def _fleet(facts: Facts, value: Value) -> str:
+    """64 GPUs at lab were 87 % busy 2026-01-05 to 2026-01-19."""
+    zone = ZoneInfo(facts.run.time_zone)
+    start, end = (datetime.fromisoformat(facts.run.plan[key]).astimezone(zone) for key in ("start", "end"))
+    days = f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
+    share = value("utilisation")
+    if share is None:
+        return f"No GPU was online {days}"
+    low, high = _gpus(facts)
+    count = f"{high:,} GPUs" if low == high else f"Up to {high:,} GPUs"
+    products = facts.keys("online", "product")
+    of = f" of {len(products)} products" if len(products) > 1 else ""
+    sites = [site for (site,) in facts.keys("online", "site")]
+    where = sites[0] if len(sites) == 1 else f"{len(sites)} sites"
+    return f"{count}{of} at {where} were {_percent(share)} busy {days}"
+
+
+def _gpus(facts: Facts) -> tuple[int, int]:
+    """Fewest and most GPUs online, as means over bins."""
+    online = facts.by_bin.group_by("t_s").agg(pl.col("online").sum())
+    grid = facts.seen.grid_s
+    stops = not facts.seen.runs_on
+    whole = facts.run.end_s
+    means = [gpu_s / (min(grid, whole - t) if stops else grid) for t, gpu_s in online.iter_rows()]
+    return round(min(means)), round(max(means))
+
+
+def _jobs(value: Value) -> str:
+    """412 of 415 jobs done; 3 can never run."""
+    total, done = value("jobs") or 0, value("jobs", state="done") or 0
+    if not total:
+        return "no job came"
+    refused = value("refused_jobs") or 0
+    return f"{done:,} of {total:,} jobs done" + (f", {refused:,} can never run" if refused else "")
+
+
+def _waits(value: Value) -> str:
+    """Half of the jobs waited at most 3 min, one in ten more than 4.2 h."""
+    p50, p90 = value("wait_p50_s"), value("wait_p90_s")
+    if p50 is None or p90 is None:
+        return ""
+    if p90 == 0:
+        return "nine in ten jobs did not wait"
+    half = f"waited at most {format_duration(p50)}" if p50 else "did not wait"
+    return f"half of the jobs {half}, one in ten {'' if p50 else 'waited '}more than {format_duration(p90)}"
+
+
+def _cause(facts: Facts, value: Value) -> str:
+    """First cause: no free GPUs (deliveries at plan.yaml:31)."""
+    hours = {root: value("waiting_gpu_h", cause=root) or 0 for root in ROOTS}
+    cause = max(ROOTS, key=lambda root: hours[root])
+    if not hours[cause]:
+        return ""
+    queue, workload = _who(facts, cause)
+    lock = facts.run.plan
+    first = blame(lock, cause, queue=queue, products=products_of(lock, workload))
+    at = f" ({_PLURALS[first[0].path.partition('.')[0]]} at {first[0].at})" if first and first[0].at else ""
+    return f"first cause: {WORDS[cause]}{at}"
+
+
+def _who(facts: Facts, cause: str) -> tuple[str, str]:
+    """Queue and workload whose jobs waited most for a cause, in GPU-hours."""
+    waited = (pl.col("gpus").cast(pl.Int64) * pl.col(f"root_{cause}_s")).sum().alias("gpu_s")
+    by = facts.run.scan_jobs().group_by("queue", "workload").agg(waited)
+    most = by.sort("gpu_s", "queue", "workload", descending=[True, False, False]).head(1).collect()
+    return most.item(0, "queue"), most.item(0, "workload")
+
+
+def _percent(share: float) -> str:
+    """A share as people say it; a trace of something is never nothing.
+
+    >>> _percent(0.871), _percent(0.064), _percent(0.0001)
+    ('87 %', '6.4 %', '<0.1 %')
+    """
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "<0.1 %"
+    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"

@@ -1,0 +1,161 @@
+"""The one table of columns of a run's frames: writers take their schema from it, the reference its text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from gpufleet.world.layout import ORDER, REFUSALS, RESERVATION, STATES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DType = Literal["i64", "i32", "f64", "str"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: what it is called, holds, counts in, and how it comes about."""
+
+    name: str
+    dtype: DType
+    unit: str  # "" = a name or a number without unit
+    meaning: str
+    formula: str = ""
+    nullable: bool = False
+
+
+WAITS: Final = REFUSALS[1:]
+"""What a job can wait in, by code - 1."""
+
+ROOTS: Final = tuple(name for code, name in enumerate(REFUSALS) if code not in (0, RESERVATION, ORDER))
+"""What can be the root of a wait. Order and reservation always have another job's refusal as root."""
+
+WORDS: Final = {
+    "own_quota": "own quota",
+    "not_online": "not online",
+    "no_free": "no free GPUs",
+    "fragmented": "fragmented",
+    "reservation": "backfill reservation",
+    "order": "held by order",
+    "between_passes": "between passes",
+    "beyond_depth": "beyond depth",
+}
+"""A refusal as people read it."""
+
+MEANINGS: Final = {
+    "own_quota": "the queue's GPUs in use and the job's would exceed the queue's quota",
+    "not_online": "the GPUs in service would not hold the job even if all of them were free",
+    "no_free": "fewer GPUs are free than the job wants",
+    "fragmented": "enough GPUs are free, but not on nodes where the job can be placed",
+    "reservation": "the job would delay the reserved start of a job ahead of it",
+    "order": "a job ahead in the queue is refused, and the order is strict",
+    "between_passes": "the scheduler has not looked at the job yet",
+    "beyond_depth": "the job stands further back than the scheduler looks",
+}
+
+_IDENTITY: Final = (
+    Column("job", "i64", "", "number of the job: its row in the order of eligibility, from 0"),
+    Column("workload", "str", "", "the plan's workload that the job comes from"),
+    Column("name", "str", "", "the job's name in its trace, or what the campaign is called"),
+    Column("tenant", "str", "", "tenant of the queue"),
+    Column("queue", "str", "", "queue in which the job waits"),
+    Column("user", "str", "", "user in the trace", nullable=True),
+    Column("gpus", "i32", "GPU", "whole GPUs that the job wants, all at once"),
+    Column("priority", "i32", "", "higher goes first where the policy orders by priority"),
+    Column("submit_s", "i64", "s", "when the job became eligible, from the plan's start"),
+    Column("limit_s", "i64", "s", "time limit of one attempt; 0 = none"),
+    Column("work_s", "f64", "s", "length at speed 1"),
+)
+_OUTCOME: Final = (
+    Column("start_s", "i64", "s", "first start, from the plan's start; null = never", nullable=True),
+    Column(
+        "end_s", "i64", "s", "end of the last attempt, from the plan's start; null = has not", nullable=True
+    ),
+    Column("wait_s", "i64", "s", "all time spent waiting, over all attempts", "sum of the wait_*_s columns"),
+    Column("run_s", "i64", "s", "time in which the job held its GPUs, over all attempts"),
+    Column("product", "str", "", "GPU product of the last attempt", nullable=True),
+    Column("site", "str", "", "site of the last attempt", nullable=True),
+    Column("state", "str", "", f"how the run left the job: {', '.join(STATES)}"),
+    Column("last_refusal", "str", "", "why it waited last; null = it never waited", nullable=True),
+    Column("attempts", "i32", "", "starts"),
+    Column("preemptions", "i32", "", "attempts that were cut short by preemption or a killed node"),
+    Column("behind", "i64", "", "job that it last stood behind (order or reservation)", nullable=True),
+)
+_WAITS: Final = tuple(
+    Column(f"wait_{name}_s", "i64", "s", f"waiting while refused: {MEANINGS[name]}") for name in WAITS
+)
+_ROOTS: Final = tuple(
+    Column(
+        f"root_{name}_s",
+        "i64",
+        "s",
+        f"waiting whose root cause is: {MEANINGS[name]}",
+        "own refusal; behind another job, the refusal of that job",
+    )
+    for name in ROOTS
+)
+_RECORDED: Final = (
+    Column("recorded_start_s", "i64", "s", "start in the trace, from the plan's start", nullable=True),
+    Column("recorded_end_s", "i64", "s", "end in the trace, from the plan's start", nullable=True),
+)
+
+JOBS: Final[tuple[Column, ...]] = (*_IDENTITY, *_OUTCOME, *_WAITS, *_ROOTS, *_RECORDED)
+"""Columns of jobs.parquet, one row for each job."""
+
+TIMELINE: Final[tuple[Column, ...]] = (
+    Column("t_s", "i64", "s", "start of the bin, from the plan's start"),
+    Column("kind", "str", "", "online, busy or waiting"),
+    Column("tenant", "str", "", "online: owner, null = shared; else tenant of the queue", nullable=True),
+    Column("queue", "str", "", "busy and waiting", nullable=True),
+    Column("product", "str", "", "online and busy", nullable=True),
+    Column("site", "str", "", "online", nullable=True),
+    Column("cause", "str", "", f"waiting: root cause, one of {', '.join(ROOTS)}", nullable=True),
+    Column(
+        "gpu_s",
+        "i64",
+        "GPU·s",
+        "online: GPUs in service; busy: GPUs held by jobs; waiting: GPUs that waiting jobs want",
+        "integral of the number of GPUs over the bin, exact",
+    ),
+)
+"""Columns of timeline.parquet: one row per bin, kind and group; rows of 0 are left out except online."""
+
+TABLES: Final = {"jobs": JOBS, "timeline": TIMELINE}
+
+
+def strings(columns: Sequence[Column]) -> list[str]:
+    """Names of the text columns.
+
+    >>> strings(TIMELINE)
+    ['kind', 'tenant', 'queue', 'product', 'site', 'cause']
+    """
+    return [c.name for c in columns if c.dtype == "str"]
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of a table; text columns are plain strings.
+
+    >>> arrow_schema(TIMELINE).field("gpu_s").nullable
+    False
+    """
+    import pyarrow as pa
+
+    types = {"i64": pa.int64(), "i32": pa.int32(), "f64": pa.float64(), "str": pa.string()}
+    return pa.schema([pa.field(c.name, types[c.dtype], nullable=c.nullable) for c in columns])
+
+
+def markdown(columns: Sequence[Column]) -> str:
+    """The columns as a Markdown table, for the reference docs.
+
+    >>> print(markdown(TIMELINE[:1]))
+    | column | type | unit | meaning | formula |
+    |---|---|---|---|---|
+    | `t_s` | i64 | s | start of the bin, from the plan's start |  |
+    """
+    rows = [
+        f"| `{c.name}` | {c.dtype}{' or null' if c.nullable else ''} | {c.unit} | {c.meaning} | {c.formula} |"
+        for c in columns
+    ]
+    return "\n".join(["| column | type | unit | meaning | formula |", "|---|---|---|---|---|", *rows])

@@ -1,0 +1,222 @@
+"""Why a job waited: what refused it for how long, what was behind that, and the plan's lines for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from gpufleet.base.units import format_duration
+from gpufleet.results.blame import Blame, blame, line, products_of, quotas, usable
+from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
+from gpufleet.results.find import Row, find_job, row_of
+from gpufleet.results.then import Then, then
+
+if TYPE_CHECKING:
+    from gpufleet.results.run import Run
+
+SCHEMA: Final = "gpufleet.why/1"
+MOST_HOPS: Final = 16
+MOST_LINES: Final = 3
+_BORROWED: Final = ("order", "reservation")
+"""States whose root is the refusal of another job."""
+_MOMENTS: Final = ("submit", "start", "end")
+
+
+class Part(NamedTuple):
+    """Time that a job waited in one state, and the lines of the plan that make it so."""
+
+    state: str  # of `columns.WAITS`
+    wait_s: int
+    lines: tuple[Blame, ...]
+
+
+class Cause(NamedTuple):
+    """Time that a job waited because of one root cause, and the lines of the plan behind that."""
+
+    root: str  # of `columns.ROOTS`
+    wait_s: int
+    lines: tuple[Blame, ...]
+    job: int  # whose refusal it is: the job itself, or one that it stood behind
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one job waited. `print` it, or take `to_json`.
+
+    `parts` sum to the wait, and so do `causes`; both come longest first.
+    """
+
+    row: Row  # of jobs.parquet
+    parts: tuple[Part, ...]
+    causes: tuple[Cause, ...]
+    then: Then
+    never: str  # why it can never run; "" if it can
+    times: dict[str, str]  # local times of submit, start and end, as far as there are
+    time_zone: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The explanation as JSON values, schema ``gpufleet.why/1``."""
+        return {
+            "schema": SCHEMA,
+            "job": self.row,
+            "times": {**self.times, "time_zone": self.time_zone},
+            "wait_s": self.row["wait_s"],
+            "never": self.never or None,
+            "waits": [_entry("state", part) for part in self.parts],
+            "causes": [{**_entry("cause", cause), "job": cause.job} for cause in self.causes],
+            "behind": self.row["behind"],
+            "when_it_came": self.then.to_json(),
+        }
+
+    def text(self) -> str:
+        """The explanation for people: the answer, the job, its waits, their causes, the numbers."""
+        blocks = [[self._answer()], self._job(), self._waits(), self._because(), [f"  {self.then}"]]
+        return "\n".join(text for block in blocks for text in block)
+
+    __str__ = text
+    __repr__ = text
+
+    def _answer(self) -> str:
+        number, state = self.row["job"], self.row["state"]
+        if self.never:
+            return f"job {number} can never run: {self.never}"
+        if not self.row["wait_s"]:
+            return f"job {number} did not wait"
+        verb = "has not started yet after" if state == "waiting" and not self.row["attempts"] else "waited"
+        first = self.causes[0]
+        at = f" ({first.lines[0]})" if first.lines else ""
+        return (
+            f"job {number} {verb} {format_duration(self.row['wait_s'])}; first cause: {WORDS[first.root]}{at}"
+        )
+
+    def _job(self) -> list[str]:
+        row, times = self.row, self.times
+        what = f"  {row['workload']}/{row['name']}: {_gpus(row['gpus'])}, "
+        what += f"queue {row['queue']} of {row['tenant']}"
+        story = [f"came {times['submit']}"]
+        if "start" in times:
+            story.append(f"started {times['start']} on {row['product']} at {row['site']}")
+        if row["attempts"] > 1:
+            story.append(f"{row['attempts']} attempts")
+        story.append(f"{row['state']} {times['end']}" if "end" in times else row["state"])
+        return [what, f"  {', '.join(story)} ({self.time_zone})"]
+
+    def _waits(self) -> list[str]:
+        if not self.parts:
+            return []
+        rows = ["", "  it waited"]
+        for state, wait_s, lines in self.parts:
+            behind = self.row["behind"]
+            after = f", behind job {behind} (last)" if state in _BORROWED and behind is not None else ""
+            set_by = f"  [{'; '.join(map(str, lines))}]" if state in _BORROWED else ""
+            rows.append(f"  {format_duration(wait_s):>12}  {WORDS[state]}{after}{set_by}")
+        return rows
+
+    def _because(self) -> list[str]:
+        if not self.causes:
+            return [""]
+        rows = ["", "  because"]
+        for cause in self.causes:
+            of = f" (job {cause.job})" if cause.job != self.row["job"] else ""
+            rows.append(f"  {format_duration(cause.wait_s):>12}  {MEANINGS[cause.root]}{of}")
+            rows.append(f"  {'':>12}  {_lines_text(cause.lines)}")
+        return [*rows, ""]
+
+
+def _gpus(n: int) -> str:
+    return f"{n:,} GPU" if n == 1 else f"{n:,} GPUs"
+
+
+def _lines_text(lines: Sequence[Blame]) -> str:
+    more = f"; and {len(lines) - MOST_LINES:,} more" if len(lines) > MOST_LINES else ""
+    return "; ".join(map(str, lines[:MOST_LINES])) + more if lines else "nothing in the plan would change it"
+
+
+def _entry(key: str, part: Part | Cause) -> dict[str, Any]:
+    lines = [{"path": path, "at": at or None} for path, at in part.lines]
+    return {key: part[0], "wait_s": part.wait_s, "words": WORDS[part[0]], "lines": lines}
+
+
+def why(run: Run, job: int | str) -> Explanation:
+    """Explain a job's wait.
+
+    Args:   job: its number, or its name in the trace; see `gpufleet.results.find.find_job`.
+    Raises: GpufleetError R006 if there is no such job, R007 if several are called so.
+    """
+    row = find_job(run, job)
+    causes = _causes(run, row)
+    parts = [
+        Part(state, row[f"wait_{state}_s"], _part_lines(run, row, state))
+        for state in WAITS
+        if row[f"wait_{state}_s"]
+    ]
+    return Explanation(
+        row=row,
+        parts=tuple(sorted(parts, key=lambda part: -part.wait_s)),
+        causes=causes,
+        then=then(run, row),
+        never=_never(run, row) if row["state"] == "refused" else "",
+        times={key: _local(run, t_s) for key in _MOMENTS if (t_s := row[f"{key}_s"]) is not None},
+        time_zone=run.time_zone,
+    )
+
+
+def _local(run: Run, t_s: int) -> str:
+    """A moment of the run in the plan's time zone."""
+    moment = (run.start + timedelta(seconds=t_s)).astimezone(ZoneInfo(run.time_zone))
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _causes(run: Run, row: Row) -> tuple[Cause, ...]:
+    found = []
+    for root in ROOTS:
+        if row[f"root_{root}_s"]:
+            who = _who(run, row, root)
+            found.append(Cause(root, row[f"root_{root}_s"], _lines(run, who, root), who["job"]))
+    return tuple(sorted(found, key=lambda cause: -cause.wait_s))
+
+
+def _who(run: Run, row: Row, root: str) -> Row:
+    """The job whose own refusal a root is: this one, or the first that was refused so of those ahead of it.
+
+    Only the last job that each stood behind is known, so this is the end of the story, not all of it.
+    """
+    job, seen = row, {row["job"]}
+    while not job[f"wait_{root}_s"] and job["behind"] is not None and len(seen) < MOST_HOPS:
+        if job["behind"] in seen:
+            return row
+        job = row_of(run, job["behind"])
+        seen.add(job["job"])
+    return job if job[f"wait_{root}_s"] else row
+
+
+def _lines(run: Run, row: Row, cause: str) -> tuple[Blame, ...]:
+    products = products_of(run.plan, row["workload"])
+    return tuple(blame(run.plan, cause, queue=row["queue"], products=products, at_s=row["submit_s"]))
+
+
+def _part_lines(run: Run, row: Row, state: str) -> tuple[Blame, ...]:
+    """The lines behind a state: order is the policy's order and its strictness."""
+    strict = (line(run.plan, "policy.strict"),) if state == "order" else ()
+    return _lines(run, row, state) + strict
+
+
+def _never(run: Run, row: Row) -> str:
+    """Why no wait would help."""
+    lock, queue = run.plan, row["queue"]
+    products = products_of(lock, row["workload"])
+    wants = f"it wants {_gpus(row['gpus'])}"
+    if row["last_refusal"] == "own_quota":
+        allowed = {p: n for p, n in lock["queues"][queue]["quota"].items() if p in products}
+        quota = ", ".join(f"{n:,} {p}" for p, n in allowed.items())
+        return f"{wants}; the quota of queue {queue} is {quota} ({quotas(lock, queue, products)[0]})"
+    names = usable(lock, products, row["tenant"])
+    if not names:
+        return f"{wants} of {', '.join(products)}; no delivery brings any that {row['tenant']} may use"
+    most = then(run, row).peak
+    at = "; ".join(str(line(lock, f"deliveries.{name}")) for name in names[:MOST_LINES])
+    shape = ", and not on whole nodes as it needs them" if most >= row["gpus"] else ""
+    return f"{wants} of {' or '.join(products)}; at most {most:,} are ever online in one place{shape} ({at})"

@@ -1,0 +1,195 @@
+"""Sums over a run's frames, from which all measures are made: small, exact (integers), each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from gpufleet.results.columns import ROOTS
+
+if TYPE_CHECKING:
+    from gpufleet.results.run import Run
+    from gpufleet.world.demand import Intake
+    from gpufleet.world.service import Shortage
+
+SIZES: Final = ("1", "2-8", "9-64", "65-512", ">512")
+"""Size classes of jobs, by GPUs."""
+
+SHORT_S: Final = 10
+"""Bounded slowdown takes a job for at least this long, s."""
+
+SLOWDOWN_STEPS: Final = 10_000
+"""Slowdowns are summed in whole steps of 1 / 10,000, so that the order of the sum does not matter."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the study knows of a run that its frames do not hold."""
+
+    grid_s: int  # width of a bin of the timeline
+    ended_s: int  # when the run ended
+    runs_on: bool  # beyond the plan's end, until every job has ended
+    intakes: Sequence[Intake] = field(default=())
+    shortages: Sequence[Shortage] = field(default=())
+
+
+def size_class() -> pl.Expr:
+    """The size class of a job, as an index into `SIZES`."""
+    return pl.sum_horizontal(pl.col("gpus") > most for most in (1, 8, 64, 512)).cast(pl.Int8).alias("size")
+
+
+class Facts:
+    """The sums of one run.
+
+    Args: run: with jobs and timeline written; seen: what is not in them.
+    """
+
+    def __init__(self, run: Run, seen: Seen) -> None:
+        self.run = run
+        self.seen = seen
+
+    # --- GPU-seconds within the plan's time
+
+    @cached_property
+    def _within(self) -> pl.LazyFrame:
+        return self.run.scan_timeline().filter(pl.col("t_s") < self.run.end_s)
+
+    @cached_property
+    def gpu_s(self) -> pl.DataFrame:
+        """GPU-seconds online and busy: kind, tenant, product, site, gpu_s."""
+        keys = ["kind", "tenant", "product", "site"]
+        held = self._within.filter(pl.col("kind") != "waiting")
+        return held.group_by(keys).agg(pl.col("gpu_s").sum()).sort(keys).collect()
+
+    @cached_property
+    def by_bin(self) -> pl.DataFrame:
+        """GPU-seconds per bin and product: t_s, product, online, busy."""
+        kinds = [
+            pl.col("gpu_s").filter(pl.col("kind") == kind).sum().alias(kind) for kind in ("online", "busy")
+        ]
+        held = self._within.filter(pl.col("kind") != "waiting")
+        return held.group_by("t_s", "product").agg(kinds).sort("t_s", "product").collect()
+
+    @cached_property
+    def idle_s(self) -> dict[str, int]:
+        """GPU-seconds online and held by no job, by product, counted bin by bin."""
+        idle = self.by_bin.with_columns(idle=(pl.col("online") - pl.col("busy")).clip(lower_bound=0))
+        return dict(idle.group_by("product").agg(pl.col("idle").sum()).sort("product").iter_rows())
+
+    def total_s(self, kind: str, **where: str) -> int:
+        """GPU-seconds of a kind, online or busy, within the plan's time."""
+        rows = self.gpu_s.filter(pl.col("kind") == kind, *(pl.col(k) == v for k, v in where.items()))
+        return int(rows.get_column("gpu_s").sum())
+
+    def keys(self, kind: str, *columns: str) -> list[tuple[str, ...]]:
+        """The combinations that a kind has rows of, sorted."""
+        rows = self.gpu_s.filter(pl.col("kind") == kind).select(columns).drop_nulls().unique().sort(columns)
+        return rows.rows()
+
+    @cached_property
+    def busy_by_site_s(self) -> dict[str, float]:
+        """GPU-seconds held, by site. The timeline knows products; jobs say how these divide among sites."""
+        total: dict[str, float] = {}
+        by_product: dict[str, dict[str, int]] = {}
+        for product, site, weight in self._site_weights.iter_rows():
+            by_product.setdefault(product, {})[site] = weight
+        for product, weights in by_product.items():
+            busy, whole = self.total_s("busy", product=product), sum(weights.values())
+            for site, weight in weights.items():
+                total[site] = total.get(site, 0.0) + (busy * weight / whole if whole else 0.0)
+        return total
+
+    @cached_property
+    def _site_weights(self) -> pl.DataFrame:
+        """GPU-seconds of jobs within the plan's time by product and site of the last attempt."""
+        end = self.run.end_s
+        until = pl.min_horizontal(pl.col("end_s").fill_null(end), end)
+        span = (until - pl.col("start_s")).clip(lower_bound=0)
+        held = pl.min_horizontal("run_s", span) * pl.col("gpus")
+        ran = self.run.scan_jobs().filter(pl.col("site").is_not_null())
+        keys = ["product", "site"]
+        return ran.group_by(keys).agg(held.sum().alias("weight")).sort(keys).collect()
+
+    # --- jobs
+
+    @cached_property
+    def sums(self) -> pl.DataFrame:
+        """Per tenant, state and size: jobs, gpu_s, slowdown (in steps), and wait_<root> in GPU-seconds."""
+        run_s, gpus = pl.col("run_s"), pl.col("gpus").cast(pl.Int64)
+        slowdown = (pl.col("wait_s") + run_s) / pl.max_horizontal(run_s, SHORT_S)
+        steps = (slowdown.clip(lower_bound=1.0) * SLOWDOWN_STEPS).round().cast(pl.Int64)
+        roots = [(gpus * pl.col(f"root_{root}_s")).sum().alias(root) for root in ROOTS]
+        keys = ["tenant", "state", "size"]
+        grouped = self.run.scan_jobs().with_columns(size_class()).group_by(keys)
+        made = grouped.agg(
+            pl.len().alias("jobs"), (gpus * run_s).sum().alias("gpu_s"), steps.sum().alias("steps"), *roots
+        )
+        return made.sort(keys).collect(engine="streaming")
+
+    @cached_property
+    def waits(self) -> pl.DataFrame:
+        """How many jobs waited how long: tenant, size, wait_s, n. Jobs refused for ever do not count."""
+        keys = ["tenant", "size", "wait_s"]
+        jobs = self.run.scan_jobs().filter(pl.col("state") != "refused").with_columns(size_class())
+        return (
+            jobs.group_by(keys).agg(pl.len().cast(pl.Int64).alias("n")).sort(keys).collect(engine="streaming")
+        )
+
+    @cached_property
+    def refused(self) -> list[tuple[str, int]]:
+        """Jobs refused for ever by cause."""
+        never = self.run.scan_jobs().filter(pl.col("state") == "refused")
+        counted = never.group_by("last_refusal").agg(pl.len()).sort("last_refusal").collect()
+        return counted.rows()
+
+    def first_waits(self, start: str) -> pl.DataFrame:
+        """Waits until the first start, of jobs with a recorded and a simulated one: wait_s, n.
+
+        Args: start: the column with the start, ``recorded_start_s`` or ``start_s``.
+        """
+        both = self.run.scan_jobs().drop_nulls(["start_s", "recorded_start_s"])
+        waits = both.select(wait_s=pl.col(start) - pl.col("submit_s"))
+        return waits.group_by("wait_s").agg(pl.len().cast(pl.Int64).alias("n")).sort("wait_s").collect()
+
+    @cached_property
+    def span(self) -> tuple[int, int] | None:
+        """First submission and last end, s; None if no job has ended."""
+        ends = self.run.scan_jobs().select(a=pl.col("submit_s").min(), b=pl.col("end_s").max()).collect()
+        first, last = ends.row(0)
+        return None if last is None else (first, last)
+
+
+class Waits:
+    """A distribution of waits.
+
+    >>> waits = Waits(pl.DataFrame({"wait_s": [0, 60], "n": [3, 1]}))
+    >>> waits.mean(), waits.quantile(0.5), waits.quantile(1.0)
+    (15.0, 0.0, 60.0)
+    """
+
+    def __init__(self, counted: pl.DataFrame) -> None:
+        """Args: counted: wait_s and n, in any order; a wait may stand there twice."""
+        merged = counted.group_by("wait_s").agg(pl.col("n").sum()).sort("wait_s")
+        self._wait_s = merged.get_column("wait_s").to_numpy()
+        self._upto = merged.get_column("n").cum_sum().to_numpy()
+        self.total_s = int((self._wait_s * merged.get_column("n").to_numpy()).sum())
+        self.n = int(self._upto[-1]) if len(self._upto) else 0
+
+    def mean(self) -> float:
+        """Mean wait, s. There must be a job."""
+        return self.total_s / self.n
+
+    def quantile(self, share: float) -> float:
+        """Wait that this share of the jobs does not exceed, s; linear between the two nearest jobs."""
+        place = share * (self.n - 1)
+        low = int(place)
+        at = [
+            int(np.searchsorted(self._upto, rank, side="right")) for rank in (low, min(low + 1, self.n - 1))
+        ]
+        below, above = (float(self._wait_s[i]) for i in at)
+        return below + (above - below) * (place - low)

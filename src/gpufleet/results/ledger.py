@@ -1,0 +1,115 @@
+"""ledger.json: where each number came from, down to the lines of the plan, their sources and their trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from gpufleet.results.measures import MEASURES
+
+SCHEMA: Final = "gpufleet.ledger/1"
+TRUSTS: Final = ("stated", "estimate", "assumption")
+"""From the surest to the least sure."""
+
+_INPUTS: Final = {
+    "deliveries": {"gpus": "GPU", "at": "date", "status": ""},
+    "retirements": {"gpus": "GPU", "at": "date", "mode": ""},
+    "sites": {"power": "W", "pue": "1"},
+    "workloads": {"file": "file", "gpus": "GPU", "duration": "s", "at": "date", "products": "", "shift": "s"},
+}
+"""Values of the plan that numbers are made of, with their units."""
+
+_POLICY: Final = (
+    "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
+    "restart_overhead", "finish_lag",
+)  # fmt: skip
+_FIELDS: Final = {"power": "power_w", "duration": "duration_s", "shift": "shift_s", "interval": "interval_s",
+                  "finish_lag": "finish_lag_s"}  # fmt: skip
+"""What a key of the plan is called in the lock, where that carries its unit."""
+
+
+def ledger_of(lock: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The ledger of a run.
+
+    Args: lock: plan.lock.yaml; rows: the measures, as in measures.json.
+    """
+    inputs = list(_inputs(lock))
+    measures = [_measure_entry(row, inputs) for row in rows]
+    return {"schema": SCHEMA, "entries": [*measures, *inputs]}
+
+
+def _measure_entry(row: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where a value of a measure comes from: columns, other measures, and values of the plan."""
+    needs = _all_needs(row["name"])
+    used = [entry for entry in inputs if entry["section"] in needs]
+    trusts = [entry["trust"] for entry in used if entry["trust"]]
+    sources = dict.fromkeys(entry["source"] for entry in used if entry["source"])
+    return {
+        **{key: row[key] for key in ("name", "value", "unit", "formula", "by")},
+        "inputs": [*MEASURES[row["name"]].needs],
+        "plan_line": next((entry["plan_line"] for entry in used if entry["plan_line"]), None),
+        "source": ", ".join(sources) or None,
+        "trust": max(trusts, key=TRUSTS.index, default=None),
+    }
+
+
+def _all_needs(name: str) -> set[str]:
+    """Sections of the plan that a measure stands on, through the measures that it is made of.
+
+    What jobs did follows from all of the plan.
+
+    >>> sorted(_all_needs("online_gpu_h"))
+    ['deliveries', 'retirements', 'sites']
+    """
+    found: set[str] = set()
+    for need in MEASURES[name].needs:
+        if need in MEASURES:
+            found |= _all_needs(need)
+        elif need.startswith("jobs.") or need in ("timeline.busy", "timeline.waiting"):
+            found |= {*_INPUTS, "queues", "policy"}
+        elif need in _INPUTS:
+            found.add(need)
+    return found
+
+
+def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The values of the plan that the run was made of, one entry each."""
+    for section, units in _INPUTS.items():
+        for name, part in _parts(lock[section]):
+            for key, unit in units.items():
+                value = part.get(_FIELDS.get(key, key))
+                if value not in (None, [], ""):
+                    yield _input(lock, section, f"{section}.{name}.{key}", value, unit)
+    for name, queue in lock["queues"].items():
+        for product, gpus in queue["quota"].items():
+            yield _input(lock, "queues", f"queues.{name}.quota.{product}", gpus, "GPU")
+    for key in _POLICY:
+        unit = "s" if key in _FIELDS else ""
+        yield _input(lock, "policy", f"policy.{key}", lock["policy"][_FIELDS.get(key, key)], unit)
+
+
+def _parts(section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Parts of a section by name, or by number where they have none."""
+    if isinstance(section, Mapping):
+        yield from section.items()
+    else:
+        yield from ((str(i), part) for i, part in enumerate(section))
+
+
+def _input(lock: Mapping[str, Any], section: str, path: str, value: Any, unit: str) -> dict[str, Any]:
+    """One value with its line and what is known of its source; a part speaks for its values."""
+    part = path.rpartition(".")[0] if section != "queues" else f"queues.{path.split('.')[1]}"
+    own, whole = (lock["origins"].get(p, {}) for p in (path, part))
+    declared = path in lock["lines"] or section == "queues"
+    return {
+        "name": path,
+        "section": section,
+        "value": value,
+        "unit": unit,
+        "formula": "declared in the plan" if declared else "default",
+        "by": {},
+        "inputs": [],
+        "plan_line": lock["lines"].get(path) or lock["lines"].get(part),
+        "source": own.get("source") or whole.get("source"),
+        "trust": own.get("trust") or whole.get("trust"),
+    }

@@ -1,0 +1,166 @@
+"""plan.lock.yaml: the plan as it was simulated, every value resolved, with the line that each was written on.
+
+The tree has the plan's own sections (``sites``, ``systems``, ``deliveries``, ...), values in base units. Two
+sections come with it: ``lines`` (path in the plan -> ``file:line``, files relative to the plan) and
+``origins`` (path -> source, trust, range, where the plan gives them). The bytes do not depend on where the
+plan lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from gpufleet.base.errors import Place
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.plan.reader import Origin
+
+SCHEMA: Final = "gpufleet.lock/1"
+SECTIONS: Final = (
+    "name", "title", "start", "end", "time_zone", "after_end", "sites", "systems", "deliveries",
+    "retirements", "tenants", "queues", "workloads", "policy", "sources",
+)  # fmt: skip
+"""What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
+
+
+def lock_of(plan: Plan) -> dict[str, Any]:
+    """The lock of a plan as plain values."""
+    root = Path(plan.root).resolve()
+    tree = {name: _plain(getattr(plan, name), root) for name in SECTIONS}
+    tree["deliveries"] = _unnamed({delivery["name"]: delivery for delivery in tree["deliveries"]})
+    for delivery in tree["deliveries"].values():
+        delivery.pop("nodes", None)  # another way to write gpus
+    for tenant in tree["tenants"].values():  # quotas stand in `queues`
+        tenant.pop("quota", None)
+        tenant["queues"] = list(tenant["queues"])
+    origins = {_named(path, plan): origin for path, origin in plan.origins.items() if path}
+    return {
+        "schema": SCHEMA,
+        **tree,
+        "lines": dict(sorted(_lines(plan, origins, root).items())),
+        "origins": {path: known for path in sorted(origins) if (known := _origin(origins[path], root))},
+    }
+
+
+def write_lock(path: Path, plan: Plan) -> None:
+    """Write plan.lock.yaml."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(lock_of(plan), Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_lock(path: Path) -> dict[str, Any]:
+    """Read what `write_lock` wrote."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    lock: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    return lock
+
+
+# --- values -------------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any, root: Path) -> Any:
+    """Parts as mappings without lines and empty fields, dates as text, files by name and content."""
+    if isinstance(value, Mapping):
+        return _unnamed({str(key): _plain(item, root) for key, item in value.items()})
+    if isinstance(value, tuple | list):
+        return [_plain(item, root) for item in value]
+    if isinstance(value, Path):
+        return _file(value, root)
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    given = {name: getattr(value, name) for name in _field_names(value) if name != "line"}
+    constant = dict(getattr(type(value), "constant", {}))
+    return constant | {name: _plain(item, root) for name, item in given.items() if item is not None}
+
+
+def _unnamed(parts: dict[str, Any]) -> dict[str, Any]:
+    """Parts by name, without saying the name again inside.
+
+    >>> _unnamed({"lab": {"name": "lab", "pue": 1.3}})
+    {'lab': {'pue': 1.3}}
+    """
+    return {
+        key: {k: v for k, v in part.items() if k != "name"}
+        if isinstance(part, dict) and part.get("name") == key
+        else part
+        for key, part in parts.items()
+    }
+
+
+def _field_names(part: Any) -> list[str]:
+    """Fields of a part of the plan, in the order in which it declares them."""
+    return [field.name for field in fields(part)] if is_dataclass(part) else list(type(part).model_fields)
+
+
+def _file(path: Path, root: Path) -> dict[str, Any]:
+    """A file by its name and its content: it may lie elsewhere tomorrow."""
+    name = path.resolve()
+    shown = name.relative_to(root).as_posix() if name.is_relative_to(root) else name.name
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": shown, "bytes": path.stat().st_size, "sha256": content}
+
+
+# --- lines --------------------------------------------------------------------------------------------------
+
+
+def _named(path: str, plan: Plan) -> str:
+    """Deliveries without a name are numbered in paths; the lock calls them as results do."""
+    section, _, rest = path.partition(".")
+    number, dot, key = rest.partition(".")
+    if section != "deliveries" or not number.isdecimal() or int(number) >= len(plan.deliveries):
+        return path
+    return f"{section}.{plan.deliveries[int(number)].name}{dot}{key}"
+
+
+def _lines(plan: Plan, origins: Mapping[str, Origin], root: Path) -> dict[str, str]:
+    """Where each path of the plan was written; parts from tables or the catalogue have an own line."""
+    parts: dict[str, Any] = {f"deliveries.{d.name}": d for d in plan.deliveries}
+    parts |= {f"retirements.{i}": r for i, r in enumerate(plan.retirements)}
+    for section in ("sites", "systems", "tenants", "queues", "workloads"):
+        parts |= {f"{section}.{name}": part for name, part in getattr(plan, section).items()}
+    parts["policy"] = plan.policy
+    lines = {path: place(part.line, root) for path, part in parts.items()}
+    return lines | {path: place(origin.at, root) for path, origin in origins.items()}
+
+
+def place(at: Place, root: Path) -> str:
+    """A place with its file relative to the plan.
+
+    >>> place(Place("/home/me/plans/lab/plan.yaml", 31), Path("/home/me/plans/lab"))
+    'plan.yaml:31'
+    >>> place(Place("--set policy.order", 0), Path("/home/me"))
+    '--set policy.order'
+    """
+    return str(Place(_shown(at.file, root), at.line))
+
+
+@lru_cache(maxsize=256)
+def _shown(file: str, root: Path) -> str:
+    if file.startswith("--set"):
+        return file
+    for base in (root, Path.cwd()):  # places name files as the plan does, or as the user did
+        whole = (base / file).resolve()
+        if whole.is_relative_to(root) and (Path(file).is_absolute() or whole.is_file()):
+            return whole.relative_to(root).as_posix()
+    return Path(file).name
+
+
+def _origin(origin: Origin, root: Path) -> dict[str, Any]:
+    """Source, trust and range of a value, as far as the plan gives them."""
+    known = {"source": origin.source, "trust": origin.trust, "range": origin.range}
+    return {name: _plain(value, root) for name, value in known.items() if value is not None}

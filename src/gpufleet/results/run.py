@@ -1,0 +1,184 @@
+"""A run: what a run folder holds, as frames and values, read when first asked for."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import polars as pl
+
+from gpufleet.results import folder
+from gpufleet.results.lock import read_lock
+from gpufleet.world.names import Names
+
+if TYPE_CHECKING:
+    from gpufleet.results.compare import Comparison
+    from gpufleet.results.explain import Explanation
+
+
+class Run:
+    """One simulated plan.
+
+    Made by `gpufleet.study.simulate`, or from a run folder by `Run.load`. `Run(path)` itself looks at nothing
+    and takes a folder that is still being written too.
+    """
+
+    def __init__(self, path: Path | str, *, keep: object = None) -> None:
+        """Args: path: the run folder; keep: what must live as long as the run, such as a temporary folder."""
+        self.path = Path(path)
+        self._keep = keep
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Open a run folder.
+
+        Raises: GpufleetError R004 if it is not a whole run.
+        """
+        return cls(folder.open_run(Path(path)))
+
+    def scan_jobs(self) -> pl.LazyFrame:
+        """Jobs as a lazy frame in the order of the file: for runs that do not fit into memory."""
+        return pl.scan_parquet(self.path / folder.JOBS)
+
+    def scan_timeline(self) -> pl.LazyFrame:
+        """Timeline as a lazy frame."""
+        return pl.scan_parquet(self.path / folder.TIMELINE)
+
+    @cached_property
+    def jobs(self) -> pl.DataFrame:
+        """One row per job, by job number; columns in `gpufleet.results.columns.JOBS`."""
+        return self.scan_jobs().collect().sort("job")
+
+    @cached_property
+    def timeline(self) -> pl.DataFrame:
+        """GPU-seconds online, busy, waiting per bin; columns in `gpufleet.results.columns.TIMELINE`."""
+        return self.scan_timeline().collect()
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan as it was simulated (plan.lock.yaml), with the line of each value."""
+        return read_lock(self.path / folder.LOCK)
+
+    @cached_property
+    def measures(self) -> dict[str, Any]:
+        """measures.json: ``answer``, ``measures``, ``findings``, ``notes`` and ``clock``."""
+        return self._json(folder.MEASURES)
+
+    @cached_property
+    def ledger(self) -> dict[str, Any]:
+        """ledger.json: where each number came from."""
+        return self._json(folder.LEDGER)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """environment.json: versions, machine, command, times. The one file that differs between runs."""
+        return self._json(folder.ENVIRONMENT)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        return value
+
+    def measure(self, name: str, **by: str) -> float | int | None:
+        """One value of a measure, or None where the run has none.
+
+        >>> run.measure("utilisation"), run.measure("wait_p90_s", tenant="research")  # doctest: +SKIP
+        (0.871, 15120.0)
+        """
+        rows = (row for row in self.measures["measures"] if row["name"] == name and row["by"] == by)
+        found = next(rows, None)
+        value: float | int | None = None if found is None else found["value"]
+        return value
+
+    @cached_property
+    def measures_frame(self) -> pl.DataFrame:
+        """All measures as a frame: name, unit, value, one column for each dimension, formula."""
+        rows = self.measures["measures"]
+        dims = sorted({dim for row in rows for dim in row["by"]})
+        schema = {"name": pl.String, "unit": pl.String, "value": pl.Float64}
+        values = [
+            {**{key: row[key] for key in ("name", "unit", "value", "formula")}, **row["by"]} for row in rows
+        ]
+        by = dict.fromkeys(dims, pl.String)
+        return pl.DataFrame(values, schema={**schema, **by, "formula": pl.String})
+
+    @property
+    def answer(self) -> str:
+        """The run in one sentence."""
+        return str(self.measures["answer"])
+
+    @property
+    def findings(self) -> tuple[dict[str, Any], ...]:
+        """Warnings of the plan and its traces."""
+        return tuple(self.measures["findings"])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks of the plan and its traces."""
+        return tuple(self.measures["notes"])
+
+    @property
+    def start(self) -> datetime:
+        """Start of the plan, UTC: second 0."""
+        return datetime.fromisoformat(self.plan["start"])
+
+    @property
+    def end_s(self) -> int:
+        """End of the plan, s from its start. A run may go on beyond it (``after_end: finish``)."""
+        return int((datetime.fromisoformat(self.plan["end"]) - self.start).total_seconds())
+
+    @property
+    def grid_s(self) -> int:
+        """Width of a bin of the timeline, s."""
+        return int(self.measures["clock"]["grid_s"])
+
+    @property
+    def time_zone(self) -> str:
+        """Time zone of the plan."""
+        return str(self.plan["time_zone"])
+
+    @cached_property
+    def names(self) -> Names:
+        """Names of products, sites, tenants, queues, workloads and lots, in the plan's order."""
+        plan = self.plan
+        products = dict.fromkeys(plan["systems"][d["system"]]["product"] for d in plan["deliveries"].values())
+        for queue in plan["queues"].values():
+            products |= dict.fromkeys(queue["quota"])
+        for workload in plan["workloads"].values():
+            products |= dict.fromkeys(product for product, _ in workload["products"])
+        lots = [*plan["deliveries"], *(f"retirement {i + 1}" for i in range(len(plan["retirements"])))]
+        return Names(
+            products=tuple(products),
+            sites=tuple(plan["sites"]),
+            tenants=tuple(plan["tenants"]),
+            queues=tuple(plan["queues"]),
+            workloads=tuple(plan["workloads"]),
+            lots=tuple(lots),
+        )
+
+    def why(self, job: int | str) -> Explanation:
+        """Why a job waited; see `gpufleet.results.explain.why`."""
+        from gpufleet.results.explain import why
+
+        return why(self, job)
+
+    def compare(self, other: Run) -> Comparison:
+        """What differs in another run; see `gpufleet.results.compare.compare`."""
+        from gpufleet.results.compare import compare
+
+        return compare(self, other)
+
+    def __repr__(self) -> str:
+        try:
+            says = f"{self.plan['name']}: {self.answer}"
+        except (OSError, KeyError, ValueError):
+            return f"Run({str(self.path)!r}): no complete run there"
+        return (
+            f"Run({str(self.path)!r})\n  {says}\n"
+            "  .jobs       one row per job: waits, reasons, times\n"
+            "  .timeline   GPU-seconds online, busy, waiting per bin\n"
+            "  .measures_frame  all measures; .measure('utilisation'), .measure('wait_p90_s', tenant=...)\n"
+            "  .why(17)    why job 17 waited;  .compare(other) what another run changes"
+        )

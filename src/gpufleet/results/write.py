@@ -1,0 +1,100 @@
+"""Writes what a run folder holds beside the jobs, when the engine is done."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gpufleet import __version__
+from gpufleet.base.errors import Finding
+from gpufleet.results import folder
+from gpufleet.results.answer import answer
+from gpufleet.results.facts import Facts, Seen
+from gpufleet.results.ledger import ledger_of
+from gpufleet.results.lock import place, write_lock
+from gpufleet.results.measures import measured
+from gpufleet.results.run import Run
+from gpufleet.results.timeline import write_timeline
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.world.build import Built
+    from gpufleet.world.layout import Tallies
+
+MEASURES_SCHEMA: Final = "gpufleet.measures/1"
+ENVIRONMENT_SCHEMA: Final = "gpufleet.environment/1"
+_LIBRARIES: Final = ("numpy", "numba", "polars", "pyarrow", "pydantic", "altair")
+
+
+def write_results(
+    path: Path, plan: Plan, built: Built, tallies: Tallies, end_s: int, findings: Sequence[Finding] = ()
+) -> Run:
+    """Write plan.lock.yaml, timeline.parquet, measures.json and ledger.json; jobs.parquet must be there.
+
+    Args: path: the folder of `gpufleet.results.folder.new_run`; end_s: when the run ended (`Result.end_s`);
+          findings: warnings that the reader of the results should see.
+    """
+    write_lock(path / folder.LOCK, plan)
+    write_timeline(path / folder.TIMELINE, built.world, built.names, tallies, end_s)
+    clock = built.world.clock
+    run = Run(path)
+    seen = Seen(clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages)
+    facts = Facts(run, seen)
+    rows = measured(facts)
+    root = Path(plan.root).resolve()
+    measures = {
+        "schema": MEASURES_SCHEMA,
+        "answer": answer(facts, rows),
+        "measures": rows,
+        "findings": [_finding(found, root) for found in findings],
+        "notes": [*plan.notes, *built.notes],
+        "clock": {
+            "end_s": clock.end_s,
+            "ended_s": end_s,
+            "grid_s": clock.grid_s,
+            "finish": bool(clock.finish),
+        },
+    }
+    folder.write_json(path / folder.MEASURES, measures)
+    folder.write_json(path / folder.LEDGER, ledger_of(run.plan, rows))
+    return run
+
+
+def _finding(found: Finding, root: Path) -> dict[str, Any]:
+    """A finding as JSON values, its file relative to the plan."""
+    return {
+        **{key: getattr(found, key) for key in ("code", "title", "severity", "says", "fix")},
+        "at": None if found.at is None else place(found.at, root),
+    }
+
+
+def write_environment(
+    path: Path, *, started: datetime, seconds: dict[str, float], command: Sequence[str] | None = None
+) -> None:
+    """Write environment.json: versions, machine, command and times. It differs from run to run.
+
+    Args: started: aware; seconds: how long each step took; command: default ``sys.argv``.
+    """
+    from importlib.metadata import version
+
+    value = {
+        "schema": ENVIRONMENT_SCHEMA,
+        "versions": {"gpufleet": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in _LIBRARIES},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "command": list(sys.argv if command is None else command),
+        "folder": os.getcwd(),
+        "started": started.astimezone(UTC).isoformat(),
+        "written": datetime.now(UTC).isoformat(),
+        "seconds": seconds,
+    }
+    folder.write_json(path / folder.ENVIRONMENT, value)

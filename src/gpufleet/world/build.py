@@ -1,0 +1,150 @@
+"""The plan as arrays: ``build(plan)`` is the only way from what people declare to what the engine sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from gpufleet.base.arrays import Ints
+from gpufleet.base.errors import Finding
+from gpufleet.world import layout
+from gpufleet.world.capacity import Fleet, capacity_of
+from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
+from gpufleet.world.names import Names
+from gpufleet.world.service import Shortage
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan, PolicyPlan
+    from gpufleet.world.demand import Demand
+
+GRIDS_S: Final = (60, 300, 900, 3600, 6 * 3600, 86400)
+"""Widths of a bin of the timeline to choose from, s."""
+
+MOST_BINS: Final = 4096
+"""A timeline over the plan's horizon has at most this many bins, where the ladder goes so far."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plan as a world, with the names of its codes and what people should know about it."""
+
+    world: World
+    names: Names
+    demand: Demand
+    shortages: tuple[Shortage, ...]  # delivered, not powered
+    notes: tuple[str, ...]  # how the traces were read
+    findings: tuple[Finding, ...]  # warnings
+
+
+def build(plan: Plan) -> Built:
+    """Make the world of a plan; reads its traces.
+
+    Raises: GpufleetError T0xx when a trace cannot be used.
+    """
+    from gpufleet.world.demand import demand_of  # imports polars: not for those who look at capacity only
+
+    names = Names.of(plan)
+    fleet = capacity_of(plan, names)
+    demand = demand_of(plan, names, fleet.cells)
+    notes = tuple(f"{intake.workload}: {note}" for intake in demand.intakes for note in intake.notes)
+    world = world_of(plan, names, fleet, demand.classes, demand.options)
+    return Built(world, names, demand, fleet.shortages, notes, fleet.findings + demand.findings)
+
+
+def world_of(plan: Plan, names: Names, fleet: Fleet, classes: Classes, options: Options) -> World:
+    """Put the tables together and number the islands."""
+    of_queue, of_cell = islands(len(names.queues), fleet.cells.site.size, classes, options)
+    return World(
+        nodes=fleet.nodes,
+        cells=fleet.cells._replace(island=of_cell),
+        capacity=fleet.capacity,
+        queues=_queues(plan, names, of_queue),
+        classes=classes,
+        options=options,
+        policy=policy_numbers(plan.policy),
+        clock=_clock(plan),
+    )
+
+
+def _queues(plan: Plan, names: Names, island: Ints) -> Queues:
+    """Queues with their quotas; a product without a quota is unlimited."""
+    quota = np.full((len(names.queues), len(names.products)), -1, np.int64)
+    for row, queue in enumerate(plan.queues.values()):
+        for product, gpus in queue.quota.items():
+            quota[row, names.products.index(product)] = gpus
+    tenant = np.array([names.tenants.index(queue.tenant) for queue in plan.queues.values()], np.int64)
+    return Queues(tenant, island, quota)
+
+
+def islands(n_queues: int, n_cells: int, classes: Classes, options: Options) -> tuple[Ints, Ints]:
+    """Number the sets of queues and cells that are joined by classes, in the order of their first queue.
+
+    Returns: island of each queue and of each cell; -1 = no class joins it to anything.
+
+    >>> from gpufleet.world.demand import class_tables
+    >>> islands(3, 3, *class_tables([(2, ((0, 1.0), (1, 1.0))), (0, ((1, 1.0),))]))
+    (array([ 0, -1,  0]), array([ 0,  0, -1]))
+    """
+    parent = list(range(n_queues + n_cells))
+
+    def root(x: int) -> int:
+        while parent[x] != x:
+            parent[x] = parent[parent[x]]
+            x = parent[x]
+        return x
+
+    queue_of_option = np.repeat(classes.queue, classes.n_options)
+    joined = set(zip(queue_of_option.tolist(), (options.cell + n_queues).tolist(), strict=True))
+    for queue, cell in sorted(joined):
+        a, b = root(queue), root(cell)
+        parent[max(a, b)] = min(a, b)
+    used = {x for pair in joined for x in pair}
+    numbers = {r: i for i, r in enumerate(sorted({root(x) for x in used}))}
+    island = np.array([numbers[root(x)] if x in used else -1 for x in range(len(parent))], np.int64)
+    return island[:n_queues], island[n_queues:]
+
+
+def policy_numbers(policy: PolicyPlan) -> Policy:
+    """The policy as codes and seconds."""
+    most = int(np.iinfo(np.int32).max)
+    bands = [(most if upto is None else upto, add_s) for upto, add_s in policy.restart_overhead] or [
+        (most, 0)
+    ]
+    return Policy(
+        order=layout.ORDERS.index(policy.order),
+        strict=int(policy.strict),
+        backfill=layout.BACKFILLS.index(policy.backfill),
+        placement=layout.PLACEMENTS.index(policy.placement),
+        interval_s=policy.interval_s,
+        depth=policy.depth,
+        window_s=policy.window_s,
+        resolution_s=policy.resolution_s,
+        estimate=layout.ESTIMATES.index(policy.estimate),
+        factor=policy.factor,
+        over_limit=layout.OVER_LIMITS.index(policy.over_limit),
+        finish_lag_s=policy.finish_lag_s,
+        select=layout.SELECTS.index(policy.select),
+        overhead_gpus=np.array([gpus for gpus, _ in bands], np.int64),
+        overhead_s=np.array([add_s for _, add_s in bands], np.int64),
+    )
+
+
+def grid_for(horizon_s: int) -> int:
+    """The finest bin width of the ladder that cuts a horizon into at most `MOST_BINS` bins, s.
+
+    Beyond the ladder: whole days.
+
+    >>> grid_for(14 * 86400), grid_for(5 * 365 * 86400), grid_for(20 * 365 * 86400)
+    (300, 86400, 172800)
+    """
+    for grid_s in GRIDS_S:
+        if horizon_s <= grid_s * MOST_BINS:
+            return grid_s
+    return -(-horizon_s // (86400 * MOST_BINS)) * 86400
+
+
+def _clock(plan: Plan) -> Clock:
+    end_s = plan.seconds(plan.end)
+    return Clock(end_s=end_s, finish=int(plan.after_end == "finish"), grid_s=grid_for(end_s))

@@ -1,0 +1,257 @@
+"""The workloads of a plan as jobs: traces are read, queues are matched, everything is merged by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
+from gpufleet.plan.workloads import TraceWorkload
+from gpufleet.traces.read import read_trace
+from gpufleet.world.layout import Cells, Classes, Jobs, Options
+from gpufleet.world.names import Names
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.plan.workloads import CampaignWorkload
+
+UNKNOWN_QUEUE: Final = explain_code(
+    "T060",
+    "trace names queues that the plan does not have",
+    "Each job of a trace waits in a queue of the plan. The name in the trace is looked up in the workload's "
+    "`queue: {map: ...}`, then among the plan's queues, and then the workload's default is taken. Jobs that "
+    "still have no queue are left out and counted.",
+    "workloads:\n  history: {kind: trace, file: jobs.csv, queue: {map: {ml-old: research}, default: other}}",
+).code
+NO_QUEUE: Final = "queue is not in the plan"
+
+_COLUMNS: Final = {
+    "workload": pl.Int32,
+    "name": pl.String,
+    "queue": pl.Int32,
+    "user": pl.String,
+    "submit_s": pl.Int64,
+    "gpus": pl.Int32,
+    "work_s": pl.Float64,
+    "limit_s": pl.Int64,
+    "priority": pl.Int32,
+    "cls": pl.Int32,
+    "recorded_start_s": pl.Int64,
+    "recorded_end_s": pl.Int64,
+}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the rows of one trace."""
+
+    workload: str
+    rows_read: int
+    dropped: Mapping[str, int]  # reason -> rows
+    format: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """All jobs of a plan in the order of their ids, with what the engine does not need beside them.
+
+    ``frame`` has one row per job: the columns of `Jobs`, and name, user, the codes of workload and queue
+    (`Names.workloads`, `Names.queues`), and the recorded times of a trace (seconds from the plan's start).
+    """
+
+    frame: pl.DataFrame
+    names: Names
+    classes: Classes
+    options: Options
+    intakes: tuple[Intake, ...]
+    findings: tuple[Finding, ...]
+
+    def jobs(self) -> Jobs:
+        """The engine's table.
+
+        >>> names = Names((), (), (), (), (), ())
+        >>> no_jobs = Demand(pl.DataFrame(schema=_COLUMNS), names, *class_tables([]), (), ())
+        >>> no_jobs.jobs().submit_s.shape
+        (0,)
+        """
+        return Jobs(**{name: self.frame[name].to_numpy(writable=True) for name in Jobs._fields})
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """Names beside the ids: ``id, workload, name, queue, user, recorded_start_s, recorded_end_s``."""
+        return self.frame.with_row_index("id").select(
+            pl.col("id").cast(pl.Int64),
+            _named("workload", self.names.workloads),
+            "name",
+            _named("queue", self.names.queues),
+            "user",
+            "recorded_start_s",
+            "recorded_end_s",
+        )
+
+
+def _named(column: str, names: Sequence[str]) -> pl.Expr:
+    """Replace the codes in a column by their names."""
+    codes = list(range(len(names)))
+    return pl.col(column).replace_strict(codes, list(names), return_dtype=pl.String).cast(pl.String)
+
+
+class ClassBook:
+    """Job classes, each a queue and an ordered list of (cell, speed); like ones are one."""
+
+    def __init__(self, plan: Plan, names: Names, cells: Cells):
+        self.names = names
+        self.queues = list(plan.queues.values())
+        self.cells = cells
+        self.found: dict[tuple[int, tuple[tuple[int, float], ...]], int] = {}
+
+    def class_of(self, queue: int, products: Sequence[tuple[str, float]]) -> int:
+        """The class of jobs of a queue that accept these products; without any, every product at speed 1."""
+        accepted = products or [(product, 1.0) for product in self.names.products]
+        options = tuple(self._options(queue, accepted))
+        return self.found.setdefault((queue, options), len(self.found))
+
+    def _options(self, queue: int, products: Sequence[tuple[str, float]]) -> Iterator[tuple[int, float]]:
+        """Cells by product preference; the tenant's own before shared; then in the plan's order of sites."""
+        owner = self.names.tenants.index(self.queues[queue].tenant)
+        for product, speed in products:
+            right = self.cells.product == self.names.products.index(product)
+            for tenant in (owner, -1):
+                for cell in np.flatnonzero(right & (self.cells.tenant == tenant)).tolist():
+                    yield cell, speed
+
+
+def class_tables(found: Iterable[tuple[int, tuple[tuple[int, float], ...]]]) -> tuple[Classes, Options]:
+    """The engine's tables for classes given as (queue, options).
+
+    >>> classes, options = class_tables([(0, ((4, 1.0), (2, 0.5))), (1, ())])
+    >>> classes.first_option.tolist(), classes.n_options.tolist(), options.cell.tolist()
+    ([0, 2], [2, 0], [4, 2])
+    """
+    rows = list(found)
+    counts = np.array([len(options) for _, options in rows], np.int64)
+    pairs = [pair for _, options in rows for pair in options]
+    classes = Classes(
+        queue=np.array([queue for queue, _ in rows], np.int64),
+        first_option=(np.cumsum(counts) - counts).astype(np.int64),
+        n_options=counts,
+    )
+    options = Options(
+        cell=np.array([cell for cell, _ in pairs], np.int64),
+        speed=np.array([speed for _, speed in pairs], np.float64),
+    )
+    return classes, options
+
+
+def demand_of(plan: Plan, names: Names, cells: Cells) -> Demand:
+    """Jobs of all workloads, merged stably by time: at one second in the order of workloads, then rows.
+
+    Raises: GpufleetError T0xx when a trace cannot be used, T060 when none of its jobs has a queue.
+    """
+    book = ClassBook(plan, names, cells)
+    frames, intakes, findings = [pl.DataFrame(schema=_COLUMNS)], [], []
+    for code, workload in enumerate(plan.workloads.values()):
+        if isinstance(workload, TraceWorkload):
+            frame, intake, found = _trace_jobs(plan, names, workload)
+            intakes.append(intake)
+            findings += found
+        else:
+            frame = _campaign_job(plan, names, workload)
+        frames.append(_with_codes(frame, code, workload.products, book))
+    merged = pl.concat(frames)
+    order = np.argsort(merged["submit_s"].to_numpy(), kind="stable")
+    return Demand(merged[order], names, *class_tables(book.found), tuple(intakes), tuple(findings))
+
+
+def _with_codes(
+    frame: pl.DataFrame, workload: int, products: Sequence[tuple[str, float]], book: ClassBook
+) -> pl.DataFrame:
+    """Add workload and class, and bring the columns in order."""
+    queues = frame["queue"].unique().sort().to_list()
+    classes = [book.class_of(queue, products) for queue in queues]
+    return frame.with_columns(
+        workload=pl.lit(workload),
+        cls=pl.col("queue").replace_strict(queues, classes, return_dtype=pl.Int32),
+    ).select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items())
+
+
+def _campaign_job(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.DataFrame:
+    """The one job of a campaign."""
+    job = {
+        "name": workload.name,
+        "queue": names.queues.index(workload.queue),
+        "user": None,
+        "submit_s": max(0, plan.seconds(workload.at)),
+        "gpus": workload.gpus,
+        "work_s": float(workload.duration_s),
+        "limit_s": workload.limit_s or 0,
+        "priority": workload.priority,
+        "recorded_start_s": None,
+        "recorded_end_s": None,
+    }
+    frame = pl.DataFrame([job], schema_overrides={"user": pl.String})
+    return frame.filter(pl.col("submit_s") < plan.seconds(plan.end))
+
+
+def _trace_jobs(
+    plan: Plan, names: Names, workload: TraceWorkload
+) -> tuple[pl.DataFrame, Intake, list[Finding]]:
+    """The jobs of a trace with codes of queues, and what was left out."""
+    trace = read_trace(
+        workload.file,
+        workload.format,
+        start=plan.start,
+        end=plan.end,
+        time_zone=workload.time_zone,
+        from_=workload.from_,
+        to=workload.to,
+        shift_s=workload.shift_s,
+    )
+    jobs, unknown = _queued(trace.jobs, workload, names)
+    lost = trace.jobs.height - jobs.height
+    dropped = {**trace.dropped, **({NO_QUEUE: lost} if lost else {})}
+    findings = list(trace.findings)
+    if unknown:
+        findings.append(_unknown_queues(workload, unknown, lost, jobs.height))
+    return jobs, Intake(workload.name, trace.rows_read, dropped, trace.format, trace.notes), findings
+
+
+def _queued(jobs: pl.DataFrame, workload: TraceWorkload, names: Names) -> tuple[pl.DataFrame, list[str]]:
+    """Jobs with the code of their queue, without those that have none; and the names that are not known."""
+    named = pl.col(workload.queue_column) if workload.queue_column else pl.lit(None, pl.String)
+    jobs = jobs.rename({"run_s": "work_s"}).with_columns(queue=named)
+    codes = _queue_codes(jobs["queue"].unique().to_list(), workload, names)
+    unknown = sorted("(none)" if queue is None else queue for queue, code in codes.items() if code is None)
+    queue = pl.col("queue").replace_strict(list(codes), list(codes.values()), return_dtype=pl.Int32)
+    return jobs.with_columns(queue).drop_nulls("queue"), unknown
+
+
+def _queue_codes(
+    queues: Iterable[str | None], workload: TraceWorkload, names: Names
+) -> dict[str | None, int | None]:
+    """The code of each queue name in a trace; None: no queue of the plan."""
+    codes: dict[str | None, int | None] = {}
+    for queue in queues:
+        name = workload.queue_map.get(queue, queue) if queue is not None else None
+        if name not in names.queues:
+            name = workload.default_queue
+        codes[queue] = names.queues.index(name) if name is not None else None
+    return codes
+
+
+def _unknown_queues(workload: TraceWorkload, unknown: Sequence[str], lost: int, left: int) -> Finding:
+    """A warning about jobs that have no queue.
+
+    Raises: GpufleetError if no job has one.
+    """
+    shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8:,} more" if len(unknown) > 8 else "")
+    says = f"{lost:,} jobs of {workload.file.name} are left out; the plan has no queue for: {shown}"
+    fix = "add the queues, or map them: `queue: {map: {old: new}, default: ...}`"
+    if not left:
+        raise GpufleetError(finding(UNKNOWN_QUEUE, f"no job is left: {says}", fix, workload.line))
+    return finding(UNKNOWN_QUEUE, says, fix, workload.line, severity="warning")

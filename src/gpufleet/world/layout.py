@@ -1,0 +1,206 @@
+"""The world: every array shape and every code that the engine sees. Nothing else crosses that border.
+
+A world is the plan as arrays. It is the only input of the engine; saved as ``world.npz`` it runs again
+without the plan. The meaning of every field is defined in docs/explanation/engine.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from gpufleet.base.arrays import Floats, Ints, SmallInts
+
+UNKNOWN_S: Final = 1 << 56
+"""A time that is not known (an estimate that nobody gave): later than every other time."""
+
+# --- order of waiting jobs
+FIFO, PRIORITY, SJF, SRTF = 0, 1, 2, 3
+ORDERS: Final = ("fifo", "priority", "sjf", "srtf")
+
+# --- backfill
+NO_BACKFILL, EASY, CONSERVATIVE = 0, 1, 2
+BACKFILLS: Final = ("none", "easy", "conservative")
+
+# --- placement
+CONSOLIDATE, BEST_FIT, SPREAD, DOMAIN_FIRST = 0, 1, 2, 3
+PLACEMENTS: Final = ("consolidate", "best-fit", "spread", "domain-first")
+
+# --- estimate of a run time that has no limit
+EXACT, FACTOR, NO_ESTIMATE = 0, 1, 2
+ESTIMATES: Final = ("exact", "factor", "none")
+
+# --- a job over its limit
+KILL_AT_LIMIT, RUN_ON = 0, 1
+OVER_LIMITS: Final = ("kill", "run-on")
+
+# --- how SRTF selects
+SELECT_PLACEMENT, SELECT_COUNT = 0, 1
+SELECTS: Final = ("placement", "count")
+
+# --- capacity events, in the order in which they happen at one second
+UP, DRAIN, KILL = 0, 1, 2
+
+# --- why a job does not start now. Rank 1..5 is also the order of "highest over the options".
+STARTABLE, OWN_QUOTA, NOT_ONLINE, NO_FREE, FRAGMENTED, RESERVATION = 0, 1, 2, 3, 4, 5
+ORDER, BETWEEN_PASSES, BEYOND_DEPTH = 6, 7, 8
+N_REFUSALS: Final = 9
+REFUSALS: Final = (
+    "startable",
+    "own_quota",
+    "not_online",
+    "no_free",
+    "fragmented",
+    "reservation",
+    "order",
+    "between_passes",
+    "beyond_depth",
+)
+
+# --- states in which a job leaves the simulation
+DONE, KILLED, REFUSED, RUNNING, WAITING = 0, 1, 2, 3, 4
+STATES: Final = ("done", "killed", "refused", "running", "waiting")
+
+
+class Nodes(NamedTuple):
+    """Nodes, one row each; nodes of a cell are contiguous and sorted by domain. Shape (n_nodes,)."""
+
+    size: SmallInts  # GPUs, 1 .. gpus_per_node of its cell
+    cell: SmallInts  # row in Cells
+    domain: SmallInts  # domain number, ascending over the whole fleet; a domain lies in one cell
+
+
+class Cells(NamedTuple):
+    """Sets of like nodes: one site, product, owner and node size. Shape (n_cells,)."""
+
+    first_node: Ints
+    n_nodes: Ints
+    gpus_per_node: Ints  # F
+    product: Ints  # code, names in Names.products
+    site: Ints  # code, names in Names.sites
+    tenant: Ints  # owner: code, names in Names.tenants; -1 = shared
+    island: Ints  # -1 = used by no class
+
+
+class Capacity(NamedTuple):
+    """Changes of service, sorted by (t_s, kind, first_node). Shape (n_changes,)."""
+
+    t_s: Ints
+    kind: Ints  # UP, DRAIN, KILL
+    first_node: Ints
+    n_nodes: Ints
+    lot: Ints  # row of the delivery or retirement in the plan, -1 = none
+
+
+class Queues(NamedTuple):
+    """Queues. Shape (n_queues,), quota (n_queues, n_products)."""
+
+    tenant: Ints
+    island: Ints  # -1 = no class of it has an option
+    quota: Ints  # GPUs per product, -1 = unlimited
+
+
+class Classes(NamedTuple):
+    """Job classes: a queue and its options. No two classes are alike. Shape (n_classes,)."""
+
+    queue: Ints
+    first_option: Ints
+    n_options: Ints
+
+
+class Options(NamedTuple):
+    """Where a class may run, in order of preference. Shape (n_options,)."""
+
+    cell: Ints
+    speed: Floats  # work seconds per second, > 0
+
+
+class Policy(NamedTuple):
+    """Scheduling policy, numbers only."""
+
+    order: int
+    strict: int  # 1 = strict, 0 = best effort
+    backfill: int
+    placement: int
+    interval_s: int  # 0 = a pass after every event
+    depth: int  # jobs per lane and pass with backfill, >= 1
+    window_s: int  # conservative, 0 = unlimited
+    resolution_s: int  # conservative, 0 = exact
+    estimate: int
+    factor: float  # with FACTOR
+    over_limit: int
+    finish_lag_s: int  # added to every duration
+    select: int  # SRTF
+    overhead_gpus: Ints  # SRTF restart overhead: bands by GPU count, ascending upper bounds, (n_bands,)
+    overhead_s: Ints  # seconds per band; more GPUs than the last bound: the last band; (n_bands,)
+
+
+class Clock(NamedTuple):
+    """Horizon and grid."""
+
+    end_s: int  # end of the plan
+    finish: int  # 1 = run on until every job has ended, 0 = stop at end_s
+    grid_s: int  # width of a bin of the timeline, > 0
+
+
+class World(NamedTuple):
+    """All that the engine needs but the jobs."""
+
+    nodes: Nodes
+    cells: Cells
+    capacity: Capacity
+    queues: Queues
+    classes: Classes
+    options: Options
+    policy: Policy
+    clock: Clock
+
+
+class Jobs(NamedTuple):
+    """Jobs, one row each, sorted by submit_s (ties: as they came). Shape (n_jobs,)."""
+
+    submit_s: Ints  # when it becomes eligible, seconds from the plan's start, >= 0
+    gpus: SmallInts  # whole GPUs, all at once, >= 1
+    work_s: Floats  # seconds at speed 1, >= 0
+    cls: SmallInts  # row in Classes
+    limit_s: Ints  # wall-clock limit of one attempt, 0 = none
+    priority: SmallInts  # higher goes first
+
+
+class Outcomes(NamedTuple):
+    """What became of each job. Shape (n_jobs,), the two tables (n_jobs, N_REFUSALS)."""
+
+    id: Ints  # row in Jobs
+    start_s: Ints  # first start, -1 = never
+    end_s: Ints  # when it was done or killed at its limit, -1 = neither
+    wait_s: Ints  # over all attempts
+    run_s: Ints  # GPU time held, over all attempts, seconds
+    cell: SmallInts  # of the last attempt, -1 = never started
+    state: SmallInts  # DONE, KILLED, REFUSED, RUNNING, WAITING
+    last_refusal: (
+        SmallInts  # REFUSED: the cause; WAITING: the state at the end; else the last one, 0 = never waited
+    )
+    attempts: SmallInts  # starts
+    preemptions: SmallInts  # by SRTF or a KILL
+    behind: Ints  # id of the job that it last stood behind (ORDER or RESERVATION), -1 = none
+    wait_by_refusal_s: Ints
+    wait_by_root_s: Ints
+
+
+class Tallies(NamedTuple):
+    """GPU-seconds per bin of the timeline, exact. A bin b covers [b * grid_s, (b + 1) * grid_s)."""
+
+    busy: Ints  # (n_queues, n_products, n_bins): GPUs held
+    waiting: Ints  # (n_queues, N_REFUSALS, n_bins): GPUs asked for by waiting jobs, by root
+
+
+def empty_jobs() -> Jobs:
+    """Jobs with no rows.
+
+    >>> empty_jobs().gpus.shape
+    (0,)
+    """
+    i: Any = np.zeros(0, np.int64)
+    s: Any = np.zeros(0, np.int32)
+    return Jobs(i, s, np.zeros(0), s, i, s)

@@ -1,0 +1,58 @@
+"""What the code numbers of a world stand for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names by code: ``names.products[cells.product[i]]`` is the product of cell ``i``.
+
+    >>> names = Names(("B200",), ("lab",), ("research",), ("train",), ("history",), ("lot-1",))
+    >>> Names.from_json(names.to_json()) == names
+    True
+    """
+
+    products: tuple[str, ...]
+    sites: tuple[str, ...]
+    tenants: tuple[str, ...]
+    queues: tuple[str, ...]
+    workloads: tuple[str, ...]
+    lots: tuple[str, ...]  # deliveries, then retirements, as the plan lists them
+
+    def to_json(self) -> str:
+        """The names as JSON text with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Names:
+        """Read what `to_json` wrote.
+
+        Raises: ValueError or TypeError if the text is something else.
+        """
+        return cls(**{key: tuple(value) for key, value in json.loads(text).items()})
+
+    @classmethod
+    def of(cls, plan: Plan) -> Names:
+        """All names of a plan; products in the order of the deliveries, then as quotas and jobs name them."""
+        products = dict.fromkeys(plan.systems[d.system].product for d in plan.deliveries)
+        for queue in plan.queues.values():
+            products |= dict.fromkeys(queue.quota)
+        for workload in plan.workloads.values():
+            products |= dict.fromkeys(product for product, _ in workload.products)
+        lots = [d.name for d in plan.deliveries]
+        lots += [f"retirement {i}" for i in range(1, len(plan.retirements) + 1)]
+        return cls(
+            products=tuple(products),
+            sites=tuple(plan.sites),
+            tenants=tuple(plan.tenants),
+            queues=tuple(plan.queues),
+            workloads=tuple(plan.workloads),
+            lots=tuple(lots),
+        )

@@ -1,0 +1,106 @@
+"""A world in a file: saved, it runs again without the plan. The same world gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
+from gpufleet.world.layout import (
+    Capacity,
+    Cells,
+    Classes,
+    Clock,
+    Jobs,
+    Nodes,
+    Options,
+    Policy,
+    Queues,
+    World,
+)
+from gpufleet.world.names import Names
+
+FORMAT: Final = "gpufleet.world/1"
+NOT_A_WORLD: Final = explain_code(
+    "R060",
+    "not a saved world",
+    "world.npz in a run folder holds the arrays that the engine ran on. The file is damaged, or was written "
+    "by another version of gpufleet, or is something else.",
+    "gpufleet run plan.yaml --out runs/again       # writes a new run folder",
+).code
+
+_TABLES: Final = {
+    "nodes": Nodes,
+    "cells": Cells,
+    "capacity": Capacity,
+    "queues": Queues,
+    "classes": Classes,
+    "options": Options,
+    "policy": Policy,
+    "clock": Clock,
+    "jobs": Jobs,
+}
+_LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
+"""The date of every entry, so that the bytes do not tell when they were written."""
+
+
+def world_bytes(world: World, jobs: Jobs, names: Names) -> bytes:
+    """A world, its jobs and its names as the bytes of an .npz file, always the same for the same world."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(
+            archive,
+            "about.json",
+            json.dumps({"format": FORMAT, "names": json.loads(names.to_json())}).encode(),
+        )
+        for table, fields in [*world._asdict().items(), ("jobs", jobs)]:
+            for field, value in fields._asdict().items():
+                entry = io.BytesIO()
+                np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
+                _add(archive, f"{table}.{field}.npy", entry.getvalue())
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    info = zipfile.ZipInfo(name, _LONG_AGO)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, content)
+
+
+def save_world(path: Path, world: World, jobs: Jobs, names: Names) -> None:
+    """Write ``world.npz``. Raises OSError as `Path.write_bytes` does."""
+    path.write_bytes(world_bytes(world, jobs, names))
+
+
+def load_world(path: Path) -> tuple[World, Jobs, Names]:
+    """Read what `save_world` wrote.
+
+    Raises: GpufleetError R060 if the file is missing, damaged, or something else.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            about = json.loads(archive.read("about.json"))
+            if about["format"] != FORMAT:
+                raise ValueError(f"its format is {about['format']!r}, not {FORMAT!r}")
+            tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
+        names = Names.from_json(json.dumps(about["names"]))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        fix = "name a world.npz of a run folder, or run the plan again"
+        raise GpufleetError(finding(NOT_A_WORLD, f"{path}: {error}", fix, Place(str(path), 0))) from error
+    jobs = tables.pop("jobs")
+    return World(**tables), jobs, names
+
+
+def _read(archive: zipfile.ZipFile, table: str, kind: type[Any]) -> Any:
+    """One table of the archive, numbers as Python numbers."""
+    fields = {}
+    for field in kind._fields:
+        entry = io.BytesIO(archive.read(f"{table}.{field}.npy"))
+        array = np.lib.format.read_array(entry, allow_pickle=False)
+        fields[field] = array.item() if array.ndim == 0 else array
+    return kind(**fields)

@@ -1,0 +1,19 @@
+"""What all tests may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of third-party raw data, which is not part of the repository."""
+    folder = Path(os.environ.get("GPUFLEET_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"needs third-party data: {folder}/data is not there (set GPUFLEET_SHARED)")
+    return folder

@@ -1,0 +1,83 @@
+"""Reference pages are made from the code, and their pieces hold together."""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs/_hooks/reference.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_examples_of_the_generator(reference: ModuleType) -> None:
+    assert doctest.testmod(reference).failed == 0
+
+
+def test_each_mark_of_a_page_is_known_and_each_fragment_is_used(reference: ModuleType) -> None:
+    marks = [
+        m[1]
+        for page in (ROOT / "docs").glob("**/*.md")
+        for m in reference.MARK.finditer(page.read_text("utf-8"))
+    ]
+    assert sorted(marks) == sorted(reference.FRAGMENTS)
+
+
+def test_a_mark_that_is_not_known_fails_the_build(reference: ModuleType) -> None:
+    with pytest.raises(KeyError, match="nothing"):
+        reference.on_page_markdown("text\n<!-- generated: nothing -->\n")
+
+
+@pytest.mark.parametrize("name", ["commands", "plan.keys", "trace.formats", "run.jobs", "findings"])
+def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) -> None:
+    wanted = {
+        "commands": ["## gpufleet check", "## gpufleet run", "## gpufleet why"],
+        "plan.keys": [
+            "`start` (needed)",
+            "## policy",
+            "`backfill`",
+            "`easy`",
+            "## deliveries.NAME",
+            "(kind: campaign)",
+        ],
+        "trace.formats": ["## philly", "## sacct", "`duration_s`"],
+        "run.jobs": ["`wait_s`", "`root_fragmented_s`"],
+        "findings": ["## P006", "## C002", "## T006"],
+    }
+    text = reference.FRAGMENTS[name]()
+    assert [piece for piece in wanted[name] if piece not in text] == []
+
+
+def test_findings_have_one_heading_each(reference: ModuleType) -> None:
+    codes = re.findall(r"^## ([A-Z]\d{3}) ", reference.findings(), re.MULTILINE)
+    assert codes == sorted(set(codes))
+
+
+def test_words_of_the_engine_page_are_in_the_glossary() -> None:
+    glossary = (ROOT / "docs/reference/glossary.md").read_text("utf-8")
+    for word in (
+        "island",
+        "lane",
+        "shape",
+        "cell",
+        "holder",
+        "reservation",
+        "root",
+        "estimate",
+        "pass",
+        "quota",
+    ):
+        assert re.search(rf"\*\*[^*]*\b{word}\b", glossary), word

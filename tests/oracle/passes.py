@@ -1,0 +1,190 @@
+"""Scheduling passes without backfill and with EASY, and what all passes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gpufleet.world.layout import (
+    BEYOND_DEPTH,
+    NOT_ONLINE,
+    ORDER,
+    OWN_QUOTA,
+    RESERVATION,
+    UNKNOWN_S,
+)
+
+from .model import Cell, Job, Option, Refusal, estimate, estimate_at_speed_one, estimated_end
+from .placing import View, fits, free_now, place
+from .state import Simulation
+
+Held = dict[int, int]
+Objection = Callable[[Job, Option, Held], Refusal | None]
+
+
+def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Refusal | None:
+    """May it, can it: start the job on its first option that is not refused (None), or say why not."""
+    refusals = []
+    for option in job.options:
+        refusal = _refusal_on(sim, job, option, objection)
+        if refusal is None:
+            held = place(free_now(option.cell), option.cell, job.gpus, sim.policy.placement)
+            sim.start(job, option, held)
+            return None
+        refusals.append(refusal)
+    return max(refusals, key=lambda r: r.code)  # the first of the highest
+
+
+def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection | None) -> Refusal | None:
+    if not job.queue.admits(option.cell.product, job.gpus):
+        return Refusal(OWN_QUOTA)
+    cause = sim.does_not_fit_because(option, job.gpus)
+    if cause:
+        return Refusal(cause)
+    if objection is None:
+        return None
+    return objection(job, option, place(free_now(option.cell), option.cell, job.gpus, sim.policy.placement))
+
+
+def is_refusal(why: int) -> bool:
+    """Whether a state is a refusal of the job's own: not ORDER, BETWEEN_PASSES or BEYOND_DEPTH."""
+    return OWN_QUOTA <= why <= RESERVATION
+
+
+# ---------------------------------------------------------------------- no backfill
+
+
+def pass_without_backfill(sim: Simulation, island: int, full: bool) -> None:
+    if sim.policy.strict:
+        _strict_pass(sim, island, full)
+    else:
+        _best_effort_pass(sim, island, full)
+
+
+def _strict_pass(sim: Simulation, island: int, full: bool) -> None:
+    closers: dict[int, Job] = {}  # queue -> the job that closed its lane
+    for job in sim.in_order(sim.waiting(island)):
+        lane = job.queue.index
+        if lane in closers:
+            sim.put_behind(job, closers[lane])
+        elif not full and not job.new:
+            assert is_refusal(job.why)  # one that was ORDER has the job that closed its lane ahead of it
+            closers[lane] = job
+        else:
+            refusal = examine(sim, job)
+            if refusal and sim.refuse(job, refusal):
+                closers[lane] = job
+
+
+def _best_effort_pass(sim: Simulation, island: int, full: bool) -> None:
+    jobs = sim.in_order(sim.waiting(island))
+    refused: dict[tuple[int, int], Refusal] = {}
+    if not full:
+        refused = {job.shape: Refusal(job.why) for job in jobs if not job.new}
+    for job in jobs:
+        if not full and not job.new:
+            assert is_refusal(job.why)
+            assert refused[job.shape].code == job.why  # its jobs share one refusal
+        elif job.shape in refused:
+            sim.set_refusal(job, refused[job.shape])
+        else:
+            refusal = examine(sim, job)
+            if refusal and sim.refuse(job, refusal):
+                refused[job.shape] = refusal
+
+
+# ---------------------------------------------------------------------- EASY
+
+
+class EasyPass:
+    def __init__(self, sim: Simulation, island: int, full: bool) -> None:
+        self.sim, self.full = sim, full
+        self.jobs = sim.in_order(sim.waiting(island))
+        self.holders: list[Job] = []  # at most one a lane, in the island's order
+        self.closers: dict[int, Job] = {}
+        self.met: dict[int, int] = {}  # queue -> jobs of its lane that were passed so far
+        self.refused: dict[tuple[int, int], tuple[Refusal, int]] = {}  # shape -> refusal, estimate at speed 1
+
+    def run(self) -> None:
+        for job in self.jobs:
+            lane = job.queue.index
+            place_in_lane = self.met.get(lane, 0)
+            self.met[lane] = place_in_lane + 1
+            if not self.full and not job.new:
+                self.leave_standing(job)
+            elif place_in_lane >= self.sim.policy.depth:
+                job.why = BEYOND_DEPTH
+            elif lane in self.closers:
+                self.sim.put_behind(job, self.closers[lane])
+            else:
+                self.try_to_start(job)
+
+    def leave_standing(self, job: Job) -> None:
+        """A job that is not new in an arrival pass: its standing refusal decides holders and closing."""
+        closer = self.closers.get(job.queue.index)
+        if closer is None:
+            assert job.why != ORDER
+            if is_refusal(job.why):
+                self.heed(job)
+        elif job.why != BEYOND_DEPTH:
+            self.sim.put_behind(job, closer)
+
+    def try_to_start(self, job: Job) -> None:
+        like = self.refused.get(job.shape)
+        guess = estimate_at_speed_one(job, self.sim.policy)
+        if like and (like[0].code != RESERVATION or guess >= like[1]):
+            self.sim.set_refusal(job, like[0])
+            self.heed(job)
+            return
+        refusal = examine(self.sim, job, self.objection)
+        if refusal and self.sim.refuse(job, refusal):
+            self.refused[job.shape] = (refusal, guess)
+            self.heed(job)
+
+    def heed(self, job: Job) -> None:
+        """What the refusal of this job means for those behind it."""
+        lane = job.queue.index
+        if job.why == OWN_QUOTA and self.sim.policy.strict:
+            self.closers[lane] = job
+        if job.why >= NOT_ONLINE and all(h.queue.index != lane for h in self.holders):
+            self.holders.append(job)
+
+    def objection(self, job: Job, option: Option, held: Held) -> Refusal | None:
+        for holder in self.holders:
+            if option.cell in holder.cells and self.would_delay(holder, job, option, held):
+                return Refusal(RESERVATION, holder, holder.root())
+        return None
+
+    def would_delay(self, holder: Job, job: Job, option: Option, held: Held) -> bool:
+        sim = self.sim
+        reserved = reservation(sim, holder)
+        seconds = estimate(job, option, sim.policy)
+        if reserved >= UNKNOWN_S or seconds >= UNKNOWN_S:
+            return True
+        if sim.now + seconds <= reserved:
+            return False
+        return not any(fits(view_at(sim, cell, reserved, held), cell, holder.gpus) for cell in holder.cells)
+
+
+def reservation(sim: Simulation, holder: Job) -> int:
+    """The earliest time at which the holder can be placed, by trying every moment at which something is
+    planned to happen; UNKNOWN_S if it is none of them."""
+    moments = {sim.now} | {change.t for change in sim.changes}
+    moments |= {estimated_end(job, sim.now, sim.policy) for job in sim.running()}
+    for t in sorted(moments - {UNKNOWN_S}):
+        if any(fits(view_at(sim, cell, t, {}), cell, holder.gpus) for cell in holder.cells):
+            return t
+    return UNKNOWN_S
+
+
+def view_at(sim: Simulation, cell: Cell, t: int, also_held: Held) -> View:
+    """The cell at t, if running jobs end as estimated, nodes change service as planned, and nobody starts."""
+    inside = sim.in_service_at(t)
+    view = {
+        node.index: node.size - also_held.get(node.index, 0) for node in cell.nodes if node.index in inside
+    }
+    for job in sim.running(cell.island):
+        if estimated_end(job, sim.now, sim.policy) > t:
+            for n, gpus in job.held.items():
+                if n in view:
+                    view[n] -= gpus
+    return view

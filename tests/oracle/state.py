@@ -1,0 +1,277 @@
+"""The state of a simulation and the few ways in which it can change."""
+
+from __future__ import annotations
+
+from gpufleet.world.layout import (
+    BETWEEN_PASSES,
+    DONE,
+    FIFO,
+    FRAGMENTED,
+    KILL,
+    KILLED,
+    N_REFUSALS,
+    NO_FREE,
+    NOT_ONLINE,
+    ORDER,
+    OWN_QUOTA,
+    PRIORITY,
+    REFUSED,
+    RESERVATION,
+    SJF,
+    UP,
+    Jobs,
+    World,
+)
+
+from .model import (
+    FUTURE,
+    GONE,
+    IN_LANE,
+    ON_NODES,
+    Change,
+    Job,
+    Option,
+    Refusal,
+    estimate_at_speed_one,
+    load_changes,
+    load_fleet,
+    load_jobs,
+    load_queues,
+    overhead,
+    run_length,
+)
+from .placing import empty_now, fits, free_now
+
+
+class Simulation:
+    """All that changes, and `now`."""
+
+    def __init__(self, world: World, jobs: Jobs) -> None:
+        self.policy = world.policy
+        self.clock = world.clock
+        self.now = 0
+        self.nodes, self.cells = load_fleet(world)
+        self.changes = load_changes(world, self.nodes)  # those that have not happened yet
+        self.queues = load_queues(world)
+        self.jobs = load_jobs(world, jobs, self.cells, self.queues)
+        self.due: dict[int, bool] = {}  # island -> whether the pass that is due is full
+        self.sequence = 0
+        products = len(self.queues[0].quota) if self.queues else 0
+        # GPU-seconds by queue, then product or root, then bin
+        self.busy: list[list[dict[int, int]]] = [[{} for _ in range(products)] for _ in self.queues]
+        self.waiting_gpus: list[list[dict[int, int]]] = [[{} for _ in range(N_REFUSALS)] for _ in self.queues]
+
+    # ------------------------------------------------------------------ who is where
+
+    def waiting(self, island: int | None = None) -> list[Job]:
+        return self._at(IN_LANE, island)
+
+    def running(self, island: int | None = None) -> list[Job]:
+        return self._at(ON_NODES, island)
+
+    def _at(self, stage: str, island: int | None) -> list[Job]:
+        return [j for j in self.jobs if j.stage == stage and island in (None, j.queue.island)]
+
+    def in_order(self, jobs: list[Job]) -> list[Job]:
+        return sorted(jobs, key=self.order_key)
+
+    def order_key(self, job: Job) -> tuple[float, int, int]:
+        order = self.policy.order
+        if order == FIFO:
+            return (0, 0, job.id)
+        if order == PRIORITY:
+            return (-job.priority, 0, job.id)
+        if order == SJF:
+            return (estimate_at_speed_one(job, self.policy), 0, job.id)
+        return (job.remaining_at(self.now), 0 if job.stage == IN_LANE else 1, job.sequence)
+
+    def mark_due(self, island: int, *, full: bool) -> None:
+        if island >= 0:
+            self.due[island] = self.due.get(island, False) or full
+
+    # ------------------------------------------------------------------ the life of a job
+
+    def become_eligible(self, job: Job) -> None:
+        self._enter_lane(job)
+        job.new = True
+        self.mark_due(job.queue.island, full=False)
+        cause = self.never(job)
+        if cause:
+            self.refuse_for_ever(job, cause)
+
+    def _enter_lane(self, job: Job) -> None:
+        job.stage, job.why = IN_LANE, BETWEEN_PASSES
+        self._next_sequence(job)
+
+    def _next_sequence(self, job: Job) -> None:
+        self.sequence += 1
+        job.sequence = self.sequence
+
+    def start(self, job: Job, option: Option, held: dict[int, int]) -> None:
+        assert job.stage == IN_LANE
+        assert sum(held.values()) == job.gpus
+        for n, gpus in held.items():
+            assert self.nodes[n].in_service
+            self.nodes[n].used += gpus
+        job.queue.in_use[option.cell.product] += job.gpus
+        seconds, killed = run_length(job, option, self.policy)
+        job.stage, job.started, job.option, job.held = ON_NODES, self.now, option, held
+        job.ends, job.ends_killed = self.now + seconds, killed
+        job.attempts += 1
+        job.last_cell, job.last_end = option.cell.index, -1
+        job.first_start = self.now if job.first_start < 0 else job.first_start
+        self._next_sequence(job)
+
+    def _leave_nodes(self, job: Job) -> None:
+        assert job.option is not None
+        for n, gpus in job.held.items():
+            self.nodes[n].used -= gpus
+        job.queue.in_use[job.option.cell.product] -= job.gpus
+        job.held, job.option, job.last_end = {}, None, self.now
+
+    def end(self, job: Job) -> None:
+        self._leave_nodes(job)
+        job.stage, job.state = GONE, KILLED if job.ends_killed else DONE
+        self.mark_due(job.queue.island, full=True)
+
+    def kill(self, job: Job) -> None:
+        """A node under it was killed: it waits again, with the work it had when this attempt began."""
+        self._leave_nodes(job)
+        job.preemptions += 1
+        self._enter_lane(job)
+        self.mark_due(job.queue.island, full=True)
+
+    def preempt(self, job: Job) -> None:
+        """SRTF: it waits again, keeps the work done, and pays the restart."""
+        job.remaining = job.remaining_at(self.now) + overhead(job.gpus, self.policy)
+        self._leave_nodes(job)
+        job.preemptions += 1
+        self._enter_lane(job)
+
+    # ------------------------------------------------------------------ refusals
+
+    def refuse(self, job: Job, refusal: Refusal) -> bool:
+        """Give an examined job its refusal. False: it can never run, and has left the lane."""
+        if refusal.code == NOT_ONLINE:
+            cause = self.never(job)
+            if cause:
+                self.refuse_for_ever(job, cause)
+                return False
+        self.set_refusal(job, refusal)
+        return True
+
+    def set_refusal(self, job: Job, refusal: Refusal) -> None:
+        job.why, job.reservation_root = refusal.code, refusal.root
+        job.stands_behind = refusal.behind
+        if refusal.code == RESERVATION:
+            assert refusal.behind is not None
+            job.last_behind = refusal.behind.id
+
+    def put_behind(self, job: Job, closer: Job) -> None:
+        job.why, job.stands_behind, job.last_behind = ORDER, closer, closer.id
+
+    def refuse_for_ever(self, job: Job, cause: int) -> None:
+        job.stage, job.state, job.last_state = GONE, REFUSED, cause
+
+    def never(self, job: Job) -> int:
+        """0 if the job can run some day, else the cause that it never can."""
+        causes = [NOT_ONLINE] if not job.options else []
+        for option in job.options:
+            quota = job.queue.quota[option.cell.product]
+            if 0 <= quota < job.gpus:
+                causes.append(OWN_QUOTA)
+            elif self._ever_holds(option, job.gpus):
+                return 0
+            else:
+                causes.append(NOT_ONLINE)
+        return max(causes)
+
+    def _ever_holds(self, option: Option, gpus: int) -> bool:
+        view = empty_now(option.cell)
+        if fits(view, option.cell, gpus):
+            return True
+        for place, change in enumerate(self.changes):
+            for node in change.nodes:
+                if node.cell is option.cell and change.kind == UP:
+                    view[node.index] = node.size
+                elif node.cell is option.cell:
+                    view.pop(node.index, None)
+            same_second = place + 1 < len(self.changes) and self.changes[place + 1].t == change.t
+            if not same_second and fits(view, option.cell, gpus):
+                return True
+        return False
+
+    def does_not_fit_because(self, option: Option, gpus: int) -> int:
+        """0 if the job fits its cell now, else NOT_ONLINE, NO_FREE or FRAGMENTED."""
+        view = free_now(option.cell)
+        if fits(view, option.cell, gpus):
+            return 0
+        if not fits(empty_now(option.cell), option.cell, gpus):
+            return NOT_ONLINE
+        return NO_FREE if sum(view.values()) < gpus else FRAGMENTED
+
+    # ------------------------------------------------------------------ capacity
+
+    def change_service(self, change: Change) -> None:
+        for node in change.nodes:
+            if change.kind == KILL:
+                for job in [j for j in self.running() if node.index in j.held]:
+                    self.kill(job)
+            after = change.kind == UP
+            if node.in_service != after:
+                node.in_service = after
+                self.mark_due(node.cell.island, full=True)
+
+    def in_service_at(self, t: int) -> set[int]:
+        """Indices of the nodes that are in service once all that is planned up to and with t has happened."""
+        inside = {node.index for node in self.nodes if node.in_service}
+        for change in self.changes:
+            if change.t <= t:
+                indices = {node.index for node in change.nodes}
+                inside = inside | indices if change.kind == UP else inside - indices
+        return inside
+
+    # ------------------------------------------------------------------ accounting
+
+    def account_until(self, t: int) -> None:
+        """Nothing changes from now to t: count that time for every waiting and running job."""
+        seconds = t - self.now
+        if seconds <= 0:
+            return
+        for job in self.jobs:
+            if job.stage == IN_LANE:
+                root = job.root()
+                job.by_refusal[job.why] += seconds
+                job.by_root[root] += seconds
+                job.last_state = job.why
+                self._tally(self.waiting_gpus[job.queue.index][root], t, job.gpus)
+            elif job.stage == ON_NODES:
+                assert job.option is not None
+                job.run_s += seconds
+                self._tally(self.busy[job.queue.index][job.option.cell.product], t, job.gpus)
+
+    def _tally(self, bins: dict[int, int], t: int, gpus: int) -> None:
+        grid = self.clock.grid_s
+        for b in range(self.now // grid, (t - 1) // grid + 1):
+            inside = min(t, (b + 1) * grid) - max(self.now, b * grid)
+            bins[b] = bins.get(b, 0) + gpus * inside
+
+    # ------------------------------------------------------------------ laws
+
+    def check_laws(self) -> None:
+        """The laws of the definitions that an error in the oracle itself could break."""
+        used = [0] * len(self.nodes)
+        in_use = [[0] * len(q.quota) for q in self.queues]
+        for job in self.running():
+            assert job.option is not None
+            for n, gpus in job.held.items():
+                used[n] += gpus
+                assert self.nodes[n].cell is job.option.cell
+            in_use[job.queue.index][job.option.cell.product] += job.gpus
+        for node in self.nodes:
+            assert node.used == used[node.index]
+            assert 0 <= node.used <= node.size
+        for queue in self.queues:
+            assert queue.in_use == in_use[queue.index]
+            assert all(q < 0 or u <= q for u, q in zip(queue.in_use, queue.quota, strict=True))
+        assert all(j.stage in (FUTURE, IN_LANE, ON_NODES, GONE) for j in self.jobs)

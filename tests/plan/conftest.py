@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from gpufleet.base.errors import GpufleetError
+from gpufleet.plan import Plan
+from gpufleet.plan.load import load_plan
+
+# Every key of the plan language stands here, but those that exclude each other (see test_schema.py).
+FULL = """\
+gpufleet: 1
+name: full
+title: Every key once
+start: 2026-01-05
+end: 2026-03-01
+time_zone: Asia/Seoul
+after_end: finish
+files: {trace: jobs.csv, nodes: nodes.csv}
+sites:
+  lab: {title: Lab, time_zone: Asia/Tokyo, power: 900 kW, pue: 1.3, source: a, trust: stated}
+  hall:
+    power: [{from: 2026-01-01, value: 1 MW, source: a, trust: stated}, {from: 2026-02-01, value: 2 MW}]
+    pue: 1.1
+systems:
+  own-node:
+    {title: Own, product: own-gpu, gpus_per_node: 4, nodes_per_domain: 2, node_power: 3.2 kW,
+     source: a, trust: stated}
+deliveries:
+  - {name: lot-1, to: lab, system: DGX B200, gpus: 64, at: 2026-01-05, status: delivered, for: research,
+     source: a, trust: stated}
+  - {to: hall, system: own-node, nodes: 16, at: {value: 2026-02, range: [2026-01, 2026-03], trust: estimate}}
+retirements:
+  - {from: lab, system: DGX B200, gpus: 16, at: 2026-02-12, mode: kill, for: research,
+     source: a, trust: stated}
+tenants:
+  research: {title: Research, quota: {B200: 32}, source: a, trust: assumption}
+  vision: {queues: {train: {quota: {own-gpu: 8}, source: a, trust: stated}, debug: {}}}
+workloads:
+  history:
+    kind: trace
+    title: History
+    file: trace
+    format: gpufleet
+    queue: {column: queue, map: {old: train}, default: debug}
+    products: {B200: 1.0, own-gpu: 0.5}
+    from: 2026-01-05
+    to: 2026-02-01
+    time_zone: UTC
+    shift: 1 h
+    source: a
+    trust: stated
+  big:
+    {kind: campaign, title: Big, queue: research, gpus: 32, duration: 3 d, at: 2026-01-08, priority: 10,
+     limit: 4 d, products: {B200: 1.0}, source: a, trust: stated}
+policy:
+  order: priority
+  strict: false
+  backfill: {kind: conservative, depth: 50, window: 7 d, resolution: 60 s}
+  placement: spread
+  interval: 30 s
+  estimate: {factor: 2}
+  over_limit: run-on
+  finish_lag: 1 s
+scenarios:
+  more: {title: More, set: {sites.lab.power: 950 kW}}
+  both: {with: [more], set: {policy.strict: true}}
+sources:
+  a: {title: A, url: "https://example.org", date: 2026-01-01, note: read}
+"""
+
+SMALL = """\
+gpufleet: 1
+name: small
+start: 2026-01-05
+end: 2026-01-19
+sites:
+  lab: {power: 200 kW, pue: 1.3}
+deliveries:
+  - {name: lot-1, to: lab, system: DGX B200, gpus: 64, at: 2026-01-05}
+tenants:
+  research: {quota: {B200: 32}}
+  vision: {}
+workloads:
+  big: {kind: campaign, queue: research, gpus: 32, duration: 3 d, at: 2026-01-08}
+policy:
+  order: fifo
+"""
+
+Load = Callable[..., Plan]
+Codes = Callable[..., list[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the files that `FULL` names."""
+    (tmp_path / "jobs.csv").write_text("job,submit_s,gpus,duration_s\n")
+    (tmp_path / "nodes.csv").write_text("vc,node num,gpus\na,2,16\nb,3,24\n")
+    return tmp_path
+
+
+@pytest.fixture
+def load(folder: Path) -> Load:
+    """Write a plan beside those files and load it."""
+
+    def write_and_load(text: str, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Plan:
+        path = folder / "plan.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_plan(path, sets=sets, scenarios=scenarios)
+
+    return write_and_load
+
+
+@pytest.fixture
+def codes(load: Load) -> Codes:
+    """Codes and places of what is wrong with a plan."""
+
+    def of(text: str, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> list[str]:
+        with pytest.raises(GpufleetError) as error:
+            load(text, sets, scenarios)
+        return [f"{found.code} {found.at}" for found in error.value.findings]
+
+    return of
+
+
+@pytest.fixture
+def full() -> str:
+    return FULL
+
+
+@pytest.fixture
+def small() -> str:
+    return SMALL

@@ -1,0 +1,96 @@
+"""Tables: rows of a CSV file as parts of a plan, found by their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpufleet.plan import Plan
+
+Load = Callable[..., Plan]
+Codes = Callable[..., list[str]]
+
+TABLES = """\
+gpufleet: 1
+name: tables
+start: 2026-01-05
+end: 2026-01-19
+files: {nodes: nodes.csv}
+sites: {hall: {}}
+systems: {node: {product: own-gpu, gpus_per_node: 8}}
+deliveries:
+  table: nodes
+  columns: {name: vc, for: vc, nodes: node num}
+  each: {to: hall, system: node, at: 2026-01-05, status: online}
+tenants: {table: nodes.csv, columns: {name: vc, quota.own-gpu: gpus}}
+workloads: {big: {kind: campaign, queue: a, gpus: 16, duration: 1 d, at: 2026-01-06}}
+"""
+
+
+def test_a_table_is_what_one_would_write_by_hand(load: Load) -> None:
+    plan = load(TABLES)
+    assert [(d.name, d.tenant, d.nodes, d.gpus) for d in plan.deliveries] == [
+        ("a", "a", 2, 16),
+        ("b", "b", 3, 24),
+    ]
+    assert {q.name: q.quota for q in plan.queues.values()} == {"a": {"own-gpu": 16}, "b": {"own-gpu": 24}}
+    assert plan.warnings == ()
+
+
+def test_values_of_a_table_know_their_row(load: Load) -> None:
+    plan = load(TABLES)
+    assert str(plan.deliveries[1].line) == "nodes.csv:3"
+    assert str(plan.line("deliveries.b.nodes")) == "nodes.csv:3"
+    assert str(plan.line("deliveries.b.at")) == "plan.yaml:11"
+    assert str(plan.line("tenants.b.quota.own-gpu")) == "nodes.csv:3"
+
+
+def test_the_file_and_what_all_rows_share_can_be_set(load: Load, folder: Path) -> None:
+    (folder / "half.csv").write_text("vc,node num,gpus\na,1,8\n")
+    plan = load(TABLES.replace("table: nodes.csv", "table: nodes"), [f"files.nodes={folder}/half.csv"])
+    assert [d.gpus for d in plan.deliveries] == [8]
+    plan = load(TABLES, ["deliveries.each.at=2026-01-06"])
+    assert f"{plan.local(plan.deliveries[1].at):%Y-%m-%d}" == "2026-01-06"
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ("vc,node num,gpus\na,2,16\nb,x,24\n", ["P010 nodes.csv:3"]),
+        ("vc,node num,gpus\na,2,16\nb,-1,24\n", ["P010 nodes.csv:3"]),
+        ("vc,node num,gpus\na,2,16\nb,,24\n", ["P023 nodes.csv:3"]),
+        ("vc,node num,gpus\na,2,16\nb,3\n", ["P026 nodes.csv:3"]),
+        ("vc,node num,gpus\na,2,16\na,3,24\n", ["P005 nodes.csv:3", "P020 nodes.csv:3"]),
+        ("vc,nodes,gpus\na,2,16\n", ["P026 plan.yaml:10"]),
+        ("vc,node num,gpus\na,2,x\n", ["P010 nodes.csv:2"]),
+        ("", ["P026 nodes.csv"]),
+        ('vc,node num,gpus\n"a,2,16\n', ["P026 nodes.csv"]),
+    ],
+)
+def test_a_wrong_row_is_found_by_its_line(codes: Codes, folder: Path, rows: str, found: list[str]) -> None:
+    (folder / "nodes.csv").write_text(rows)
+    assert [code for code in codes(TABLES) if not code.startswith(("P016", "P007"))] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "found"),
+    [
+        ("columns: {name: vc, quota", "columns: {quota", "P007 plan.yaml:12"),
+        ("table: nodes.csv", "table: no.csv", "P025 plan.yaml:12"),
+        ("nodes: node num}", "node: node num}", "P006 nodes.csv:2"),
+        ("each: {to: hall", "each: {to: hell", "P016 plan.yaml:11"),
+        ("each: {to", "each: {for: a, to", "P026 plan.yaml:10"),
+        ("columns: {name: vc, for", "colums: {name: vc, for", "P006 plan.yaml:10"),
+    ],
+)
+def test_a_wrong_table_is_found(codes: Codes, text: str, instead: str, found: str) -> None:
+    assert text in TABLES
+    assert found in codes(TABLES.replace(text, instead))
+
+
+def test_a_huge_table_is_refused_before_it_is_read(codes: Codes, folder: Path) -> None:
+    with (folder / "nodes.csv").open("wb") as file:
+        file.truncate(200_000_000)
+    assert "P003 nodes.csv" in codes(TABLES)
