@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from gpufleet.base.errors import (
     explanations,
     finding,
 )
-from gpufleet.console import Progress, findings_data, leave, print_findings, print_json
+from gpufleet.console import Progress, findings_data, leave, print_findings, print_json, say
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -103,10 +104,10 @@ def check(
 
 def _print_check(plan: Plan, warnings: Sequence[Finding], notes: Sequence[str], traces: bool) -> None:
     for each in warnings:
-        print(each.text(), end="\n\n")
+        say(each.text() + "\n")
     for note in notes:
-        print(f"note: {note}")
-    print(plan)
+        say(f"note: {note}")
+    say(str(plan))
     found = f"{_count(len(warnings), 'warning')}, no errors" if warnings else "no findings"
     unread = sum(1 for workload in plan.workloads.values() if hasattr(workload, "file"))
     print(found + (f"; {_count(unread, 'trace')} not read (--traces reads)" if unread and not traces else ""))
@@ -137,20 +138,20 @@ def run(
     if not (quiet or as_json):
         print_findings(loaded.warnings)
     from gpufleet.report.html import write_html
-    from gpufleet.report.text import summary
+    from gpufleet.report.text import print_summary
     from gpufleet.study import simulate
 
-    target = out or Path("runs") / "+".join([loaded.name, *(scenario or [])])
+    target = out or Path("runs") / _folder_name([loaded.name, *(scenario or [])])
     with Progress(quiet=quiet or as_json) as progress:
         done = simulate(loaded, out=target, progress=progress, finish=write_html)
     if as_json:
         print_json("run", {"path": str(done.path), "plan": loaded.name, **done.measures})
     elif quiet:
-        print(done.answer)
+        say(done.answer)
     else:
         known = {(each.code, each.says) for each in loaded.warnings}
         print_findings([each for each in _findings(done) if (each.code, each.says) not in known])
-        print(summary(done))
+        print_summary(done)
 
 
 @app.command(short_help="Why a job waited: reasons, root cause, plan line.")
@@ -172,7 +173,7 @@ def why(
     if as_json:
         print_json("why", answer.to_json())
     else:
-        print(answer.text())
+        say(answer.text())
 
 
 @app.command(short_help="What differs between two runs.")
@@ -192,8 +193,8 @@ def compare(
     difference = Run.load(a).compare(Run.load(b))
     if as_json:
         print_json("compare", difference.to_json())
-    elif text := difference.text():
-        print(text)
+    else:
+        say(difference.text())
 
 
 @app.command(short_help="Write report.html of a run anew and print its summary.")
@@ -205,12 +206,12 @@ def report(run: _RunPath) -> None:
       gpufleet report runs/one-cluster
     """
     from gpufleet.report.html import write_html
-    from gpufleet.report.text import summary
+    from gpufleet.report.text import print_summary
     from gpufleet.results.run import Run
 
     loaded = Run.load(run)
     write_html(loaded)
-    print(summary(loaded))
+    print_summary(loaded)
 
 
 @app.command(short_help="Write a commented starter plan.")
@@ -302,6 +303,15 @@ def _load(plan: Path, sets: Sequence[str] | None, scenarios: Sequence[str] | Non
     from gpufleet.plan.load import load_plan
 
     return load_plan(plan, sets=sets or (), scenarios=scenarios or ())
+
+
+def _folder_name(names: Sequence[str]) -> str:
+    """A name for a run folder that is one folder, whatever the plan is called.
+
+    >>> _folder_name(["one-cluster", "more-power"]), _folder_name(["../lab 2"])
+    ('one-cluster+more-power', 'lab-2')
+    """
+    return re.sub(r"[^\w.+-]+", "-", "+".join(names)).lstrip(".-") or "run"
 
 
 def _findings(run: Run) -> list[Finding]:

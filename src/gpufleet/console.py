@@ -6,13 +6,14 @@ Exit codes: 0 done, 1 a fault of gpufleet, 2 the input cannot be used (each find
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
 
@@ -31,6 +32,15 @@ SYSTEM_SAYS_NO: Final = explain_code(
     "A file could not be opened, read or written: it is not there, this user may not, or the disk is full.",
     "gpufleet new --out /usr/plan.yaml      # no permission",
 ).code
+
+
+def say(text: str, file: IO[str] | None = None) -> None:
+    """Print a text that may hold names from files, without what a terminal would obey.
+
+    >>> say("a\\x1b[2Jb")
+    a?[2Jb
+    """
+    print("".join(c if c.isprintable() or c == "\n" else "?" for c in text), file=file or sys.stdout)
 
 
 def print_json(command: str, content: dict[str, Any]) -> None:
@@ -61,7 +71,7 @@ def findings_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print findings on stderr, an empty line between two."""
     if findings:
-        print("\n\n".join(each.text() for each in findings), file=sys.stderr)
+        say("\n\n".join(each.text() for each in findings), file=sys.stderr)
 
 
 class Progress:
@@ -94,6 +104,9 @@ def leave(command: Callable[[], Any], *, as_json: bool, usage_errors: Errors, ab
     Args: as_json: print findings as JSON on stdout; usage_errors: what the argument parser raises when it
           does not understand; aborts: what it makes of Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of people on a terminal that is not UTF-8
     try:
         code = _exit_code(command, as_json, usage_errors, aborts)
         sys.stdout.flush()

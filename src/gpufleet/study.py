@@ -143,9 +143,9 @@ _told: set[str] = set()
 def _tell_of_compiling(kernel: str) -> None:
     """Say once in a process why nothing seems to happen."""
     if not _told:
-        print(
-            "compiling kernels, once (later runs take them from the cache) ...", file=sys.stderr, flush=True
-        )
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # the line of progress
+        text = "compiling kernels, once (later runs take them from the cache) ..."
+        print(clear + text, file=sys.stderr, flush=True)
     _told.add(kernel)
 
 

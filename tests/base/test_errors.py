@@ -1,8 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from gpufleet.base.errors import Finding, GpufleetError, Place, complete, did_you_mean, explain_code, finding
+from gpufleet.base.errors import (
+    Finding,
+    GpufleetError,
+    Place,
+    complete,
+    did_you_mean,
+    explain_code,
+    explanations,
+    finding,
+)
+
+
+@pytest.fixture(autouse=True)
+def _same_codes_afterwards() -> Iterator[None]:
+    before = dict(explanations)
+    yield
+    explanations.clear()
+    explanations.update(before)
 
 
 def test_a_finding_says_place_numbers_and_fix() -> None:

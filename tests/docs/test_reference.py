@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from gpufleet.results.folder import FILES, MARK
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -64,6 +66,11 @@ def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) 
 def test_findings_have_one_heading_each(reference: ModuleType) -> None:
     codes = re.findall(r"^## ([A-Z]\d{3}) ", reference.findings(), re.MULTILINE)
     assert codes == sorted(set(codes))
+
+
+def test_each_file_of_a_run_folder_is_described() -> None:
+    page = (ROOT / "docs/reference/run-folder.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\S+)` \|", page, re.MULTILINE) == [*FILES, MARK]
 
 
 def test_words_of_the_engine_page_are_in_the_glossary() -> None:

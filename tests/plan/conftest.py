@@ -44,7 +44,7 @@ workloads:
     title: History
     file: trace
     format: gpufleet
-    queue: {column: queue, map: {old: train}, default: debug}
+    queue: {column: user, map: {old: train}, default: debug}
     products: {B200: 1.0, own-gpu: 0.5}
     from: 2026-01-05
     to: 2026-02-01

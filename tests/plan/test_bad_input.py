@@ -140,6 +140,21 @@ def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:
         load_plan(path)
 
 
+def test_depth_by_aliases_is_refused(tmp_path: Path) -> None:
+    deep = "[" * 15 + "x" + "]" * 15
+    lines = [f"a0: &a0 {deep}"] + [f"a{i}: &a{i} {deep.replace('x', f'*a{i - 1}')}" for i in range(1, 100)]
+    path = tmp_path / "plan.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(GpufleetError, match="nested more than 40 deep"):
+        load_plan(path)
+
+
+def test_a_long_chain_of_scenarios_is_refused(codes: Codes, small: str) -> None:
+    chain = "".join(f"  s{i}: {{with: [s{i + 1}]}}\n" for i in range(300))
+    found = codes(small + "scenarios:\n" + chain + "  s300: {set: {policy.order: sjf}}\n")
+    assert found[0].startswith("P031")
+
+
 def test_a_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "rubbish.yaml"
     with path.open("wb") as file:

@@ -20,9 +20,9 @@ Load = Callable[..., Plan]
 RELAXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 WORDS = st.sampled_from(
-    ["", "~", "x", "2026-01-08", "2026-02", "2026-Q1", "2026", "-1", "0", "3 d", "10 MW", "1e9", "26만", "true",
-     "lab", "research", "B200", "A100", "DGX B200", "own-node", "fifo", "srtf", "none", "easy", "jobs.csv",
-     "nodes", "a.b", "#1"]
+    ["", "~", "x", "2026-01-08", "2026-02", "2026-Q1", "2026", "-1", "0", "3 d", "10 MW", "1e9", "26만",
+     "true", "lab", "research", "B200", "A100", "DGX B200", "own-node", "fifo", "srtf", "none", "easy",
+     "jobs.csv", "nodes", "a.b", "#1"]
 )  # fmt: skip
 SCALARS = st.one_of(
     WORDS, st.integers(-(2**70), 2**70), st.floats(), st.booleans(), st.none(), st.text(max_size=8)

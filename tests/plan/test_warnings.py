@@ -29,7 +29,8 @@ def test_power_that_comes_too_late_is_said_with_the_numbers(load: Load, small: s
     assert found.text().splitlines() == [
         "plan.yaml:8  warning P017  delivery lands before its site has power",
         "  12,960 GB200-NVL72 GPUs (180 racks) need 28.1 MW; lab has 10.0 MW on 2026-01-05 (18.1 MW short)",
-        "  fix: move the delivery, or raise sites.lab.power before 2026-01-05        more: gpufleet explain P017",
+        "  fix: move the delivery, or raise sites.lab.power before 2026-01-05"
+        "        more: gpufleet explain P017",
     ]
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
+    "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
 PATIENCE_S = 60
 
@@ -107,7 +108,8 @@ class Page:
         path.write_bytes(base64.b64decode(data))
 
     def pdf(self, path: Path) -> None:
-        """The page as printed on A4."""
+        """The page as printed on A4, by a reader whose screen is dark."""
+        self.look("dark", media="")
         data = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"]
         path.write_bytes(base64.b64decode(data))
 

@@ -166,8 +166,8 @@ def _timeline(jobs: pl.DataFrame, gpus: int, days: int) -> pl.DataFrame:
         {"t_s": list(hours), "gpu_s": [gpus * 3_600 if t >= 86_400 else gpus * 1_800 for t in hours]}
     )
     up = up.with_columns(product=pl.lit("B200-SXM"), site=pl.lit("lab"))
-    schema = {"t_s": pl.Int64, "kind": pl.String, "tenant": pl.String, "queue": pl.String, "product": pl.String,
-              "site": pl.String, "cause": pl.String, "gpu_s": pl.Int64}  # fmt: skip
+    schema = {"t_s": pl.Int64, "kind": pl.String, "tenant": pl.String, "queue": pl.String,
+              "product": pl.String, "site": pl.String, "cause": pl.String, "gpu_s": pl.Int64}  # fmt: skip
     empty = pl.DataFrame(schema=schema)
     kinds = {"online": up, "busy": busy, "waiting": queued}
     named = [
@@ -190,7 +190,8 @@ def write_run(path: Path, jobs: pl.DataFrame, timeline: pl.DataFrame, lock: dict
     facts = Facts(run, Seen(3_600, run.end_s, runs_on=False, intakes=[intake]))  # type: ignore[list-item]
     rows = measured(facts)
     warning = {"code": "P017", "title": "delivery lands before its site has power", "severity": "warning",
-               "says": "64 B200 GPUs need 120 kW; lab has 100 kW", "fix": "move the delivery", "at": "plan.yaml:12"}  # fmt: skip
+               "says": "64 B200 GPUs need 120 kW; lab has 100 kW", "fix": "move the delivery",
+               "at": "plan.yaml:12"}  # fmt: skip
     clock = {"end_s": run.end_s, "ended_s": run.end_s, "grid_s": 3_600, "finish": False}
     said = answer(facts, rows) if jobs.height else "No job came"
     measures = {"answer": said, "measures": rows, "findings": [warning], "clock": clock}
@@ -211,7 +212,8 @@ def make_lock(names: tuple[str, ...], days: int, gpus: int, title: str = "A fake
         "tenant": None,
     }
     policy = {"order": "fifo", "strict": True, "backfill": "none", "placement": "best-fit", "interval_s": 0,
-              "estimate": "exact", "over_limit": "kill", "select": "placement", "restart_overhead": [], "finish_lag_s": 0}  # fmt: skip
+              "estimate": "exact", "over_limit": "kill", "select": "placement", "restart_overhead": [],
+              "finish_lag_s": 0}  # fmt: skip
     lines = {"deliveries.lot-1": "plan.yaml:12", "sites.lab": "plan.yaml:8", "sites.lab.pue": "plan.yaml:8"}
     return {
         "schema": "gpufleet.lock/1",

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from textwrap import dedent
 from typing import NamedTuple
 
 import pytest
@@ -74,7 +73,7 @@ def edit(plan: Path) -> Callable[[str, str], Path]:
     def replace(old: str, new: str) -> Path:
         text = plan.read_text()
         assert text.count(old) == 1, old
-        plan.write_text(text.replace(old, dedent(new)))
+        plan.write_text(text.replace(old, new))
         return plan
 
     return replace

@@ -1,4 +1,4 @@
-"""Somebody makes a mistake: the command says where it is and how to mend it, exits with 2, and nothing is lost."""
+"""Somebody makes a mistake: the command says where and how to mend it, exits with 2, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refused(done, code: str, line: int | None, *words: str) -> None:
     ("old", "new", "code", "line", "words"),
     [
         ("backfill: easy", "backfil: easy", "P006", 20, ["did you mean `backfill`?"]),
-        ("power: 60 kW", "power: 60", "P009", 8, ["60 W"]),
+        ("power: 60 kW", "power: 60", "P009", 8, ["`60` has no unit"]),
         ("power: 60 kW", "power: 60 parsec", "P009", 8, ["MW"]),
         ("power: 60 kW", "power: 3 d", "P009", 8, ["kW"]),
         ("gpus: 16,", "gpus: -16,", "P010", 12, []),
@@ -31,7 +31,7 @@ def refused(done, code: str, line: int | None, *words: str) -> None:
         ("at: 2026-01-05,", "at: 2026-02-05,", "P013", 12, ["2026-02-05"]),
         ("at: 2026-01-05,", "at: 2026-13-05,", "P012", 12, []),
         ("gpus: 16,", "gpus: {value: 16, range: [20, 12]},", "P014", 12, []),
-        ("  vision: {}\n", "  vision: {}\n  research: {}\n", "P005", 16, ["plan.yaml:14"]),
+        ("workloads:\n", "  research: {}\nworkloads:\n", "P005", 16, ["plan.yaml:14"]),
         ("tenants.research.quota.B200: 16", "policy.order: fifo", "P029", 22, []),
         ("sites:\n", "sites: [\n", "P001", None, []),
         ("to: lab", "to: lap", "P016", 12, ["did you mean `lab`?"]),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import _hand_out_later, hand_out
-from gpufleet.engine.memory import Rules, rules_ref, state_ref
+from gpufleet.engine.memory import Rules, pack
 from gpufleet.engine.state import NOW, RUNS, TOP_SLOT, WAITS, State, grow_bins
 from gpufleet.engine.tally import book, leave, step
 from gpufleet.world.layout import RUNNING, WAITING
@@ -38,7 +38,7 @@ def close_books(rules: Rules, state: State, drain: Callable[[State], None]) -> S
     n_bins = now // rules.grid_s + 2
     if n_bins > state.busy.shape[-1]:
         state = grow_bins(state, n_bins)
-    w, s = rules_ref(rules), state_ref(state)
+    w, s = pack(rules), pack(state)
     close_slots(w, s, now)
     while not hand_out(w, s):
         drain(state)

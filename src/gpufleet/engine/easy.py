@@ -18,6 +18,7 @@ from gpufleet.engine.state import N_PICKS, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import book, set_state
 from gpufleet.world.layout import (
     BEYOND_DEPTH,
+    EASY,
     NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
@@ -142,12 +143,13 @@ def _first_delayed(w: Rules, s: State, island: int, i: int, option: int) -> int:
 
 
 @kernel
-def _begin(w: Rules, s: State, island: int) -> None:
+def begin_walk(w: Rules, s: State, island: int) -> None:
     """Put new jobs into their lanes and point every lane at its first job."""
     i = s.island[island].first_new
     while i >= 0:
         set_key(w, s, i)
-        shape_of(w, s, i, island)
+        if w.backfill == EASY:
+            shape_of(w, s, i, island)
         lane = w.class_queue[s.slot[i].cls]
         insert(s, lane, i)
         s.lane[lane].near += 1
@@ -174,7 +176,7 @@ def next_in_order(w: Rules, s: State, island: int) -> int:
 
 
 @kernel
-def _put(w: Rules, s: State, lane: int, i: int, why: int, root: int, behind: int) -> None:
+def put_state(w: Rules, s: State, lane: int, i: int, why: int, root: int, behind: int) -> None:
     """Set the state of job ``i``, and count how many of the lane are not beyond its depth."""
     was, now_is = s.slot[i].why == BEYOND_DEPTH, why == BEYOND_DEPTH
     s.lane[lane].near += (1 if was else 0) - (1 if now_is else 0)
@@ -193,7 +195,8 @@ def _note(w: Rules, s: State, lane: int, i: int) -> None:
 
 
 @kernel
-def _leave_lane(w: Rules, s: State, lane: int, i: int) -> None:
+def leave_lane(w: Rules, s: State, lane: int, i: int) -> None:
+    """Job ``i`` waits no longer."""
     if s.slot[i].why != BEYOND_DEPTH:
         s.lane[lane].near -= 1
     take_out(s, lane, i)
@@ -212,7 +215,7 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
             pick(w, s, w.option_cell[option], gpus)
             delayed = _first_delayed(w, s, island, i, option)
             if delayed < 0:
-                _leave_lane(w, s, lane, i)
+                leave_lane(w, s, lane, i)
                 start(w, s, i, option)
                 return
             refusal = RESERVATION
@@ -221,7 +224,7 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
     if highest == NOT_ONLINE:
         cause = never(w, s, i)
         if cause != STARTABLE:
-            _leave_lane(w, s, lane, i)
+            leave_lane(w, s, lane, i)
             refuse_for_ever(s, i, cause)
             return
     root, behind = highest, -1
@@ -230,7 +233,7 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
         s.shape_est[s.slot[i].shape] = plain_estimate_s(w, s, i)
     memory = s.shape_mark[s.slot[i].shape]
     memory[0], memory[CODE], memory[ROOT], memory[BEHIND] = s.scalar[PASS], highest, root, behind
-    _put(w, s, lane, i, highest, root, behind)
+    put_state(w, s, lane, i, highest, root, behind)
     _note(w, s, lane, i)
 
 
@@ -240,19 +243,19 @@ def _meet(w: Rules, s: State, island: int, lane: int, i: int, full: int) -> None
     row, job = s.lane[lane], s.slot[i]
     if not full and job.mark != s.scalar[PASS]:
         if row.closed and job.why != BEYOND_DEPTH:
-            _put(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
+            put_state(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
         else:
             _note(w, s, lane, i)
         return
     job.mark = -1
     if row.closed:
-        _put(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
+        put_state(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
         return
     memory = s.shape_mark[job.shape]
     if memory[0] == s.scalar[PASS] and (
         memory[CODE] != RESERVATION or plain_estimate_s(w, s, i) >= s.shape_est[job.shape]
     ):
-        _put(w, s, lane, i, memory[CODE], memory[ROOT], memory[BEHIND])
+        put_state(w, s, lane, i, memory[CODE], memory[ROOT], memory[BEHIND])
         _note(w, s, lane, i)
     else:
         _try(w, s, island, lane, i)
@@ -274,26 +277,16 @@ def _push_out(w: Rules, s: State, lane: int, full: int) -> None:
     while i >= 0 and left > 0:
         if s.slot[i].why != BEYOND_DEPTH:
             if full:
-                _put(w, s, lane, i, BEYOND_DEPTH, BEYOND_DEPTH, -1)
+                put_state(w, s, lane, i, BEYOND_DEPTH, BEYOND_DEPTH, -1)
             elif s.slot[i].mark != s.scalar[PASS]:
-                _put(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
+                put_state(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
             left -= 1
         i = s.later[i, 0]
 
 
 @kernel
-def pass_easy(w: Rules, s: State, island: int, full: int) -> None:
-    """One pass over an island."""
-    _begin(w, s, island)
-    while True:
-        lane = next_in_order(w, s, island)
-        if lane < 0:
-            break
-        row = s.lane[lane]
-        i = row.at
-        row.at = s.later[i, 0]
-        row.seen += 1
-        _meet(w, s, island, lane, i, full)
+def end_walk(w: Rules, s: State, island: int, full: int) -> None:
+    """Settle the jobs that the walk did not reach: they are beyond the depth."""
     lane = s.island[island].first_lane
     while lane >= 0:
         if s.lane[lane].at >= 0 and (full or s.lane[lane].closed):
@@ -303,7 +296,23 @@ def pass_easy(w: Rules, s: State, island: int, full: int) -> None:
     while i >= 0:
         job = s.slot[i]
         if job.status == WAITS and job.mark == s.scalar[PASS]:
-            _put(w, s, job.lane, i, BEYOND_DEPTH, BEYOND_DEPTH, -1)
+            put_state(w, s, job.lane, i, BEYOND_DEPTH, BEYOND_DEPTH, -1)
         i = job.next_new
     s.island[island].first_new = -1
     s.island[island].last_new = -1
+
+
+@kernel
+def pass_easy(w: Rules, s: State, island: int, full: int) -> None:
+    """One pass over an island."""
+    begin_walk(w, s, island)
+    while True:
+        lane = next_in_order(w, s, island)
+        if lane < 0:
+            break
+        row = s.lane[lane]
+        i = row.at
+        row.at = s.later[i, 0]
+        row.seen += 1
+        _meet(w, s, island, lane, i, full)
+    end_walk(w, s, island, full)

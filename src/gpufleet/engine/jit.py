@@ -84,13 +84,13 @@ class _AnnouncingCache(FunctionCache):  # type: ignore[misc]
 
 
 def kernel(function: F) -> F:
-    """``numba.njit`` with gpufleet's cache; with ``NUMBA_DISABLE_JIT=1`` the plain function."""
+    """``numba.njit`` for code that allocates and raises nothing, with gpufleet's cache; with ``NUMBA_DISABLE_JIT=1`` the plain function."""
     if not JITTED:
         return function
     # Numba reads its cache folder at decoration time only, so a user's own kernels stay where they were.
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
-        dispatcher = numba.njit(nogil=True)(function)
+        dispatcher = numba.njit(nogil=True, _nrt=False, error_model="numpy")(function)
         dispatcher._cache = _AnnouncingCache(function)
     finally:
         config.CACHE_DIR = before

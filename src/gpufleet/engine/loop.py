@@ -7,6 +7,7 @@ is called again: the state is consistent at each return.
 from __future__ import annotations
 
 from gpufleet.engine import heap
+from gpufleet.engine.conservative import pass_conservative
 from gpufleet.engine.easy import pass_easy
 from gpufleet.engine.forecast import look_ahead
 from gpufleet.engine.jit import kernel
@@ -14,6 +15,7 @@ from gpufleet.engine.lanes import pass_lanes
 from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import set_service
+from gpufleet.engine.srtf import pass_srtf
 from gpufleet.engine.state import (
     ENDED,
     EPOCH,
@@ -25,9 +27,11 @@ from gpufleet.engine.state import (
     NEXT_JOB,
     NOW,
     PASS,
+    TOP_SLOT,
+    WAITS,
     State,
 )
-from gpufleet.world.layout import EASY, KILL, UNKNOWN_S, UP, Jobs
+from gpufleet.world.layout import CONSERVATIVE, EASY, KILL, SRTF, UNKNOWN_S, UP, Jobs
 
 FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED = 0, 1, 2, 3, 4, 5, 6, 7
 
@@ -73,8 +77,12 @@ def _pass(w: Rules, s: State) -> None:
         full = row.full
         row.due, row.full = 0, 0
         s.scalar[PASS] += 1
-        if w.backfill == EASY:
+        if w.order == SRTF:
+            pass_srtf(w, s, island)
+        elif w.backfill == EASY:
             pass_easy(w, s, island, full)
+        elif w.backfill == CONSERVATIVE:
+            pass_conservative(w, s, island)
         else:
             pass_lanes(w, s, island, full)
     s.scalar[N_DUE] = 0
@@ -119,6 +127,8 @@ def advance(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int
         if due == now or _next_pass(w, s) == now:
             if s.scalar[N_SHAPES] + _new_jobs(s) > len(s.lane):
                 return GROW_LANES
+            if w.backfill == CONSERVATIVE and _most_planned(s) > len(s.plan):
+                return GROW_PLAN
             _pass(w, s)
         if one_step:
             return STEPPED
@@ -133,4 +143,14 @@ def _new_jobs(s: State) -> int:
         while i >= 0:
             count += 1
             i = s.slot[i].next_new
+    return count
+
+
+@kernel
+def _most_planned(s: State) -> int:
+    """An upper bound of the intervals that a conservative pass may plan: a node and a GPU serve once per job."""
+    count = 0
+    for i in range(s.scalar[TOP_SLOT]):
+        if s.slot[i].status == WAITS:
+            count += min(s.slot[i].gpus, len(s.node))
     return count

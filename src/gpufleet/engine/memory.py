@@ -1,8 +1,10 @@
 """How a state travels between kernels: by one pointer.
 
-A NamedTuple of sixty arrays is passed to a compiled function as four hundred numbers, in every call; that made kernels
-slow to compile and slow to call. So a compiled kernel gets a reference to a structure with the same fields
-(Numba's ``structref``), and with ``NUMBA_DISABLE_JIT=1`` it gets the NamedTuple itself: the kernels' source is the same.
+A NamedTuple of sixty arrays is passed to a compiled function as four hundred numbers, in every call, and every array taken out of
+it is counted as one more reference: that made kernels slow to compile and slow to run. So a compiled kernel gets a ``Ref``: the address
+of a block of memory in which the fields lie as Numba's own array structures, read without counting. With ``NUMBA_DISABLE_JIT=1`` it
+gets the NamedTuple itself: the kernels' source is the same. The ``Ref`` keeps the arrays alive; its fields never change
+while a kernel runs, and the compiler is told so.
 """
 
 from __future__ import annotations
@@ -10,12 +12,22 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.experimental import structref
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    lower_getattr_generic,
+    models,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+from numba.np import numpy_support
 
 from gpufleet.base.arrays import Floats, Ints
-from gpufleet.engine.jit import JITTED, kernel
-from gpufleet.engine.state import State
+from gpufleet.engine.jit import JITTED
 from gpufleet.world.layout import World
 
 
@@ -62,6 +74,8 @@ def rules_of(world: World) -> Rules:
         *(world.policy.overhead_gpus, world.policy.overhead_s),
     ]
     arrays: list[Any] = [own(array, np.int64) for array in ints]
+    if len(world.policy.overhead_s) == 0:  # no band: no overhead
+        arrays[-2:] = [np.zeros(1, np.int64), np.zeros(1, np.int64)]
     arrays.insert(4, own(world.options.speed, np.float64))
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
     names = Rules._fields[len(arrays) :]
@@ -73,43 +87,81 @@ def own(array: Any, dtype: Any) -> Any:
     return np.require(array, dtype, ["C", "W", "A"])
 
 
-if JITTED:
+class Ref:
+    """The fields of a NamedTuple of arrays and numbers as compiled kernels see them."""
 
-    class _RefType(types.StructRef):  # type: ignore[misc]
-        def preprocess_fields(self, fields: Any) -> Any:
-            return tuple((name, types.unliteral(typ)) for name, typ in fields)
-
-    @structref.register  # type: ignore[untyped-decorator]
-    class StateRefType(_RefType):
-        """Type of a state inside kernels."""
-
-    @structref.register  # type: ignore[untyped-decorator]
-    class RulesRefType(_RefType):
-        """Type of the rules inside kernels."""
-
-    class StateRef(structref.StructRefProxy):  # type: ignore[misc]
-        """A state as kernels see it."""
-
-    class RulesRef(structref.StructRefProxy):  # type: ignore[misc]
-        """Rules as kernels see them."""
-
-    structref.define_proxy(StateRef, StateRefType, list(State._fields))
-    structref.define_proxy(RulesRef, RulesRefType, list(Rules._fields))
-
-    @kernel
-    def _state_ref(fields: Any) -> Any:
-        return StateRef(*fields)
-
-    @kernel
-    def _rules_ref(fields: Any) -> Any:
-        return RulesRef(*fields)
+    def __init__(self, fields: Any) -> None:
+        self.fields = fields
+        words: list[int] = []
+        for value in fields:
+            words += _array_words(value) if isinstance(value, np.ndarray) else _number_words(value)
+        self.block = np.array(words, np.int64)
+        self.address = int(self.block.ctypes.data)
+        layout = tuple((name, _type_of(value)) for name, value in zip(fields._fields, fields, strict=True))
+        self.numba_type = RefType(type(fields).__name__, layout)
 
 
-def state_ref(state: State) -> Any:
-    """The state as kernels take it. It shares the arrays."""
-    return _state_ref(tuple(state)) if JITTED else state
+def _array_words(array: Any) -> list[int]:
+    """Numba's array structure: no reference count, no parent, then size, item size, data, shape and strides."""
+    return [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
 
 
-def rules_ref(rules: Rules) -> Any:
-    """The rules as kernels take them."""
-    return _rules_ref(tuple(rules)) if JITTED else rules
+def _number_words(value: float | int) -> list[int]:
+    kind = np.float64 if isinstance(value, float) else np.int64
+    return [int(np.array(value, kind).view(np.int64))]
+
+
+def _type_of(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return types.float64 if isinstance(value, float) else types.int64
+    return types.Array(numpy_support.from_dtype(value.dtype), value.ndim, "C")
+
+
+class RefType(types.Type):  # type: ignore[misc]
+    """Type of a ``Ref`` inside kernels: a pointer to a structure of these fields."""
+
+    def __init__(self, label: str, layout: tuple[tuple[str, Any], ...]) -> None:
+        self.layout = layout
+        super().__init__(name=f"Ref({label}: {layout})")
+
+
+@typeof_impl.register(Ref)  # type: ignore[untyped-decorator]
+def _typeof_ref(ref: Ref, _context: Any) -> Any:
+    return ref.numba_type
+
+
+register_model(RefType)(models.OpaqueModel)
+
+
+@unbox(RefType)  # type: ignore[untyped-decorator]
+def _unbox_ref(_typ: Any, ref: Any, c: Any) -> Any:
+    address = c.pyapi.object_getattr_string(ref, "address")
+    pointer = c.pyapi.long_as_voidptr(address)
+    c.pyapi.decref(address)
+    return NativeValue(pointer)
+
+
+@infer_getattr
+class _RefAttribute(AttributeTemplate):  # type: ignore[misc]
+    key = RefType
+
+    def generic_resolve(self, typ: Any, name: str) -> Any:
+        return dict(typ.layout).get(name)
+
+
+@lower_getattr_generic(RefType)  # type: ignore[untyped-decorator]
+def _load_field(context: Any, builder: Any, typ: Any, pointer: Any, name: str) -> Any:
+    at = 0
+    for member, kind in typ.layout:
+        if member == name:
+            break
+        at += 8 * (5 + 2 * kind.ndim if isinstance(kind, types.Array) else 1)
+    place = builder.gep(pointer, [ir.Constant(ir.IntType(64), at)])
+    value = builder.load(builder.bitcast(place, context.get_value_type(kind).as_pointer()))
+    value.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return value
+
+
+def pack(fields: Any) -> Any:
+    """A NamedTuple as kernels take it. It shares the arrays."""
+    return Ref(fields) if JITTED else fields

@@ -141,7 +141,8 @@ def _lowest_with(s: State, cell: int, free: int) -> int:
 
 
 @kernel
-def _pick(s: State, n: int, gpus: int) -> None:
+def pick_node(s: State, n: int, gpus: int) -> None:
+    """Add a node to the picks, and mark it as picked."""
     at = s.scalar[N_PICKS]
     s.pick_node[at] = n
     s.pick_gpus[at] = gpus
@@ -189,7 +190,7 @@ def _pick_lowest(s: State, cell: int, whole: int) -> None:
     first = s.cell[cell].first_node
     i = sets.lowest(s.words, s.where, row)
     for taken in range(whole):
-        _pick(s, first + i, s.cell[cell].per_node)
+        pick_node(s, first + i, s.cell[cell].per_node)
         if taken + 1 < whole:
             i = sets.following(s.words, s.where, row, i)
 
@@ -201,7 +202,7 @@ def _pick_in_domain(s: State, cell: int, domain: int, count: int) -> None:
     s.scalar[LAST_DOMAIN] = domain
     for n in range(first, first + s.domain_n[domain]):
         if count > 0 and s.node[n].online and s.node[n].free == per_node and s.node[n].mark != -2:
-            _pick(s, n, per_node)
+            pick_node(s, n, per_node)
             count -= 1
 
 
@@ -268,7 +269,7 @@ def pick(w: Rules, s: State, cell: int, gpus: int) -> None:
     per_node, rule = s.cell[cell].per_node, w.placement
     if gpus <= per_node:
         n = _most_free(s, cell, gpus) if rule == SPREAD else _least_free(s, cell, gpus, gpus)
-        _pick(s, n, gpus)
+        pick_node(s, n, gpus)
     else:
         whole, part = gpus // per_node, gpus % per_node
         if rule == CONSOLIDATE or rule == BEST_FIT:
@@ -282,7 +283,13 @@ def pick(w: Rules, s: State, cell: int, gpus: int) -> None:
             if n < 0:
                 fullest = rule == BEST_FIT or rule == DOMAIN_FIRST
                 n = _least_free(s, cell, part, part) if fullest else _most_free(s, cell, part)
-            _pick(s, n, part)
+            pick_node(s, n, part)
+    clear_picks(s)
+
+
+@kernel
+def clear_picks(s: State) -> None:
+    """Take the marks off the picked nodes; the picks stay."""
     for at in range(s.scalar[N_PICKS]):
         s.node[s.pick_node[at]].mark = 0
 

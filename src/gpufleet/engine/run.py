@@ -12,7 +12,7 @@ from gpufleet.engine import loop
 from gpufleet.engine.close import close_books
 from gpufleet.engine.forecast import look_ahead
 from gpufleet.engine.laws import check_laws
-from gpufleet.engine.memory import own, rules_of, rules_ref, state_ref
+from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.state import (
     FIRST_ID,
     N_OUT,
@@ -71,13 +71,14 @@ def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = Fals
     Memory is bounded by what is alive, not by what has run.
     """
     state, rules = new_state(world), rules_of(world)
-    w, s = rules_ref(rules), state_ref(state)
+    w, s = pack(rules), pack(state)
     if rules.backfill == EASY:
         look_ahead(w, s)
     source = _with_last(batches)
     jobs, closed = next(source, (empty_jobs(), True))
+    batch = pack(jobs)
     while True:
-        code = loop.advance(w, s, jobs, closed, debug)
+        code = loop.advance(w, s, batch, closed, debug)
         if debug:
             check_laws(world, state)
         if code == loop.FINISHED:
@@ -86,11 +87,12 @@ def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = Fals
             state.scalar[FIRST_ID] += len(jobs.gpus)
             state.scalar[NEXT_JOB] = 0
             jobs, closed = next(source)
+            batch = pack(jobs)
         elif code == loop.OUT_FULL:
             _drain(state, sink)
         else:
             state = _make_room(state, code)
-            s = state_ref(state)
+            s = pack(state)
     state = close_books(rules, state, lambda state: _drain(state, sink))
     _drain(state, sink)
     n_jobs = int(state.scalar[FIRST_ID] + state.scalar[NEXT_JOB])

@@ -57,7 +57,7 @@ GRANT = np.dtype([(name, np.int64) for name in ("node", "slot", "gpus", "next_of
 CELL = np.dtype(
     [
         (name, np.int64)
-        for name in ("first_node", "n_nodes", "per_node", "product", "island", "free", "first_domain", "next_down")
+        for name in ("first_node", "n_nodes", "per_node", "product", "island", "free", "first_domain", "next_down", "planned", "planned_rank")
     ]
 )
 LANE = np.dtype(
@@ -118,7 +118,7 @@ class State(NamedTuple):
     shape_est: Ints  # (n_lanes,) shortest estimate refused by a reservation
     pick_node: Ints  # (n_nodes,) nodes chosen
     pick_gpus: Ints  # (n_nodes,)
-    scratch: Ints  # (3, n_grants + n_nodes + n_changes) numbers of the moment
+    scratch: Ints  # (3, n_grants + n_nodes + n_changes + n_planned) numbers of the moment
     trial: Ints  # (n_nodes, 2) free GPUs and service in a forecast
     roll: Ints  # (2, n_slots) jobs in the order of the moment; SRTF
     plan: Ints  # (n_planned, 4) conservative: node, from, until, GPUs
@@ -238,7 +238,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 16) -> State:
         shape_est=np.zeros(n_lanes, np.int64),
         pick_node=np.zeros(n_nodes + 1, np.int64),
         pick_gpus=np.zeros(n_nodes + 1, np.int64),
-        scratch=np.zeros((3, n_gpus + n_nodes + len(world.capacity.t_s) + 1), np.int64),
+        scratch=np.zeros((3, n_gpus + n_nodes + len(world.capacity.t_s) + 1024), np.int64),
         trial=np.zeros((n_nodes, 2), np.int64),
         roll=np.zeros((2, n_slots), np.int64),
         plan=np.zeros((1024, 4), np.int64),
@@ -366,4 +366,5 @@ def grow_bins(state: State, n_bins: int) -> State:
 
 def grow_plan(state: State) -> State:
     """Twice the room for planned intervals."""
-    return state._replace(plan=_doubled(state.plan), plan_next=_doubled(state.plan_next))
+    scratch = np.zeros((3, state.scratch.shape[1] + len(state.plan)), np.int64)
+    return state._replace(plan=_doubled(state.plan), plan_next=_doubled(state.plan_next), scratch=scratch)

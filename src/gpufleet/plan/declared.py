@@ -56,11 +56,13 @@ class Keyed(BaseModel):
         """
         body = as_map(node, path, reader)
         values, ok = _read_keys(cls, body, path, reader)
-        for name, key in keys_of(cls).items():
-            if name not in body.items and cls.model_fields[_field(cls, name)].is_required():
+        for name in required_keys(cls):
+            if name in body.items:
+                continue
+            ok = False
+            if under(path, name) not in reader.broken:
                 says = f"{f'`{path}`' if path else 'the plan'} has no `{name}`"
-                reader.report("P007", body.at, says, f"add `{name}`: {key.doc}")
-                ok = False
+                reader.report("P007", body.at, says, f"add `{name}`: {keys_of(cls)[name].doc}")
         ok = cls._has_one(body, path, reader) and ok
         source, trust = values.get("source"), values.get("trust")
         reader.origins[path] = Origin(body.at, "", source, trust)
@@ -133,6 +135,11 @@ def keys_of(model: type[Keyed]) -> dict[str, Key]:
             if isinstance(mark, Key):
                 found[mark.name or field] = mark
     return found
+
+
+def required_keys(model: type[Keyed]) -> list[str]:
+    """Keys that have no default."""
+    return [key for key, field in _fields(model).items() if model.model_fields[field].is_required()]
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -220,11 +221,14 @@ class Plan(Keyed):
         return self.sites[name]
 
     def __str__(self) -> str:
+        def count(parts: Sized, word: str) -> str:
+            return f"{len(parts)} {word}{'' if len(parts) == 1 else 's'}"
+
         gpus = sum(d.gpus for d in self.deliveries)
         return (
             f"plan {self.name}: {self.local(self.start):%Y-%m-%d} to {self.local(self.end):%Y-%m-%d}, "
-            f"{gpus:,} GPUs in {len(self.deliveries)} deliveries to {len(self.sites)} sites, "
-            f"{len(self.queues)} queues of {len(self.tenants)} tenants, {len(self.workloads)} workloads"
+            f"{gpus:,} GPUs at {count(self.sites, 'site')}, {count(self.queues, 'queue')} of "
+            f"{count(self.tenants, 'tenant')}, {count(self.workloads, 'workload')}"
         )
 
 

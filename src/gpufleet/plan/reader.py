@@ -40,7 +40,7 @@ class Reader:
     end: datetime | None = None  # UTC
     known: dict[str, Collection[str]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
-    files_used: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)  # top-level parts whose table could not be read
     findings: list[Finding] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -75,6 +75,8 @@ class Reader:
         Raises: UnreadableError (P016) if there is no such name.
         """
         names = self.known.get(what, ())
+        if word not in names and self.broken & {f"{what}s", "tenants" if what == "queue" else ""}:
+            raise UnreadableError(word)  # the names are not known; that is reported already
         if word not in names:
             raise self.refuse("P016", at, f"there is no {what} `{word}`", did_you_mean(word, names))
         return word
@@ -118,7 +120,6 @@ class Reader:
         Raises: UnreadableError (P025)
         """
         if word in self.files:
-            self.files_used.add(word)
             return self.files[word]
         if word in self.known.get("file", ()):
             raise UnreadableError(word)  # its own finding says what is wrong with it

@@ -14,6 +14,13 @@ OPTIONAL_PARTS: Final = ("files", "systems", "workloads", "policy", "scenarios",
 """Top-level mappings that an override may add to although the plan does not have them."""
 
 
+MAX_CHAIN: Final = 50
+"""Scenarios that build on each other, one behind the other."""
+
+MAX_PATH: Final = 500
+"""Characters of a path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
     """A value for one path; `by` says who wants it."""
@@ -46,6 +53,10 @@ def parse_sets(sets: Sequence[str], reader: Reader) -> list[Override]:
 def apply(tree: Map, overrides: Sequence[Override], reader: Reader) -> Map:
     """The tree with the overrides; what cannot be applied is reported."""
     for change in overrides:
+        if len(change.path) > MAX_PATH:
+            says = f"a path of {len(change.path):,} characters leads nowhere"
+            reader.report("P030", change.at, says, "write e.g. policy.order")
+            continue
         try:
             changed = _replace(tree, change.path.split("."), "", change, _Context(tree, reader))
         except UnreadableError:
@@ -144,8 +155,8 @@ def _collect(
     name: str, declared: dict[str, Map], order: list[str], above: tuple[str, ...], reader: Reader, at: Place
 ) -> None:
     """Put a scenario into the order, behind those that it builds on."""
-    if name in above:
-        circle = " -> ".join([*above[above.index(name) :], name])
+    if name in above or len(above) >= MAX_CHAIN:
+        circle = " -> ".join([*above[above.index(name) if name in above else -3 :], name])
         reader.report("P031", at, f"the scenarios build on each other: {circle}", "cut the circle")
         return
     if name in order or name not in declared:
@@ -190,10 +201,10 @@ def check_scenarios(tree: Map, reader: Reader) -> None:
     """Report what is wrong with any scenario of the plan, used or not: paths, conflicts, no effect (P029)."""
     declared = _declared(tree)
     for name, body in declared.items():
-        overrides = scenario_overrides(tree, [name], reader)
-        before = len(reader.findings)
-        changed = apply(tree, overrides, reader)
-        if len(reader.findings) > before or any(base not in declared for base in _bases(body)):
+        own = Reader(reader.root, reader.zone)
+        changed = apply(tree, scenario_overrides(tree, [name], own), own)
+        reader.findings += [found for found in own.findings if found not in reader.findings]
+        if own.findings or any(base not in declared for base in _bases(body)):
             continue  # that a base is unknown is found when the scenario is read
         if not list(own_overrides(name, body)) and "with" not in body.items:
             reader.report("P029", body.at, f"scenario {name} sets nothing", "add `set: {path: value}`")

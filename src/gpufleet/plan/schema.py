@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gpufleet.plan.declared import Keyed, keys_of
+from gpufleet.plan.declared import Keyed, keys_of, required_keys
 from gpufleet.plan.kinds import Schema
 from gpufleet.plan.plan import Plan
-from gpufleet.plan.sites import Site
-from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tables import TABLES, Table
-from gpufleet.plan.tenants import Tenant
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-_ROWS: Final[dict[str, type[Keyed]]] = {
-    "sites": Site,
-    "systems": System,
-    "tenants": Tenant,
-    "deliveries": Delivery,
-    "retirements": Retirement,
-}
-"""What a row of each table stands for."""
 
 
 def plan_schema() -> Schema:
@@ -43,7 +31,7 @@ def plan_schema() -> Schema:
             "anyOf": [{"$ref": f"#/$defs/{_table_name(part)}"}, rows],
         }
     defs = {model.__name__: part_schema(model) for model in _parts_of(Plan)}
-    defs |= {_table_name(part): _table_schema(model) for part, model in _ROWS.items()}
+    defs |= {_table_name(part): _table_schema(model) for part, model in TABLES.items()}
     head = {"$schema": DIALECT, "title": "gpufleet plan, version 1"}
     return {**head, **body, "$defs": dict(sorted(defs.items()))}
 
@@ -51,12 +39,9 @@ def plan_schema() -> Schema:
 def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
     """The schema of one part; with `partial` nothing is required."""
     properties: dict[str, Any] = {key: {"const": word} for key, word in model.constant.items()}
-    required = list(model.constant)
-    fields = {_key_name(model, field): info for field, info in model.model_fields.items()}
+    required = [*model.constant, *required_keys(model)]
     for name, key in keys_of(model).items():
         properties[name] = {**key.kind.schema(), "description": key.doc}
-        if fields[name].is_required():
-            required.append(name)
     schema: Schema = {
         "type": "object" if required and not partial else ["object", "null"],
         "description": (model.__doc__ or "").strip().split("\n\n")[0],
@@ -68,13 +53,6 @@ def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
         if model.one_of:
             schema["oneOf"] = [{"required": [key]} for key in model.one_of]
     return schema
-
-
-def _key_name(model: type[Keyed], field: str) -> str:
-    for name, key in keys_of(model).items():
-        if key in model.model_fields[field].metadata:
-            return name
-    return field
 
 
 def _parts_of(model: type[Keyed]) -> list[type[Keyed]]:
@@ -106,7 +84,7 @@ def _refs(schema: Any) -> list[str]:
 
 
 def _table_name(part: str) -> str:
-    return f"{_ROWS[part].__name__}Table"
+    return f"{TABLES[part].__name__}Table"
 
 
 def _table_schema(row: type[Keyed]) -> Schema:

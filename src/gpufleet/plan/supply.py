@@ -11,7 +11,7 @@ from gpufleet.base.errors import GpufleetError, Place
 from gpufleet.plan.declared import Key, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.moments import Moment
-from gpufleet.plan.reader import Reader
+from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.tree import Leaf, Map, Node
 
 STATUSES: Final = ("pledged", "ordered", "delivered", "online")
@@ -39,8 +39,11 @@ class SystemName(Text):
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
         name = super().parse(leaf, reader)
-        own = name in reader.known.get("system", ())
-        return name if own else from_catalogue("system", name, leaf.at, reader)
+        if name in reader.known.get("system", ()):
+            return name
+        if "systems" in reader.broken:
+            raise UnreadableError(name)  # its table is reported already
+        return from_catalogue("system", name, leaf.at, reader)
 
 
 def product_named(name: str, at: Place, reader: Reader) -> str:

@@ -12,16 +12,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from pydantic import Field
 from typing_extensions import override
 
 from gpufleet.base.errors import Place, did_you_mean
-from gpufleet.plan.declared import Declared, Key, as_map
+from gpufleet.plan.declared import Declared, Key, Keyed, as_map, keys_of, required_keys
 from gpufleet.plan.kinds import File, Kind, Schema, Text
 from gpufleet.plan.reader import Reader, UnreadableError, under
+from gpufleet.plan.sites import Site
+from gpufleet.plan.supply import Delivery, Retirement, System
+from gpufleet.plan.tenants import Tenant
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, plain
 
-TABLES: Final = {"sites": True, "systems": True, "tenants": True, "deliveries": False, "retirements": False}
-"""Parts that may be a table; True: a mapping, whose names are in a column; False: a list."""
+TABLES: Final[dict[str, type[Keyed]]] = {
+    "sites": Site,
+    "systems": System,
+    "tenants": Tenant,
+    "deliveries": Delivery,
+    "retirements": Retirement,
+}
+"""Parts that may be a table, and what a row stands for."""
+
+LISTS: Final = ("deliveries", "retirements")
+"""Parts that are lists; the others are mappings, whose names are in a column."""
 
 MAX_BYTES: Final = 16_000_000
 MAX_BAD_ROWS: Final = 20
@@ -57,34 +70,33 @@ class Table(Declared):
 
     table: Annotated[Path, Key(File(), "the CSV file: a key of `files`, or a path")]
     columns: Annotated[dict[str, str], Key(Columns(), "keys of the plan and the columns that hold them")]
-    each: Annotated[dict[str, Any], Key(Each(), "what is the same for every row")] = {}  # noqa: RUF012
+    each: Annotated[dict[str, Any], Key(Each(), "what is the same for every row")] = Field(
+        default_factory=dict
+    )
 
 
 def expand_tables(tree: Map, reader: Reader) -> Map:
     """The tree with every table written out. What cannot be read is reported, and its part left out."""
     items = dict(tree.items)
-    for part, named in TABLES.items():
+    for part in TABLES:
         node = items.get(part)
         if not isinstance(node, Map) or not isinstance(node.items.get("table"), Leaf):
             continue
+        node = Map(node.items, tree.key_at.get(part, node.at), node.key_at)
         try:
             table = Table.from_node(node, part, reader)
             rows = list(_rows(table, node, part, reader))
-            items[part] = (
-                _as_map(rows, table, part, reader) if named else Seq(tuple(row for row in rows), node.at)
-            )
+            items[part] = Seq(tuple(rows), node.at) if part in LISTS else _as_map(rows, table, part, reader)
         except UnreadableError:
             del items[part]
+            reader.broken.add(part)
     return Map(items, tree.at, tree.key_at)
 
 
 def _rows(table: Table, node: Map, part: str, reader: Reader) -> Iterator[Map]:
     """Each row as the mapping that it stands for."""
     columns = as_map(node.items["columns"], under(part, "columns"), reader)
-    for key in table.columns:
-        if key.split(".")[0] in table.each:
-            says = f"`{key}` is in `columns` and in `each`"
-            raise reader.refuse("P026", columns.key_at[key], says, "keep one")
+    _check_keys(table, node, part, reader)
     shown = os.path.relpath(table.table, reader.root)
     lines = _read_csv(table.table, Place(shown, 0), reader)
     _, header = next(lines)
@@ -100,6 +112,35 @@ def _rows(table: Table, node: Map, part: str, reader: Reader) -> Iterator[Map]:
                 text = cells[index].strip()
                 _put(row, key.split("."), Leaf(plain(text), text, Place(shown, line, index + 1)))
         yield row
+
+
+def _check_keys(table: Table, node: Map, part: str, reader: Reader) -> None:
+    """Find a wrong key once in the plan, and not in every row.
+
+    Raises: UnreadableError (P006, P007, P026)
+    """
+    before = len(reader.findings)
+    known = keys_of(TABLES[part])
+    columns, each = _key_places(node, "columns"), _key_places(node, "each")
+    for key, at in [*columns, *each]:
+        if key.split(".")[0] not in {"name", *known}:
+            reader.report("P006", at, f"`{key}` is not a key of {part}", did_you_mean(key, known, limit=20))
+    for key, at in columns:
+        if key.split(".")[0] in table.each:
+            reader.report("P026", at, f"`{key}` is in `columns` and in `each`", "keep one")
+    written = {key.split(".")[0] for key, _ in [*columns, *each]}
+    for key in required_keys(TABLES[part]):
+        if key not in written:
+            says = f"neither `columns` nor `each` of `{part}` has `{key}`"
+            reader.report("P007", node.at, says, f"add `{key}`: {known[key].doc}")
+    if len(reader.findings) > before:
+        raise UnreadableError(part)
+
+
+def _key_places(node: Map, group: str) -> list[tuple[str, Place]]:
+    body = node.items.get(group)
+    items = body.items if isinstance(body, Map) else {}
+    return [(key, body.key_at.get(key, item.at)) for key, item in items.items() if isinstance(body, Map)]
 
 
 def _put(row: Map, keys: list[str], leaf: Leaf) -> None:

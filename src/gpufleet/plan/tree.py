@@ -138,7 +138,8 @@ class _Frame:
     key_at: dict[str, Place] = field(default_factory=dict)
     key: str | None = None
     key_place: Place | None = None
-    size: int = 1
+    size: int = 1  # values in it
+    height: int = 1  # levels of it
 
 
 class _Builder:
@@ -150,7 +151,7 @@ class _Builder:
         self.root: Node | None = None
         self.findings: list[Finding] = []
         self._stack: list[_Frame] = []
-        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._anchors: dict[str, tuple[Node, int, int]] = {}  # node, values in it, how deep
         self._unfolded = 0
         self._documents = 0
 
@@ -184,35 +185,40 @@ class _Builder:
             self.fail("P004", at, f"the tag `{event.tag}` is not used in plans", "leave the tag out")
         if isinstance(event, yaml.ScalarEvent):
             value = plain(event.value) if event.implicit[0] and not event.style else event.value
-            self._add(Leaf(value, event.value, at), event.anchor, 1)
+            self._add(Leaf(value, event.value, at), event.anchor, 1, 0)
             return
-        if len(self._stack) >= MAX_DEPTH:
-            self.fail("P004", at, f"nested more than {MAX_DEPTH} deep", "a plan is at most a handful deep")
+        self._check_depth(1, at)
         self._stack.append(_Frame(at, isinstance(event, yaml.MappingStartEvent), event.anchor))
 
     def _end(self) -> None:
         frame = self._stack.pop()
         node = Map(frame.keys, frame.at, frame.key_at) if frame.is_map else Seq(tuple(frame.items), frame.at)
-        self._add(node, frame.anchor, frame.size)
+        self._add(node, frame.anchor, frame.size, frame.height)
+
+    def _check_depth(self, height: int, at: Place) -> None:
+        if len(self._stack) + height > MAX_DEPTH:
+            self.fail("P004", at, f"nested more than {MAX_DEPTH} deep", "a plan is at most a handful deep")
 
     def _alias(self, name: str | None, at: Place) -> None:
         if name is None or name not in self._anchors:
             self.fail("P004", at, f"`*{name}` has no finished `&{name}` before it", "write the value out")
-        node, size = self._anchors[name]
+        node, size, height = self._anchors[name]
+        self._check_depth(height, at)
         self._unfolded += size
         if self._unfolded > MAX_UNFOLDED:
             says = f"aliases unfold to more than {MAX_UNFOLDED:,} values"
             self.fail("P004", at, says, "write long lists as a CSV table")
-        self._add(Leaf(node.value, node.text, at) if isinstance(node, Leaf) else node, None, size)
+        self._add(Leaf(node.value, node.text, at) if isinstance(node, Leaf) else node, None, size, height)
 
-    def _add(self, node: Node, anchor: str | None, size: int) -> None:
+    def _add(self, node: Node, anchor: str | None, size: int, height: int) -> None:
         if anchor is not None:
-            self._anchors[anchor] = (node, size)
+            self._anchors[anchor] = (node, size, height)
         if not self._stack:
             self.root = node
             return
         frame = self._stack[-1]
         frame.size += size
+        frame.height = max(frame.height, height + 1)
         if not frame.is_map:
             frame.items.append(node)
         elif frame.key is None:

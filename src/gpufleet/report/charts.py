@@ -109,7 +109,7 @@ def steps(
 
 
 def _areas(frame: pl.DataFrame, marks: Sequence[Mark], unit: str, x: Any) -> Any:
-    area = _chart(frame).mark_area(interpolate="step-after", stroke="var(--bg)", strokeWidth=0.6)
+    area = _chart(frame).mark_area(interpolate="step-after", stroke="var(--bg)", strokeWidth=0.5)
     value = alt.Tooltip("value:Q", title=unit, format=",.4~r")
     return area.encode(
         x=x,
@@ -123,7 +123,7 @@ def _areas(frame: pl.DataFrame, marks: Sequence[Mark], unit: str, x: Any) -> Any
 def _end_rule(end_ms: int, x: Any) -> list[Any]:
     base = _chart(pl.DataFrame({"time": [end_ms], "says": ["plan ends"]})).encode(x=x)
     rule = base.mark_rule(stroke="var(--fg)", strokeDash=[4, 4])
-    text = base.mark_text(align="right", baseline="top", dx=-5, y=0).encode(text="says:N")
+    text = base.mark_text(baseline="bottom", y=-3).encode(text="says:N")
     return [rule, text]
 
 
@@ -149,7 +149,7 @@ def spreads(frame: pl.DataFrame, marks: Sequence[Mark]) -> Spec:
     label = base.mark_text(align="left", dx=10).encode(x=p99, text="label:N")
     waits = [alt.Tooltip(f"p{p}:N", title=f"P{p}") for p in (50, 90, 99)]
     tooltip = [alt.Tooltip("name:N", title=" "), *waits]
-    look: Spec = {"size": 90, "filled": True, "opacity": 1, "stroke": "var(--bg)", "strokeWidth": 0.8}
+    look: Spec = {"size": 90, "filled": True, "opacity": 1, "stroke": "var(--fg)", "strokeWidth": 0.7}
     points = [
         base.mark_point(shape=shape, **look).encode(
             x=alt.X(f"{column}:Q", axis=axis, scale=scale),
@@ -163,7 +163,7 @@ def spreads(frame: pl.DataFrame, marks: Sequence[Mark]) -> Spec:
 
 def _groups(column: str, order: Sequence[str]) -> Any:
     """Rows of a chart, one per group, in the given order."""
-    axis = alt.Axis(ticks=False, domain=False, offset=6)
+    axis = alt.Axis(ticks=False, domain=False, offset=10)
     return alt.Y(f"{column}:N", sort=list(order), title=None, axis=axis)
 
 
@@ -179,7 +179,7 @@ def bars(frame: pl.DataFrame, marks: Sequence[Mark], *, unit: str) -> Spec:
     longest = max(float(total) for total in frame.get_column("total"))
     scale = alt.Scale(domain=[0, longest * 1.15 or 1.0], nice=False)
     base = _chart(frame).encode(y=_groups("row", order))
-    bar = base.mark_bar(stroke="var(--bg)", strokeWidth=0.6, height={"band": 0.7}).encode(
+    bar = base.mark_bar(stroke="var(--bg)", strokeWidth=0.5, height={"band": 0.7}).encode(
         x=alt.X("value:Q", title=unit, stack="zero", scale=scale, axis=alt.Axis(tickCount=4)),
         fill=alt.Fill("name:N", scale=_paint(marks), legend=None),
         order=alt.Order("rank:Q"),
@@ -215,32 +215,31 @@ def shares(frame: pl.DataFrame) -> Spec:
 
 
 def curves(frame: pl.DataFrame, longest_s: float) -> Spec:
-    """Two distributions as step curves: recorded solid, simulated dashed.
+    """Two distributions as step curves: recorded solid and broad, simulated dashed on top.
 
     Args:
         frame: columns which (simulated|recorded), wait_s, share, text.
         longest_s: right end of the axis, s.
     """
     axis, scale = _wait_axis(longest_s)
-    colour = alt.Scale(domain=["recorded", "simulated"], range=["var(--fg)", "var(--tenant-0)"])
-    dash = alt.Scale(domain=["recorded", "simulated"], range=[[1, 0], [6, 3]])
+    x = alt.X("wait_s:Q", axis=axis, scale=scale)
     y = alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=5), scale=alt.Scale(domain=[0, 1]))
-    line = (
-        _chart(frame)
-        .mark_line(interpolate="step-after", strokeWidth=2.2)
-        .encode(
-            x=alt.X("wait_s:Q", axis=axis, scale=scale),
-            y=y,
-            stroke=alt.Stroke("which:N", scale=colour, legend=None),
-            strokeDash=alt.StrokeDash("which:N", scale=dash, legend=None),
-            tooltip=[
-                alt.Tooltip("which:N", title=" "),
-                alt.Tooltip("share:Q", title="share of jobs", format=".1%"),
-                alt.Tooltip("text:N", title="wait at most"),
-            ],
-        )
-    )
-    return _finished(line, 260)
+    tooltip = [
+        alt.Tooltip("which:N", title=" "),
+        alt.Tooltip("share:Q", title="share of jobs", format=".1%"),
+        alt.Tooltip("text:N", title="wait at most"),
+    ]
+    looks: list[tuple[str, Spec]] = [
+        ("recorded", {"stroke": "var(--grey-2)", "strokeWidth": 6, "strokeCap": "butt"}),
+        ("simulated", {"stroke": "var(--fg)", "strokeWidth": 2, "strokeDash": [6, 3]}),
+    ]
+    lines = [
+        _chart(frame.filter(pl.col("which") == which))
+        .mark_line(interpolate="step-after", **look)
+        .encode(x=x, y=y, tooltip=tooltip)
+        for which, look in looks
+    ]
+    return _finished(alt.layer(*lines), 260)
 
 
 def strips(frame: pl.DataFrame, order: Sequence[str], *, unit: str) -> Spec:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gpufleet.base.units import format_duration
+from gpufleet.base.units import format_count, format_duration
 from gpufleet.report import charts, findings, frames, measured, waits
 from gpufleet.report.marks import MAX_COLOURS, Mark, cause_mark
 from gpufleet.report.series import closed, stacked, timed, wide
@@ -31,7 +31,7 @@ class Legend:
     """One entry: what it is called, how it is drawn, and what it means if that needs saying."""
 
     name: str
-    shape: str  # area, line, dashed, circle, diamond, triangle
+    shape: str  # area, line, broad, dashed, circle, diamond, triangle
     mark: Mark
     meaning: str = ""
 
@@ -181,11 +181,11 @@ def _cut(rows: int) -> str:
     return f"; the first {MAX_ROWS} of {rows}, all in the table" if rows > MAX_ROWS else ""
 
 
-def _with_sums(segments: Sequence[dict[str, Any]]) -> pl.DataFrame:
+def _with_sums(segments: Sequence[dict[str, Any]], write: Callable[[float], str] = short) -> pl.DataFrame:
     """Segments of bars with the label of each row's sum on its first segment."""
     schema = {"row": pl.String, "name": pl.String, "value": pl.Float64, "rank": pl.Int64, "total": pl.Float64}
     frame = pl.DataFrame(list(segments), schema=schema).with_columns(pl.col("value", "total").round(3))
-    label = pl.col("total").map_elements(short, return_dtype=pl.String)
+    label = pl.col("total").map_elements(write, return_dtype=pl.String)
     return frame.with_columns(text=pl.when(pl.col("rank") == 0).then(label).otherwise(pl.lit("")))
 
 
@@ -243,9 +243,11 @@ def compared(view: View) -> Figure | None:
         subtitle="share of jobs that waited at most so long until their first start; "
         f"{got.jobs:,} jobs with a recorded and a simulated start{left_out}",
         spec=charts.curves(curves, max(curves.get_column("wait_s"))),
-        legend=(Legend("recorded", "line", INK), Legend("simulated", "dashed", SIMULATED)),
+        legend=(Legend("recorded", "broad", RECORDED), Legend("simulated", "dashed", SIMULATED)),
         note=f"The curves are at most {percent(got.gap)} of the jobs apart. How the recorded scheduler "
-        "decided and what failed or was down is not known here, so a difference has no one side to blame.",
+        "decided and what failed or was down is not known here, so a difference has no one side to blame."
+        if got.gap
+        else "The two distributions are the same.",
         table=table(
             "Waits until the first start by share of jobs",
             [*shares, ("simulated", "wait"), ("recorded", "wait")],
@@ -257,7 +259,7 @@ def compared(view: View) -> Figure | None:
     )
 
 
-SIMULATED = Mark("", "tenant-0", "plain")
+RECORDED, SIMULATED = Mark("", "grey-2", "plain"), Mark("", "fg", "plain")
 
 
 def states(view: View) -> Figure:
@@ -270,7 +272,7 @@ def states(view: View) -> Figure:
         id="states",
         title=findings.states(ended),
         subtitle="jobs by the state in which the run left them",
-        spec=charts.bars(_with_sums(rows), [JOBS], unit="jobs") if rows else None,
+        spec=charts.bars(_with_sums(rows, format_count), [JOBS], unit="jobs") if rows else None,
         marks=(JOBS,),
         table=table(
             "Jobs by end state",

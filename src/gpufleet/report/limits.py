@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from gpufleet.report.sources import is_input
 from gpufleet.report.words import percent, plural
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def box(run: Run) -> tuple[str, ...]:
 
 def assumed(run: Run) -> str:
     """How far the plan's values are assumptions, and of how many it says nothing."""
-    found = [entry for entry in run.ledger["entries"] if "section" in entry]
+    found = [entry for entry in run.ledger["entries"] if is_input(entry)]
     if not found:
         return "Where the plan's values come from is not known."
     trust = Counter(_trust(entry) for entry in found)

@@ -78,6 +78,10 @@ class Page:
         """Every figure, in the order of the page."""
         return self.why + self.detail
 
+    def known(self, figure: Figure) -> list[Entry]:
+        """The ledger's entries that a figure rests on."""
+        return [entry for entry in self.ledger if entry.name in figure.measures]
+
     @property
     def patterns(self) -> list[Mark]:
         """Marks whose pattern a figure paints with, each once."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.report.words import duration, percent, short
@@ -30,6 +32,15 @@ class Entry:
     parts: Table | None  # the same measure by tenant, product, ...
 
 
+def is_input(row: Row) -> bool:
+    """Whether a ledger's entry is a value of the plan, not a measure.
+
+    >>> is_input({"name": "policy.order", "section": "policy"}), is_input({"name": "jobs"})
+    (True, False)
+    """
+    return bool(row.get("section", "measures") != "measures")
+
+
 def entry_id(measure: str) -> str:
     """Id of a measure's entry in the page."""
     return f"number-{measure}"
@@ -39,7 +50,7 @@ def entries(run: Run) -> tuple[Entry, ...]:
     """The ledger's measures, in their order."""
     rows: dict[str, list[Row]] = {}
     for row in run.ledger["entries"]:
-        if "section" not in row:
+        if not is_input(row):
             rows.setdefault(row["name"], []).append(row)
     return tuple(_entry(run, name, found) for name, found in rows.items())
 
@@ -54,7 +65,7 @@ def _entry(run: Run, name: str, rows: Sequence[Row]) -> Entry:
         ("line of the plan", first["plan_line"]),
         ("source", titled(run, first["source"])),
         ("trust", first["trust"]),
-        ("exact value", f"{whole['value']!r} {whole['unit']}" if whole else None),
+        ("exact value", f"{whole['value']!r} {_of(first['unit'])}".strip() if whole else None),
     ]
     return Entry(
         id=entry_id(name),
@@ -65,6 +76,11 @@ def _entry(run: Run, name: str, rows: Sequence[Row]) -> Entry:
         assumed=first["trust"] == "assumption",
         parts=_parts(name, [row for row in rows if row["by"]]),
     )
+
+
+def _of(unit: str) -> str:
+    """A unit as it stands behind a number; a pure number has none."""
+    return "" if unit == "1" else unit
 
 
 def titled(run: Run, source: str | None) -> str:
@@ -84,7 +100,11 @@ def _parts(name: str, rows: Sequence[Row]) -> Table | None:
     unit = rows[0]["unit"]
     kinds: dict[str, Kind] = {"1": "exact", "s": "wait", "job": "whole", "row": "whole"}
     values = [(", ".join(f"{k} {v}" for k, v in row["by"].items()), row["value"]) for row in rows]
-    return table(f"{name} by part", [("of", "name"), (f"{name}, {unit}", kinds.get(unit, "number"))], values)
+    return table(
+        f"{name} by part",
+        [("of", "name"), (f"{name}, {_of(unit)}".rstrip(", "), kinds.get(unit, "number"))],
+        values,
+    )
 
 
 def quantity(value: float, unit: str) -> str:
@@ -109,14 +129,14 @@ def inputs(run: Run) -> Table | None:
     rows = [
         (
             ("◆ " if row["trust"] == "assumption" else "") + row["name"],
-            written(row["value"]),
+            written(run, row["value"], row["unit"]),
             row["unit"],
             row["trust"] or "",
             titled(run, row["source"]),
             row["plan_line"] or row["formula"],
         )
         for row in run.ledger["entries"]
-        if "section" in row
+        if is_input(row)
     ]
     if not rows:
         return None
@@ -127,14 +147,24 @@ def inputs(run: Run) -> Table | None:
     return table("The plan's values", columns, rows)
 
 
-def written(value: Any) -> str:
-    """A value of the lock on one line; a file by its name.
-
-    >>> written(64), written({"name": "jobs.csv", "sha256": "ab"}), written([["B200", 1.0]])
-    ('64', 'jobs.csv', '[["B200", 1.0]]')
-    """
+def written(run: Run, value: Any, unit: str) -> str:
+    """A value of the lock on one line: a file by its name, a date in the plan's zone, power as steps."""
     if isinstance(value, Mapping) and "sha256" in value:
         return str(value["name"])
+    if unit == "date":
+        return _day(run, datetime.fromisoformat(value))
+    if unit == "W" and isinstance(value, list):
+        return ", ".join(_power_from(run, int(from_s), watts) for from_s, watts in value)
     if isinstance(value, list | Mapping):
         return json.dumps(value, ensure_ascii=False)
     return f"{value:,.12g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _day(run: Run, moment: datetime) -> str:
+    return f"{moment.astimezone(ZoneInfo(run.time_zone)):%Y-%m-%d %H:%M}"
+
+
+def _power_from(run: Run, from_s: int, watts: float) -> str:
+    """A step of a site's power."""
+    since = f" from {_day(run, run.start + timedelta(seconds=from_s))}" if from_s else ""
+    return f"{watts:,.12g}{since}"

@@ -85,8 +85,8 @@ class View:
     def gpus_word(self) -> str:
         """What a sum of GPUs adds, in words."""
         if len(self.products) < 2:
-            return f"{self.products[0]} GPUs" if self.products else "GPUs"
-        return f"GPUs of {len(self.products)} products ({', '.join(self.products)}), each counted as one"
+            return f"GPUs ({self.products[0]})" if self.products else "GPUs"
+        return f"GPUs of {len(self.products)} products ({', '.join(self.products)}), each counted as one,"
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from gpufleet.base.units import format_duration
-from gpufleet.results.blame import blame, products_of
+from gpufleet.results.blame import blame, products_of, unpowered_in
 from gpufleet.results.columns import ROOTS, WORDS
 
 if TYPE_CHECKING:
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 Value = Callable[..., float | int | None]
 
-_PLURALS: Final = {"deliveries": "deliveries", "queues": "queue", "tenants": "quota", "policy": "policy"}
+_WORDS: Final = {
+    "deliveries": "deliveries",
+    "sites": "power",
+    "queues": "queue",
+    "tenants": "quota",
+    "policy": "policy",
+}
+"""What a section of the plan is called in the sentence."""
 
 
 def answer(facts: Facts, rows: list[dict[str, Any]]) -> str:
@@ -31,17 +38,17 @@ def answer(facts: Facts, rows: list[dict[str, Any]]) -> str:
     def value(name: str, **by: str) -> float | int | None:
         return values.get((name, *sorted(by.items())))
 
-    parts = [_fleet(facts, value), _jobs(value), _waits(value), _cause(facts, value)]
+    parts = [_fleet(facts, value), _jobs(value), _waits(value), _cause(facts, value, rows)]
     return "; ".join(part for part in parts if part)
 
 
 def _fleet(facts: Facts, value: Value) -> str:
     """64 GPUs at lab were 87 % busy 2026-01-05 to 2026-01-19."""
     zone = ZoneInfo(facts.run.time_zone)
-    start, end = (datetime.fromisoformat(facts.run.plan[key]).astimezone(zone) for key in ("start", "end"))
+    start, end = ((facts.run.start + timedelta(seconds=t)).astimezone(zone) for t in (0, facts.until_s))
     days = f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
     share = value("utilisation")
-    if share is None:
+    if share is None or not value("online_gpu_h"):
         return f"No GPU was online {days}"
     low, high = _gpus(facts)
     count = f"{high:,} GPUs" if low == high else f"Up to {high:,} GPUs"
@@ -82,7 +89,7 @@ def _waits(value: Value) -> str:
     return f"half of the jobs {half}, one in ten {'' if p50 else 'waited '}more than {format_duration(p90)}"
 
 
-def _cause(facts: Facts, value: Value) -> str:
+def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
     """First cause: no free GPUs (deliveries at plan.yaml:31)."""
     hours = {root: value("waiting_gpu_h", cause=root) or 0 for root in ROOTS}
     cause = max(ROOTS, key=lambda root: hours[root])
@@ -90,9 +97,15 @@ def _cause(facts: Facts, value: Value) -> str:
         return ""
     queue, workload = _who(facts, cause)
     lock = facts.run.plan
-    first = blame(lock, cause, queue=queue, products=products_of(lock, workload))
-    at = f" ({_PLURALS[first[0].path.partition('.')[0]]} at {first[0].at})" if first and first[0].at else ""
-    return f"first cause: {WORDS[cause]}{at}"
+    lines = blame(
+        lock, cause, queue=queue, products=products_of(lock, workload), unpowered=unpowered_in(rows)
+    )
+    first: dict[str, str] = {}  # of each section of the plan
+    for path, at in lines:
+        if at:
+            first.setdefault(_WORDS[path.partition(".")[0]], at)
+    places = ", ".join(f"{word} at {at}" for word, at in first.items())
+    return f"first cause: {WORDS[cause]}" + (f" ({places})" if places else "")
 
 
 def _who(facts: Facts, cause: str) -> tuple[str, str]:

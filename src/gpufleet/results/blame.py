@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -66,18 +66,30 @@ def _product(written: str) -> str:
         return written  # a product of the plan's own
 
 
-def blame(lock: Lock, cause: str, *, queue: str, products: Collection[str], at_s: int = 0) -> list[Blame]:
+def blame(
+    lock: Lock,
+    cause: str,
+    *,
+    queue: str,
+    products: Collection[str],
+    at_s: int = 0,
+    unpowered: Collection[str] = (),
+) -> list[Blame]:
     """The lines behind a cause, the first the one to look at.
 
-    Args: cause: a refusal; queue, products: of the job that is refused so; at_s: when, from the plan's start.
+    Args: cause: a refusal; queue, products: of the job that is refused so; at_s: when, from the plan's start;
+          unpowered: deliveries that stood without power: then it is the power of their site.
     """
     tenant = lock["queues"][queue]["tenant"]
     if cause == "own_quota":
         return quotas(lock, queue, products)
+    names = usable(lock, products, tenant)
+    dark = dict.fromkeys(lock["deliveries"][name]["to"] for name in names if name in unpowered)
+    power = [line(lock, f"sites.{site}.power") for site in dark]
     if cause in ("no_free", "fragmented"):
-        return [line(lock, f"deliveries.{name}") for name in usable(lock, products, tenant)]
+        return [line(lock, f"deliveries.{name}") for name in names] + power
     if cause == "not_online":
-        return [line(lock, f"deliveries.{name}") for name in _later(lock, products, tenant, at_s)]
+        return power + [line(lock, f"deliveries.{name}") for name in _later(lock, names, at_s)]
     setting = {
         "reservation": "policy.backfill",
         "order": "policy.order",
@@ -87,11 +99,16 @@ def blame(lock: Lock, cause: str, *, queue: str, products: Collection[str], at_s
     return [line(lock, setting)]
 
 
-def _later(lock: Lock, products: Collection[str], tenant: str, at_s: int) -> list[str]:
-    """Usable deliveries that come after a time; if none does, those before it, the last first."""
-    names = usable(lock, products, tenant)
+def _later(lock: Lock, names: list[str], at_s: int) -> list[str]:
+    """Deliveries that come after a time; if none does, those before it, the last first."""
     later = [name for name in names if seconds(lock, lock["deliveries"][name]["at"]) > at_s]
     return later or names[::-1]
+
+
+def unpowered_in(measures: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Deliveries that stood without power at any time, from the rows of measures.json."""
+    of = (row for row in measures if row["name"] == "unpowered_gpu_h" and row["value"])
+    return [row["by"]["delivery"] for row in of if row["by"]]
 
 
 def seconds(lock: Lock, moment: str) -> int:

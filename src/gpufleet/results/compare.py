@@ -35,6 +35,8 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         before, after = _text(self.before), _text(self.after)
+        if before == after:  # they differ in digits that are not shown
+            before, after = f"{self.before:,}", f"{self.after:,}"
         shown = {"~": f"{before} -> {after}", "+": after, "-": before}[self.sign]
         unit = f" {self.unit}" if self.unit not in ("", "1") else ""
         return f"{self.sign} {self.what}: {shown}{unit}"
@@ -78,6 +80,7 @@ class Comparison:
 
     a: str
     b: str
+    counted: tuple[str, str]  # until when GPU-hours are counted, local times
     plan: tuple[Change, ...]
     measures: tuple[Change, ...]
     jobs: JobChanges
@@ -95,6 +98,7 @@ class Comparison:
             "schema": SCHEMA,
             "a": self.a,
             "b": self.b,
+            "counted_until": list(self.counted),
             "same": self.empty,
             "plan": [change._asdict() for change in self.plan],
             "measures": [change._asdict() for change in self.measures],
@@ -106,6 +110,8 @@ class Comparison:
         if self.empty:
             return f"{self.a} and {self.b} are the same"
         lines = [f"{self.a} -> {self.b}"]
+        if self.counted[0] != self.counted[1]:
+            lines.append(f"GPU-hours are counted until {self.counted[0]} -> {self.counted[1]}")
         for title, changes in (("plan", self.plan), ("measures", self.measures)):
             if changes:
                 lines += ["", title, *(f"  {change}" for change in changes[:MOST_ROWS])]
@@ -145,10 +151,21 @@ def compare(a: Run, b: Run) -> Comparison:
     return Comparison(
         str(a.path),
         str(b.path),
+        (_counted(a), _counted(b)),
         tuple(_differences(_leaves(_declared(a)), _leaves(_declared(b)))),
         tuple(_measure_changes(a, b)),
         _job_changes(a, b),
     )
+
+
+def _counted(run: Run) -> str:
+    """Until when GPU-hours online and busy are counted: the plan's end, or the run's."""
+    return _local(run, run.measures["clock"]["counted_s"])
+
+
+def _local(run: Run, t_s: int) -> str:
+    """A moment of a run in its plan's time zone."""
+    return f"{(run.start + timedelta(seconds=t_s)).astimezone(ZoneInfo(run.time_zone)):%Y-%m-%d %H:%M}"
 
 
 def _declared(run: Run) -> dict[str, Any]:
@@ -249,15 +266,10 @@ def _states(changed: pl.DataFrame) -> tuple[tuple[str, str, int], ...]:
 
 def _shifts(a: Run, moved: pl.DataFrame) -> tuple[Shift, ...]:
     """The jobs whose start moves most."""
-    zone = ZoneInfo(a.time_zone)
-
-    def local(t_s: int) -> str:
-        return f"{(a.start + timedelta(seconds=t_s)).astimezone(zone):%Y-%m-%d %H:%M}"
-
     by_size = moved.with_columns(size=pl.col("shift_s").abs()).sort("size", "job", descending=[True, False])
     columns = ("workload", "name", "job", "job_b", "shift_s", "start_s", "start_s_b")
     return tuple(
-        Shift(workload, name, job, job_b, shift_s, local(before), local(after))
+        Shift(workload, name, job, job_b, shift_s, _local(a, before), _local(a, after))
         for workload, name, job, job_b, shift_s, before, after in by_size.head(MOST_SHIFTS)
         .select(columns)
         .iter_rows()

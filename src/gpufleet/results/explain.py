@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.units import format_duration
-from gpufleet.results.blame import Blame, blame, line, products_of, quotas, usable
+from gpufleet.results.blame import Blame, blame, line, products_of, quotas, unpowered_in, usable
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
 from gpufleet.results.find import Row, find_job, row_of
 from gpufleet.results.then import Then, then
@@ -22,6 +22,8 @@ MOST_HOPS: Final = 16
 MOST_LINES: Final = 3
 _BORROWED: Final = ("order", "reservation")
 """States whose root is the refusal of another job."""
+_LONG_AGO_S: Final = -(1 << 40)
+"""Before every delivery."""
 _MOMENTS: Final = ("submit", "start", "end")
 
 
@@ -193,9 +195,12 @@ def _who(run: Run, row: Row, root: str) -> Row:
     return job if job[f"wait_{root}_s"] else row
 
 
-def _lines(run: Run, row: Row, cause: str) -> tuple[Blame, ...]:
+def _lines(run: Run, row: Row, cause: str, at_s: int | None = None) -> tuple[Blame, ...]:
     products = products_of(run.plan, row["workload"])
-    return tuple(blame(run.plan, cause, queue=row["queue"], products=products, at_s=row["submit_s"]))
+    unpowered = unpowered_in(run.measures["measures"])
+    when = row["submit_s"] if at_s is None else at_s
+    found = blame(run.plan, cause, queue=row["queue"], products=products, at_s=when, unpowered=unpowered)
+    return tuple(found)
 
 
 def _part_lines(run: Run, row: Row, state: str) -> tuple[Blame, ...]:
@@ -213,10 +218,9 @@ def _never(run: Run, row: Row) -> str:
         allowed = {p: n for p, n in lock["queues"][queue]["quota"].items() if p in products}
         quota = ", ".join(f"{n:,} {p}" for p, n in allowed.items())
         return f"{wants}; the quota of queue {queue} is {quota} ({quotas(lock, queue, products)[0]})"
-    names = usable(lock, products, row["tenant"])
-    if not names:
+    if not usable(lock, products, row["tenant"]):
         return f"{wants} of {', '.join(products)}; no delivery brings any that {row['tenant']} may use"
     most = then(run, row).peak
-    at = "; ".join(str(line(lock, f"deliveries.{name}")) for name in names[:MOST_LINES])
     shape = ", and not on whole nodes as it needs them" if most >= row["gpus"] else ""
+    at = _lines_text(_lines(run, row, "not_online", at_s=_LONG_AGO_S))
     return f"{wants} of {' or '.join(products)}; at most {most:,} are ever online in one place{shape} ({at})"

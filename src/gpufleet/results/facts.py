@@ -26,6 +26,8 @@ SHORT_S: Final = 10
 SLOWDOWN_STEPS: Final = 10_000
 """Slowdowns are summed in whole steps of 1 / 10,000, so that the order of the sum does not matter."""
 
+FIRST_STARTS: Final = ("recorded_start_s", "start_s")
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -52,12 +54,14 @@ class Facts:
     def __init__(self, run: Run, seen: Seen) -> None:
         self.run = run
         self.seen = seen
+        ended = seen.ended_s if seen.runs_on and seen.ended_s else run.end_s
+        self.until_s = min(run.end_s, ended)  # of all that is counted within the plan's time
 
     # --- GPU-seconds within the plan's time
 
     @cached_property
     def _within(self) -> pl.LazyFrame:
-        return self.run.scan_timeline().filter(pl.col("t_s") < self.run.end_s)
+        return self.run.scan_timeline().filter(pl.col("t_s") < self.until_s)
 
     @cached_property
     def gpu_s(self) -> pl.DataFrame:
@@ -107,7 +111,7 @@ class Facts:
     @cached_property
     def _site_weights(self) -> pl.DataFrame:
         """GPU-seconds of jobs within the plan's time by product and site of the last attempt."""
-        end = self.run.end_s
+        end = self.until_s
         until = pl.min_horizontal(pl.col("end_s").fill_null(end), end)
         span = (until - pl.col("start_s")).clip(lower_bound=0)
         held = pl.min_horizontal("run_s", span) * pl.col("gpus")
@@ -147,14 +151,19 @@ class Facts:
         counted = never.group_by("last_refusal").agg(pl.len()).sort("last_refusal").collect()
         return counted.rows()
 
-    def first_waits(self, start: str) -> pl.DataFrame:
+    @cached_property
+    def first_waits(self) -> dict[str, pl.DataFrame]:
         """Waits until the first start, of jobs with a recorded and a simulated one: wait_s, n.
 
-        Args: start: the column with the start, ``recorded_start_s`` or ``start_s``.
+        Keys are the columns with the start, ``recorded_start_s`` and ``start_s``.
         """
         both = self.run.scan_jobs().drop_nulls(["start_s", "recorded_start_s"])
-        waits = both.select(wait_s=pl.col(start) - pl.col("submit_s"))
-        return waits.group_by("wait_s").agg(pl.len().cast(pl.Int64).alias("n")).sort("wait_s").collect()
+        return {start: self._counted(both, pl.col(start) - pl.col("submit_s")) for start in FIRST_STARTS}
+
+    @staticmethod
+    def _counted(jobs: pl.LazyFrame, wait_s: pl.Expr) -> pl.DataFrame:
+        waits = jobs.select(wait_s=wait_s).group_by("wait_s")
+        return waits.agg(pl.len().cast(pl.Int64).alias("n")).sort("wait_s").collect()
 
     @cached_property
     def span(self) -> tuple[int, int] | None:

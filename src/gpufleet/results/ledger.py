@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from gpufleet.results.blame import quotas
 from gpufleet.results.measures import MEASURES
 
 SCHEMA: Final = "gpufleet.ledger/1"
@@ -82,7 +83,8 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                     yield _input(lock, section, f"{section}.{name}.{key}", value, unit)
     for name, queue in lock["queues"].items():
         for product, gpus in queue["quota"].items():
-            yield _input(lock, "queues", f"queues.{name}.quota.{product}", gpus, "GPU")
+            path = quotas(lock, name, [product])[0].path  # as the plan writes it
+            yield _input(lock, "queues", path, gpus, "GPU")
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
         yield _input(lock, "policy", f"policy.{key}", lock["policy"][_FIELDS.get(key, key)], unit)
@@ -98,9 +100,9 @@ def _parts(section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _input(lock: Mapping[str, Any], section: str, path: str, value: Any, unit: str) -> dict[str, Any]:
     """One value with its line and what is known of its source; a part speaks for its values."""
-    part = path.rpartition(".")[0] if section != "queues" else f"queues.{path.split('.')[1]}"
+    part = path.rpartition(".")[0]
     own, whole = (lock["origins"].get(p, {}) for p in (path, part))
-    declared = path in lock["lines"] or section == "queues"
+    declared = path in lock["lines"]
     return {
         "name": path,
         "section": section,

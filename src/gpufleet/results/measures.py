@@ -59,7 +59,7 @@ def measured(facts: Facts) -> list[dict[str, Any]]:
 @measure(
     "online_gpu_h",
     "GPU·h",
-    "integral of the GPUs in service from the plan's start to its end",
+    "integral of the GPUs in service from the plan's start to its end, or of the run if that is earlier",
     needs=("timeline.online", "deliveries", "retirements", "sites"),
 )
 def online_gpu_h(facts: Facts) -> Rows:
@@ -75,8 +75,8 @@ def online_gpu_h(facts: Facts) -> Rows:
 @measure(
     "busy_gpu_h",
     "GPU·h",
-    "integral of the GPUs that jobs hold from the plan's start to its end; by site: the busy GPU-hours of a "
-    "product divided as its jobs' GPU-hours at the site of their last attempt",
+    "integral of the GPUs that jobs hold, over the same time as online_gpu_h; by site: the busy GPU-hours of "
+    "a product divided as its jobs' GPU-hours at the site of their last attempt",
     needs=("timeline.busy", "jobs.site", "jobs.run_s", "jobs.gpus"),
 )
 def busy_gpu_h(facts: Facts) -> Rows:
@@ -136,7 +136,7 @@ def _share(by: By, part: float, whole: float) -> Rows:
 @measure(
     "unpowered_gpu_h",
     "GPU·h",
-    "integral of the GPUs that are delivered and have no power, from the plan's start to its end",
+    "integral of the GPUs that are delivered and have no power, over the same time as online_gpu_h",
     needs=("deliveries", "sites"),
 )
 def unpowered_gpu_h(facts: Facts) -> Rows:
@@ -144,7 +144,7 @@ def unpowered_gpu_h(facts: Facts) -> Rows:
     by_lot: dict[int, list[tuple[int, int]]] = {}
     for short in facts.seen.shortages:
         by_lot.setdefault(short.lot, []).append((max(0, short.from_s), short.gpus))
-    end_s = facts.run.end_s
+    end_s = facts.until_s
     total = 0
     for lot, steps in sorted(by_lot.items()):
         ends = [*(t for t, _ in steps[1:]), end_s]
@@ -248,7 +248,7 @@ def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> Non
         )
         def first_waits(facts: Facts, column: str = column) -> Rows:
             """Wait until the first start, where the trace has one too."""
-            group = Waits(facts.first_waits(column))
+            group = Waits(facts.first_waits[column])
             if group.n:
                 yield {}, value(group)
 

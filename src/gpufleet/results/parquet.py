@@ -11,13 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gpufleet.results.columns import Column, arrow_schema
+from gpufleet.results.columns import Column, arrow_schema, strings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROW_GROUP: Final = 1 << 17
 """Rows of a row group at most."""
+
+SOUGHT: Final = ("job", "submit_s", "t_s")
+"""Columns by which rows are sought; only these have statistics, which cost more than the rest of writing."""
 
 
 class TableWriter:
@@ -37,6 +40,9 @@ class TableWriter:
             self.schema,
             compression="zstd",
             compression_level=1,
+            use_dictionary=strings(columns),
+            column_encoding={c.name: "DELTA_BINARY_PACKED" for c in columns if c.dtype in ("i64", "i32")},
+            write_statistics=[c.name for c in columns if c.name in SOUGHT],
             version="2.6",
             data_page_version="1.0",
             store_schema=False,

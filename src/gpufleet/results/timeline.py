@@ -83,8 +83,8 @@ def gpu_seconds(t_s: Ints, gpus: Ints, edges: Ints) -> Ints:
 def write_timeline(path: Path, world: World, names: Names, tallies: Tallies, end_s: int) -> int:
     """Write timeline.parquet.
 
-    Args:    tallies: of the engine; end_s: when the run ended (`Result.end_s`). Fleets stand until the plan's
-             end and, if the run went on, to the end of the bin in which it ended.
+    Args:    tallies: of the engine; end_s: when the run ended (`Result.end_s`), which is also when the GPUs
+             online end.
     Returns: rows written.
     """
     with TableWriter(path, TIMELINE) as writer:
@@ -98,8 +98,13 @@ def write_timeline(path: Path, world: World, names: Names, tallies: Tallies, end
 
 
 def bin_edges(world: World, end_s: int) -> Ints:
-    """Edges of the bins, s, shape (n_bins + 1,): whole bins, but a run that stops at its end stops there."""
-    grid, until = world.clock.grid_s, max(world.clock.end_s, end_s)
+    """Edges of the bins, s, shape (n_bins + 1,), from the plan's start to the end of the run.
+
+    A run that stops at the plan's end cuts the last bin there; one that goes on ends with a whole bin, after
+    the plan's end or, when nothing is left that could happen, before it.
+    """
+    grid = world.clock.grid_s
+    until = end_s if world.clock.finish and end_s else world.clock.end_s
     edges = np.arange(0, until + grid, grid, dtype=np.int64)
     if not world.clock.finish:
         edges[-1] = until

@@ -56,6 +56,7 @@ def write_results(
         "clock": {
             "end_s": clock.end_s,
             "ended_s": end_s,
+            "counted_s": facts.until_s,
             "grid_s": clock.grid_s,
             "finish": bool(clock.finish),
         },

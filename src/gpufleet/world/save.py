@@ -69,7 +69,7 @@ def world_bytes(world: World, jobs: Jobs, names: Names) -> bytes:
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     info = zipfile.ZipInfo(name, _LONG_AGO)
     info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, content)
+    archive.writestr(info, content, compresslevel=1)  # jobs are random numbers: more effort gains nothing
 
 
 def save_world(path: Path, world: World, jobs: Jobs, names: Names) -> None:

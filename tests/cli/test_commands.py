@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from gpufleet.cli import app, main
+from gpufleet.codes import all_codes
+from gpufleet.listing import rows_of
+
+COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+HEAVY = {"numpy", "polars", "numba", "pyarrow", "altair", "pandas", "rich"}
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Top-level modules that a command has imported, in a process of its own."""
+    code = (
+        "import sys\nfrom gpufleet.cli import main\n"
+        f"try:\n    main({list(arguments)!r})\n"
+        "except SystemExit as left:\n    assert not left.code, left.code\n"
+        "print('MODULES', *sorted({m.partition('.')[0] for m in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+def test_the_commands_are_those_of_the_reference():
+    assert COMMANDS == ["catalog", "check", "compare", "explain", "new", "report", "run", "schema", "why"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(capsys, command):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert re.search(rf"Examples?:\n +gpufleet {command}", out), out
+
+
+def test_without_a_command_there_is_help(capsys):
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "gpufleet check plan.yaml" in out
+    assert all(command in out for command in COMMANDS)
+
+
+def test_help_imports_nothing_that_takes_time():
+    assert not modules_after("--help") & (HEAVY | {"pydantic", "yaml"})
+
+
+def test_check_imports_no_arrays(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    assert not modules_after("new", "--out", str(plan)) & HEAVY
+    assert not modules_after("check", str(plan)) & HEAVY
+
+
+@pytest.mark.parametrize("code", sorted(all_codes()))
+def test_every_code_is_explained(capsys, code):
+    status, out, _ = run(capsys, "explain", code.lower())
+    assert status == 0
+    assert out.startswith(f"{code}  ")
+    assert "Example:\n  " in out
+    known = all_codes()[code]
+    assert known.why.strip()
+    assert known.example.strip()
+
+
+def test_codes_belong_to_one_of_five_letters():
+    assert all(re.fullmatch(r"[PTCRU]\d{3}", code) for code in all_codes())
+
+
+def test_a_code_that_does_not_exist(capsys):
+    code, _, err = run(capsys, "explain", "P999")
+    assert code == 2
+    assert "error U002" in err
+
+
+def test_the_schema_is_a_json_schema_that_takes_the_starter_plan(capsys, tmp_path, monkeypatch):
+    import yaml
+
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "schema")
+    assert code == 0
+    schema = json.loads(out)
+    Draft202012Validator.check_schema(schema)
+    run(capsys, "new")
+    text = Path("my-cluster.yaml").read_text()
+    data = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    Draft202012Validator(schema).validate(data)
+
+
+@pytest.mark.parametrize("table", ["gpus", "systems", "prices", "grids"])
+def test_the_catalogue_as_text_and_as_json(capsys, table):
+    code, out, _ = run(capsys, "catalog", table)
+    assert code == 0
+    rows = rows_of(table)
+    assert f"{len(rows)} rows" in out
+    code, out, _ = run(capsys, "catalog", table, "--json")
+    data = json.loads(out)
+    assert data["schema"] == "gpufleet.catalog/1"
+    assert data["table"] == table
+    assert len(data["rows"]) == len(rows)
+    assert {"source", "trust"} <= set(data["rows"][0])
+
+
+def test_an_unknown_cell_is_a_dash_and_not_a_zero(capsys):
+    _, out, _ = run(capsys, "catalog", "gpus")
+    (line,) = [line for line in out.splitlines() if line.startswith("T4 ")]
+    assert line.split()[3] == "-"
+    row = next(row for row in rows_of("gpus") if row["id"] == "T4")
+    assert row["bf16_tflops"] is None
+
+
+def test_a_table_that_does_not_exist(capsys):
+    code, _, err = run(capsys, "catalog", "gpu")
+    assert code == 2
+    assert "did you mean `gpus`?" in err
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "gpufleet", "explain", "U001"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("U001")

@@ -1,0 +1,101 @@
+"""`compare`: nothing for the same run, and what changed in plan, measures and jobs for another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small import STORIES, Story, small
+
+from gpufleet.results.compare import Change, compare
+from gpufleet.results.run import Run
+from gpufleet.world.layout import NO_FREE
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("other")
+    stories = list(STORIES)
+    stories[2] = Story(run_s=1800)
+    stories[6] = Story([(NO_FREE, NO_FREE, 3600)], 3600)
+    sets = ["tenants.research.quota.P100-like=16", "policy.order=sjf"]
+    return small(folder / "plan", stories, sets).write(folder / "run")
+
+
+def test_a_run_against_itself_is_empty(run: Run) -> None:
+    same = compare(run, Run.load(run.path))
+    assert same.empty
+    assert same.to_json()["same"] is True
+    assert str(same).endswith("are the same")
+
+
+def test_changes_say_before_and_after(run: Run, other: Run) -> None:
+    told = compare(run, other)
+    assert [str(change) for change in told.plan] == [
+        "~ queues.research.quota.P100-like: 8 -> 16",
+        "~ policy.order: fifo -> sjf",
+    ]
+    lines = {change.what: str(change) for change in told.measures}
+    assert lines["jobs [state=done]"] == "~ jobs [state=done]: 4 -> 5 job"
+    assert lines["jobs [state=waiting]"] == "- jobs [state=waiting]: 1 job"
+    assert lines["busy_gpu_h"] == "~ busy_gpu_h: 18.11 -> 26.11 GPU·h"
+
+
+def test_jobs_that_moved_are_counted_and_the_largest_shown(run: Run, other: Run) -> None:
+    jobs = compare(run, other).jobs
+    assert (jobs.both, jobs.changed, jobs.earlier, jobs.later, jobs.started) == (7, 2, 1, 0, 1)
+    assert jobs.states == (("waiting", "done", 1),)
+    assert [(s.workload, s.name, s.shift_s) for s in jobs.shifts] == [("history", "3", -700)]
+    text = compare(run, other).text()
+    assert "jobs: 2 of 7 start, end or finish otherwise" in text
+    assert "~ history/3: starts 2026-01-05 00:13 -> 2026-01-05 00:01 (11 min 40 s earlier)" in text
+
+
+def test_it_turns_around(run: Run, other: Run) -> None:
+    there, back = compare(run, other), compare(other, run)
+    assert [(c.what, c.before, c.after) for c in there.plan] == [
+        (c.what, c.after, c.before) for c in back.plan
+    ]
+    assert there.jobs.shifts[0].shift_s == -back.jobs.shifts[0].shift_s
+    assert "+ jobs [state=waiting]: 1 job" in str(back)
+
+
+def test_plans_that_start_elsewhere_compare_moments(run: Run, tmp_path: Path) -> None:
+    early = small(tmp_path / "plan")
+    text = (tmp_path / "plan" / "plan.yaml").read_text().replace("start: 2026-01-05", "start: 2026-01-04")
+    assert "start: 2026-01-04" in text
+    moved = early.write(tmp_path / "run")
+    lock = (moved.path / "plan.lock.yaml").read_text()
+    (moved.path / "plan.lock.yaml").write_text(lock.replace("start: '2026-01-04T15", "start: '2026-01-03T15"))
+    jobs = compare(run, Run(moved.path)).jobs
+    assert {shift.shift_s for shift in jobs.shifts} == {-86400}
+
+
+def test_jobs_of_one_run_only_are_added_or_removed(run: Run, tmp_path: Path) -> None:
+    fewer = small(tmp_path / "plan", [*STORIES[:6]], drop_campaign=True).write(tmp_path / "run")
+    told = compare(run, fewer)
+    assert (told.jobs.both, told.jobs.removed, told.jobs.added) == (6, 1, 0)
+    assert "- 1 jobs" in told.text()
+    assert "- workloads.big.gpus: 8" in told.text()
+
+
+def test_times_over_which_gpu_hours_are_counted_are_said(run: Run, tmp_path: Path) -> None:
+    shorter = small(tmp_path / "plan", sets=["end=2026-01-05 20:00"]).write(tmp_path / "run")
+    told = compare(run, shorter)
+    assert told.counted == ("2026-01-06 00:00", "2026-01-05 20:00")
+    assert "GPU-hours are counted until 2026-01-06 00:00 -> 2026-01-05 20:00" in str(told)
+    assert "~ end: 2026-01-05T15:00:00Z -> 2026-01-05T11:00:00Z" in str(told)
+
+
+def test_numbers_that_look_alike_show_their_digits() -> None:
+    assert (
+        str(Change("~", "busy_gpu_h", 2252.25, 2252.5, "GPU·h")) == "~ busy_gpu_h: 2,252.25 -> 2,252.5 GPU·h"
+    )
+
+
+def test_json_is_plain(run: Run, other: Run) -> None:
+    value = compare(run, other).to_json()
+    assert value["schema"] == "gpufleet.compare/1"
+    assert value == json.loads(json.dumps(value))
+    assert value["jobs"]["states"] == [{"before": "waiting", "after": "done", "jobs": 1}]

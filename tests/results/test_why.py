@@ -1,0 +1,132 @@
+"""`why`: times that sum, causes with their lines, never against not now, names that are one job's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small import STORIES, Story, small
+
+from gpufleet.base.errors import GpufleetError
+from gpufleet.results.blame import blame, products_of
+from gpufleet.results.columns import MEANINGS, WAITS, WORDS
+from gpufleet.results.explain import why
+from gpufleet.results.run import Run
+from gpufleet.world.layout import BEYOND_DEPTH, FRAGMENTED, NO_FREE, NOT_ONLINE, ORDER, RESERVATION
+
+
+@pytest.mark.parametrize("job", range(7))
+def test_parts_and_causes_sum_to_the_wait(run: Run, job: int) -> None:
+    told = why(run, job)
+    assert sum(part.wait_s for part in told.parts) == told.row["wait_s"]
+    assert sum(cause.wait_s for cause in told.causes) == told.row["wait_s"]
+
+
+def test_own_quota_blames_the_line_of_the_quota(run: Run) -> None:
+    told = why(run, "b")
+    assert [(c.root, c.wait_s, str(c.lines[0])) for c in told.causes] == [
+        ("own_quota", 3535, "tenants.research.quota.P100-like at plan.yaml:20"),
+        ("between_passes", 5, "policy.interval at plan.yaml:25"),
+    ]
+    assert told.text().splitlines()[0] == (
+        "job 1 waited 59 min; first cause: own quota (tenants.research.quota.P100-like at plan.yaml:20)"
+    )
+    assert "16 P100-like online, 8 busy; its queue held 8 of a quota of 8" in told.text()
+
+
+def test_order_names_the_job_ahead_and_the_root_its_lines(run: Run) -> None:
+    told = why(run, "d")
+    assert [str(b) for b in told.parts[0].lines] == [
+        "policy.order at plan.yaml:25",
+        "policy.strict (default)",
+    ]
+    assert (told.causes[0].root, told.causes[0].job) == ("no_free", 2)
+    assert "held by order, behind job 2 (last)" in told.text()
+    assert "deliveries.lot-1 at plan.yaml:12; deliveries.lot-2 at plan.yaml:13" in told.text()
+
+
+def test_never_is_not_not_now(run: Run) -> None:
+    never, quota, not_now, at_once = (why(run, job) for job in ("history/big", "wide", "big/big", "a"))
+    assert str(never).startswith(
+        "job 4 can never run: it wants 64 GPUs of P100-like; at most 24 are ever online in one place "
+        "(deliveries.lot-1 at plan.yaml:12; deliveries.lot-2 at plan.yaml:13)\n"
+    )
+    assert "the quota of queue debug is 4 P100-like (tenants.vision.queues.debug.quota.P100-like at" in str(
+        quota
+    )
+    assert str(not_now).startswith("job 6 has not started yet after 22 h; first cause: no free GPUs")
+    assert not not_now.never
+    assert str(at_once).startswith("job 0 did not wait\n")
+
+
+def test_json_is_complete_and_plain(run: Run) -> None:
+    value = why(run, 3).to_json()
+    assert value["schema"] == "gpufleet.why/1"
+    assert value == json.loads(json.dumps(value))
+    assert value["waits"] == [
+        {
+            "state": "order",
+            "wait_s": 600,
+            "words": "held by order",
+            "lines": [{"path": "policy.order", "at": "plan.yaml:25"}, {"path": "policy.strict", "at": None}],
+        }
+    ]
+    assert value["when_it_came"]["products"] == [
+        {"product": "P100-like", "online_gpus": 16.0, "busy_gpus": 8.0, "queue_gpus": 0.0, "quota_gpus": None}
+    ]
+    assert value["never"] is None
+    assert value["times"]["start"] == "2026-01-05 00:13:20"
+
+
+def test_what_is_not_online_waits_for_the_next_delivery(run: Run) -> None:
+    products = products_of(run.plan, "history")
+    lines = blame(run.plan, "not_online", queue="train", products=products, at_s=100)
+    assert [str(b) for b in lines] == ["deliveries.lot-2 at plan.yaml:13"]
+    late = blame(run.plan, "not_online", queue="train", products=products, at_s=80_000)
+    assert [b.path for b in late] == ["deliveries.lot-2", "deliveries.lot-1"]
+
+
+def test_a_tenants_own_gpus_are_counted_alone(tmp_path: Path) -> None:
+    own = ["deliveries.lot-1.for=research", "deliveries.lot-2.for=vision"]
+    run = small(tmp_path / "plan", sets=own).write(tmp_path / "run")
+    told = why(run, "b")
+    assert told.then.whose == "GPUs of research"
+    assert (told.then.products[0].online, told.then.peak) == (16, 16)
+    assert [b.path for b in blame(run.plan, "no_free", queue="train", products=["P100-like"])] == [
+        "deliveries.lot-2"
+    ]
+
+
+def test_every_state_has_words_and_lines(tmp_path: Path) -> None:
+    states = (NO_FREE, NOT_ONLINE, FRAGMENTED, BEYOND_DEPTH)
+    waits = [(state, state, 10) for state in states] + [(RESERVATION, NO_FREE, 10), (ORDER, NOT_ONLINE, 10)]
+    stories = [STORIES[0], Story(waits, 60, behind=0), *STORIES[2:]]
+    told = why(small(tmp_path / "plan", stories).write(tmp_path / "run"), 1)
+    assert len(told.parts) == 6
+    assert all(part.lines for part in told.parts)
+    assert "backfill reservation, behind job 0 (last)  [policy.backfill (default)]" in told.text()
+    assert set(WAITS) == set(WORDS) == set(MEANINGS)
+
+
+def test_a_name_that_means_several_jobs_lists_them(run: Run) -> None:
+    with pytest.raises(GpufleetError, match=r"#4 \(history/big\), #6 \(big/big\)") as error:
+        why(run, "big")
+    assert error.value.findings[0].code == "R007"
+    with pytest.raises(GpufleetError, match="R007"):
+        why(run, "3")
+    assert why(run, "#3").row["name"] == "d"
+    assert why(run, "history/3").row["job"] == 2
+    assert why(run, 3).row["name"] == "d"
+
+
+@pytest.mark.parametrize("job", ["nobody", "99", "#99", 99, -1, "", "9" * 40, "history/", "#"])
+def test_a_job_that_is_not_there_is_said(run: Run, job: int | str) -> None:
+    with pytest.raises(GpufleetError, match="jobs are numbered 0 to 6") as error:
+        why(run, job)
+    assert error.value.findings[0].code == "R006"
+
+
+def test_a_likely_name_is_suggested(run: Run) -> None:
+    with pytest.raises(GpufleetError, match="did you mean `wide`"):
+        why(run, "wid")
