@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -61,7 +62,10 @@ class Page:
         while b"\0" not in self._rest:
             if not select.select([self._read], [], [], max(0.0, until - time.monotonic()))[0]:
                 raise TimeoutError("the browser does not answer")
-            self._rest += os.read(self._read, 1 << 20)
+            more = os.read(self._read, 1 << 20)
+            if not more:
+                raise RuntimeError("the browser went away")
+            self._rest += more
         one, _, self._rest = self._rest.partition(b"\0")
         return dict(json.loads(one))
 
@@ -117,23 +121,19 @@ class Page:
 @contextlib.contextmanager
 def browse(program: str) -> Iterator[Page]:
     """A browser with one tab, closed at the end."""
-    child_read, write = os.pipe()
-    read, child_write = os.pipe()
+    theirs, write = _pipe()
+    read, back = _pipe()
+    # the browser reads commands on descriptor 3 and answers on 4
+    script = f'exec "$0" "$@" 3<&{theirs} 4>&{back}'
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        # the browser reads commands on descriptor 3 and answers on 4
-        command = [
-            "sh",
-            "-c",
-            f'exec "$0" "$@" 3<&{child_read} 4>&{child_write}',
-            program,
-            *FLAGS,
-            f"--user-data-dir={home}",
-        ]
         browser = subprocess.Popen(
-            command, pass_fds=(child_read, child_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["bash", "-c", script, program, *FLAGS, f"--user-data-dir={home}"],
+            pass_fds=(theirs, back),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-        os.close(child_read)
-        os.close(child_write)
+        os.close(theirs)
+        os.close(back)
         try:
             yield Page(read, write)
         finally:
@@ -141,3 +141,12 @@ def browse(program: str) -> Iterator[Page]:
             browser.wait(PATIENCE_S)
             os.close(read)
             os.close(write)
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe with descriptors that are not in the way of 3 and 4."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]

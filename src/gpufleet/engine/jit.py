@@ -92,9 +92,20 @@ def kernel(function: F) -> F:
     try:
         dispatcher = numba.njit(nogil=True, _nrt=False, error_model="numpy")(function)
         dispatcher._cache = _AnnouncingCache(function)
+        resolve = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: resolve(tuple(map(_widened, args)), kws)
     finally:
         config.CACHE_DIR = before
     return cast(F, dispatcher)
+
+
+def _widened(kind: Any) -> Any:
+    """The type for which a kernel called by a kernel is compiled: numbers are 64 bits wide, constants are numbers.
+
+    Otherwise every mix of a constant, a flag and a counter among the arguments would be compiled once more.
+    """
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) and kind.bitwidth < 64 else kind
 
 
 if JITTED:

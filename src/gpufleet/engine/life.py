@@ -82,9 +82,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     job.first_start, job.start, job.end, job.run = -1, -1, -1, 0
     job.behind, job.cell, job.grants, job.shape, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
-    for r in range(N_REFUSALS):
-        s.wait_ref[i, r] = 0
-        s.wait_root[i, r] = 0
+    job.waited = 0
     island = w.queue_island[w.class_queue[job.cls]]
     mark_due(s, island, 0)
     cause = never(w, s, i)
@@ -227,12 +225,12 @@ def hand_out(w: Rules, s: State) -> bool:
         row.end_s = job.end if job.outcome == DONE or job.outcome == KILLED else -1
         row.cell, row.state, row.last_refusal = job.cell, job.outcome, job.last
         row.attempts, row.preemptions = job.attempts, job.preemptions
-        wait = 0
+        row.wait_s = 0
         for r in range(N_REFUSALS):
-            wait += s.wait_ref[i, r]
-            s.out_ref[s.scalar[N_OUT], r] = s.wait_ref[i, r]
-            s.out_root[s.scalar[N_OUT], r] = s.wait_root[i, r]
-        row.wait_s = wait
+            ref, root = (s.wait_ref[i, r], s.wait_root[i, r]) if job.waited else (0, 0)
+            row.wait_s += ref
+            s.out_ref[s.scalar[N_OUT], r] = ref
+            s.out_root[s.scalar[N_OUT], r] = root
         s.scalar[N_OUT] += 1
         if job.outcome != RUNNING:
             job.status = FREE_SLOT

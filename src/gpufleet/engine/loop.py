@@ -1,10 +1,12 @@
 """The clock: the order of events is defined here and nowhere else.
 
-``advance`` runs until it needs something that a kernel cannot do (more jobs, more room, writing results), says what, and
+A driver runs until it needs something that a kernel cannot do (more jobs, more room, writing results), says what, and
 is called again: the state is consistent at each return.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from gpufleet.engine import heap
 from gpufleet.engine.conservative import pass_conservative
@@ -17,7 +19,6 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import set_service
 from gpufleet.engine.srtf import pass_srtf
 from gpufleet.engine.state import (
-    ENDED,
     EPOCH,
     FREE_SLOTS,
     N_DUE,
@@ -31,9 +32,9 @@ from gpufleet.engine.state import (
     WAITS,
     State,
 )
-from gpufleet.world.layout import CONSERVATIVE, EASY, KILL, SRTF, UNKNOWN_S, UP, Jobs
+from gpufleet.world.layout import CONSERVATIVE, EASY, KILL, NO_BACKFILL, SRTF, UNKNOWN_S, UP, Jobs
 
-FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED = 0, 1, 2, 3, 4, 5, 6, 7
+FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED, PASS_DUE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 
 @kernel
@@ -69,47 +70,47 @@ def _change_capacity(w: Rules, s: State, now: int) -> None:
 
 
 @kernel
-def _pass(w: Rules, s: State) -> None:
-    """One scheduling pass over every island that is due."""
-    for at in range(s.scalar[N_DUE]):
-        island = s.due[at]
-        row = s.island[island]
-        full = row.full
-        row.due, row.full = 0, 0
-        s.scalar[PASS] += 1
-        if w.order == SRTF:
-            pass_srtf(w, s, island)
-        elif w.backfill == EASY:
-            pass_easy(w, s, island, full)
-        elif w.backfill == CONSERVATIVE:
-            pass_conservative(w, s, island)
-        else:
-            pass_lanes(w, s, island, full)
-    s.scalar[N_DUE] = 0
+def _next_event(w: Rules, s: State, submit: int) -> int:
+    """When something happens next, UNKNOWN_S if nothing does."""
+    now = min(submit, _next_pass(w, s))
+    drop_stale_ends(s)
+    if s.scalar[N_ENDS] > 0:
+        now = min(now, s.ends[0] >> heap.SLOT_BITS)
+    if s.scalar[NEXT_CHANGE] < len(w.change_t_s):
+        now = min(now, w.change_t_s[s.scalar[NEXT_CHANGE]])
+    return now
 
 
 @kernel
-def advance(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
-    """Run until something is needed; ``closed`` says that no batch follows this one."""
+def _next_submit(w: Rules, s: State, jobs: Jobs) -> int:
+    """When the next job of the batch becomes eligible, UNKNOWN_S if there is none within the plan."""
+    row = s.scalar[NEXT_JOB]
+    submit = jobs.submit_s[row] if row < len(jobs.gpus) else UNKNOWN_S
+    return submit if submit < w.end_s else UNKNOWN_S
+
+
+@kernel
+def _needs_room(w: Rules, s: State) -> int:
+    """What the coming pass needs more room for, 0 if it has enough."""
+    by_shape = w.order != SRTF and (w.backfill == EASY or (w.backfill == NO_BACKFILL and not w.strict))
+    if by_shape and s.scalar[N_SHAPES] + _new_jobs(s) > len(s.lane):
+        return GROW_LANES
+    if w.backfill == CONSERVATIVE and _most_planned(s) > len(s.plan):
+        return GROW_PLAN
+    return 0
+
+
+@kernel
+def to_next_pass(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    """Run until a pass is due or something is needed; ``closed`` says that no batch follows this one."""
     while True:
         if not hand_out(w, s):
             return OUT_FULL
-        row = s.scalar[NEXT_JOB]
-        if row >= len(jobs.gpus) and not closed:
+        if s.scalar[NEXT_JOB] >= len(jobs.gpus) and not closed:
             return NEED_JOBS
-        submit = jobs.submit_s[row] if row < len(jobs.gpus) else UNKNOWN_S
-        if submit >= w.end_s:
-            submit = UNKNOWN_S
-        change = s.scalar[NEXT_CHANGE]
-        due = _next_pass(w, s)
-        now = min(submit, due)
-        drop_stale_ends(s)
-        if s.scalar[N_ENDS] > 0:
-            now = min(now, s.ends[0] >> heap.SLOT_BITS)
-        if change < len(w.change_t_s):
-            now = min(now, w.change_t_s[change])
+        submit = _next_submit(w, s, jobs)
+        now = _next_event(w, s, submit)
         if now == UNKNOWN_S or (now >= w.end_s and not w.finish):
-            s.scalar[ENDED] = 1
             return FINISHED
         if now // w.grid_s + 1 >= s.busy.shape[3]:
             return GROW_BINS
@@ -120,18 +121,87 @@ def advance(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS
             become_eligible(w, s, jobs)
-            row += 1
-            if row >= len(jobs.gpus) and not closed:
+            if s.scalar[NEXT_JOB] >= len(jobs.gpus) and not closed:
                 return NEED_JOBS
-            submit = jobs.submit_s[row] if row < len(jobs.gpus) else UNKNOWN_S
-        if due == now or _next_pass(w, s) == now:
-            if s.scalar[N_SHAPES] + _new_jobs(s) > len(s.lane):
-                return GROW_LANES
-            if w.backfill == CONSERVATIVE and _most_planned(s) > len(s.plan):
-                return GROW_PLAN
-            _pass(w, s)
+            submit = _next_submit(w, s, jobs)
+        if _next_pass(w, s) == now:
+            need = _needs_room(w, s)
+            return need if need > 0 else PASS_DUE
         if one_step:
             return STEPPED
+
+
+@kernel
+def _take_due(s: State) -> tuple[int, int]:
+    """(island, whether its pass is full) of an island that is due; (-1, 0) when all have had their pass."""
+    if s.scalar[N_DUE] == 0:
+        return -1, 0
+    s.scalar[N_DUE] -= 1
+    island = s.due[s.scalar[N_DUE]]
+    row = s.island[island]
+    full = row.full
+    row.due, row.full = 0, 0
+    s.scalar[PASS] += 1
+    return island, full
+
+
+# One driver per kind of pass, so that a run compiles only its own. (A kernel that takes a kernel as an argument would be compiled
+# anew in every process.)
+
+
+@kernel
+def _run_lanes(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, jobs, closed, one_step)
+    while code == PASS_DUE:
+        island, full = _take_due(s)
+        while island >= 0:
+            pass_lanes(w, s, island, full)
+            island, full = _take_due(s)
+        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+    return code
+
+
+@kernel
+def _run_easy(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, jobs, closed, one_step)
+    while code == PASS_DUE:
+        island, full = _take_due(s)
+        while island >= 0:
+            pass_easy(w, s, island, full)
+            island, full = _take_due(s)
+        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+    return code
+
+
+@kernel
+def _run_conservative(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, jobs, closed, one_step)
+    while code == PASS_DUE:
+        island, _ = _take_due(s)
+        while island >= 0:
+            pass_conservative(w, s, island)
+            island, _ = _take_due(s)
+        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+    return code
+
+
+@kernel
+def _run_srtf(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, jobs, closed, one_step)
+    while code == PASS_DUE:
+        island, _ = _take_due(s)
+        while island >= 0:
+            pass_srtf(w, s, island)
+            island, _ = _take_due(s)
+        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+    return code
+
+
+def driver(order: int, backfill: int) -> Callable[..., int]:
+    """The kernel that runs a world of this policy: ``(rules, state, jobs, closed, one_step) -> code``."""
+    if order == SRTF:
+        return _run_srtf
+    return (_run_lanes, _run_easy, _run_conservative)[backfill]
 
 
 @kernel

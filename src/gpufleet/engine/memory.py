@@ -28,7 +28,7 @@ from numba.np import numpy_support
 
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
-from gpufleet.world.layout import World
+from gpufleet.world.layout import KILL, NO_BACKFILL, World
 
 
 class Rules(NamedTuple):
@@ -63,6 +63,7 @@ class Rules(NamedTuple):
     end_s: int
     finish: int
     grid_s: int
+    chained: int  # 1 = nodes know the jobs on them; only forecasts and kills ask
 
 
 def rules_of(world: World) -> Rules:
@@ -78,6 +79,7 @@ def rules_of(world: World) -> Rules:
         arrays[-2:] = [np.zeros(1, np.int64), np.zeros(1, np.int64)]
     arrays.insert(4, own(world.options.speed, np.float64))
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
+    numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or (world.capacity.kind == KILL).any())
     names = Rules._fields[len(arrays) :]
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
 

@@ -308,15 +308,27 @@ def grant_picks(w: Rules, s: State, i: int) -> None:
         s.scalar[FREE_GRANTS] = grant.next_of_job
         grant.node, grant.slot, grant.gpus, grant.next_of_job = n, i, gpus, head
         head = g
-        other = s.node[n].grants
-        grant.next_on_node, grant.prev_on_node = other, -1
-        if other >= 0:
-            s.grant[other].prev_on_node = g
-        s.node[n].grants = g
+        if w.chained:
+            other = s.node[n].grants
+            grant.next_on_node, grant.prev_on_node = other, -1
+            if other >= 0:
+                s.grant[other].prev_on_node = g
+            s.node[n].grants = g
         change_free(w, s, n, -gpus)
         if w.backfill == EASY:
             touch(w, s, n)
     s.slot[i].grants = head
+
+
+@kernel
+def _unchain(s: State, g: int) -> None:
+    grant = s.grant[g]
+    if grant.prev_on_node >= 0:
+        s.grant[grant.prev_on_node].next_on_node = grant.next_on_node
+    else:
+        s.node[grant.node].grants = grant.next_on_node
+    if grant.next_on_node >= 0:
+        s.grant[grant.next_on_node].prev_on_node = grant.prev_on_node
 
 
 @kernel
@@ -326,12 +338,8 @@ def release_grants(w: Rules, s: State, i: int) -> None:
     while g >= 0:
         grant = s.grant[g]
         following = grant.next_of_job
-        if grant.prev_on_node >= 0:
-            s.grant[grant.prev_on_node].next_on_node = grant.next_on_node
-        else:
-            s.node[grant.node].grants = grant.next_on_node
-        if grant.next_on_node >= 0:
-            s.grant[grant.next_on_node].prev_on_node = grant.prev_on_node
+        if w.chained:
+            _unchain(s, g)
         change_free(w, s, grant.node, grant.gpus)
         if w.backfill == EASY:
             touch(w, s, grant.node)

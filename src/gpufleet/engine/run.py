@@ -72,13 +72,14 @@ def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = Fals
     """
     state, rules = new_state(world), rules_of(world)
     w, s = pack(rules), pack(state)
+    advance = loop.driver(rules.order, rules.backfill)
     if rules.backfill == EASY:
         look_ahead(w, s)
-    source = _with_last(batches)
+    source, outbox = _with_last(batches), _Outbox(sink)
     jobs, closed = next(source, (empty_jobs(), True))
     batch = pack(jobs)
     while True:
-        code = loop.advance(w, s, batch, closed, debug)
+        code = advance(w, s, batch, closed, debug)
         if debug:
             check_laws(world, state)
         if code == loop.FINISHED:
@@ -89,12 +90,13 @@ def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = Fals
             jobs, closed = next(source)
             batch = pack(jobs)
         elif code == loop.OUT_FULL:
-            _drain(state, sink)
+            outbox.take(state)
         else:
             state = _make_room(state, code)
             s = pack(state)
-    state = close_books(rules, state, lambda state: _drain(state, sink))
-    _drain(state, sink)
+    state = close_books(rules, state, outbox.take)
+    outbox.take(state)
+    outbox.flush()
     n_jobs = int(state.scalar[FIRST_ID] + state.scalar[NEXT_JOB])
     end_s = int(state.scalar[NOW]) if world.clock.finish else world.clock.end_s
     return Summary(_tallies(state, world, end_s), end_s, n_jobs)
@@ -124,14 +126,29 @@ def _make_room(state: State, code: int) -> State:
     return state
 
 
-def _drain(state: State, sink: Sink) -> None:
-    n = int(state.scalar[N_OUT])
-    rows = state.out[:n].view(np.ndarray)
-    columns: list[Any] = []
-    for name in Outcomes._fields[:-2]:
-        columns.append(np.ascontiguousarray(rows[name]))
-    sink(Outcomes(*columns, state.out_ref[:n].copy(), state.out_root[:n].copy()))
-    state.scalar[N_OUT] = 0
+class _Outbox:
+    """Gathers the rows that the kernels hand out in small pieces, and passes them on in large ones."""
+
+    ROWS = 1 << 17
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink, self.parts, self.rows = sink, list[Outcomes](), 0
+
+    def take(self, state: State) -> None:
+        """Empty the state's ``out``."""
+        n = int(state.scalar[N_OUT])
+        rows = state.out[:n].view(np.ndarray)
+        columns: list[Any] = [np.ascontiguousarray(rows[name]) for name in Outcomes._fields[:-2]]
+        self.parts.append(Outcomes(*columns, state.out_ref[:n].copy(), state.out_root[:n].copy()))
+        self.rows += n
+        state.scalar[N_OUT] = 0
+        if self.rows >= self.ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what is there."""
+        self.sink(Outcomes(*(np.concatenate(column) for column in zip(*self.parts, strict=True))))
+        self.parts, self.rows = [], 0
 
 
 def _tallies(state: State, world: World, end_s: int) -> Tallies:

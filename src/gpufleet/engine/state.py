@@ -31,29 +31,31 @@ FREE_SLOT, WAITS, RUNS, OVER = 0, 1, 2, 3  # slot status
 NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0, 1, 2, 3, 4, 5, 6, 7
 DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9, 10, 11, 12, 13, 14, 15
 N_PLANNED, JOBS_SEEN, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 17, 18, 19, 20, 21
-SWEPT_WHOLE, SWEPT_PART, ENDED = 22, 23, 24
+SWEPT_WHOLE, SWEPT_PART = 22, 23
 N_SCALARS = 32
 
+# Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
 SLOT = np.dtype(
     [
-        *((name, np.int64) for name in ("id", "submit", "limit", "seq", "since", "start", "first_start", "end")),
-        *((name, np.int64) for name in ("est_end", "run", "behind")),
-        *((name, np.float64) for name in ("work", "key", "speed")),
-        *((name, np.int64) for name in ("gpus", "cls", "prio", "cell", "lane", "shape", "grants", "link", "mark")),
-        *((name, np.int64) for name in ("next_new", "attempts", "preemptions")),
-        *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined")),
+        *((name, np.int64) for name in ("id", "since", "start", "first_start", "end", "run")),
+        *((name, np.float64) for name in ("work", "speed")),
+        *((name, np.int32) for name in ("gpus", "cls", "cell", "lane", "grants", "link", "next_new")),
+        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape", "mark")),
+        *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
+        *((name, np.int64) for name in ("seq", "limit", "behind", "est_end")),
+        ("key", np.float64),
     ],
     align=True,
 )
 NODE = np.dtype(
     [
+        *((name, np.int32) for name in ("free", "gpus", "cell", "domain", "grants", "mark")),
         ("next_up", np.int64),
-        *((name, np.int64) for name in ("free", "gpus", "cell", "domain", "grants", "mark")),
         ("online", np.int8),
     ],
     align=True,
 )
-GRANT = np.dtype([(name, np.int64) for name in ("node", "slot", "gpus", "next_of_job", "next_on_node", "prev_on_node")])
+GRANT = np.dtype([(name, np.int32) for name in ("node", "slot", "gpus", "next_of_job", "next_on_node", "prev_on_node")])
 CELL = np.dtype(
     [
         (name, np.int64)
@@ -86,7 +88,7 @@ class State(NamedTuple):
     slot: Any  # (n_slots,) SLOT
     wait_ref: Ints  # (n_slots, N_REFUSALS) seconds per refusal
     wait_root: Ints  # (n_slots, N_REFUSALS) seconds per root
-    later: Ints  # (n_slots, LEVELS) the next waiting job of its lane, per level; -1 = none
+    later: SmallInts  # (n_slots, LEVELS) the next waiting job of its lane, per level; -1 = none
     node: Any  # (n_nodes,) NODE
     free_at: Ints  # (n_nodes, F + 1) with EASY: when f GPUs are free by estimate; -1 = now
     grant: Any  # (n_grants,) GRANT: GPUs of one node held by one job
@@ -106,8 +108,8 @@ class State(NamedTuple):
     ends: Ints  # (4 n_slots,) heap of (end, slot); entries of attempts that were cut short are stale
     lane: Any  # (n_lanes,) LANE
     clock: Ints  # (n_lanes, N_REFUSALS) seconds for which each root stood
-    lane_first: Ints  # (n_lanes, LEVELS)
-    lane_last: Ints  # (n_lanes, LEVELS)
+    lane_first: SmallInts  # (n_lanes, LEVELS)
+    lane_last: SmallInts  # (n_lanes, LEVELS)
     island: Any  # (n_islands,) ISLAND
     due: Ints  # (n_islands,)
     todo: Ints  # (n_lanes,) lanes that a pass looks at
@@ -116,8 +118,8 @@ class State(NamedTuple):
     shape_id: Ints  # (2^k,)
     shape_mark: Ints  # (n_lanes, 4) pass, refusal, root and behind of a refused shape; with EASY
     shape_est: Ints  # (n_lanes,) shortest estimate refused by a reservation
-    pick_node: Ints  # (n_nodes,) nodes chosen
-    pick_gpus: Ints  # (n_nodes,)
+    pick_node: SmallInts  # (n_nodes,) nodes chosen
+    pick_gpus: SmallInts  # (n_nodes,)
     scratch: Ints  # (3, n_grants + n_nodes + n_changes + n_planned) numbers of the moment
     trial: Ints  # (n_nodes, 2) free GPUs and service in a forecast
     roll: Ints  # (2, n_slots) jobs in the order of the moment; SRTF
@@ -167,7 +169,7 @@ def futures(world: World, most: int) -> tuple[Ints, Ints]:
     return table, np.r_[np.int64(-1), instants].astype(np.int64)
 
 
-def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 16) -> State:
+def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
     """The state before the first second: nothing is in service, nothing waits."""
     cells, nodes, policy = world.cells, world.nodes, world.policy
     n_nodes, n_cells, n_queues = len(nodes.size), len(cells.first_node), len(world.queues.tenant)
@@ -206,7 +208,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 16) -> State:
         slot=_chain(_records(n_slots, SLOT), 0),
         wait_ref=np.zeros((n_slots, N_REFUSALS), np.int64),
         wait_root=np.zeros((n_slots, N_REFUSALS), np.int64),
-        later=np.full((n_slots, LEVELS), -1, np.int64),
+        later=np.full((n_slots, LEVELS), -1, np.int32),
         node=_nodes(world),
         free_at=_free_at(world, most, n_nodes),
         grant=_grants(n_gpus),
@@ -226,8 +228,8 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 16) -> State:
         ends=np.zeros(4 * n_slots, np.int64),
         lane=lanes,
         clock=np.zeros((n_lanes, N_REFUSALS), np.int64),
-        lane_first=np.full((n_lanes, LEVELS), -1, np.int64),
-        lane_last=np.full((n_lanes, LEVELS), -1, np.int64),
+        lane_first=np.full((n_lanes, LEVELS), -1, np.int32),
+        lane_last=np.full((n_lanes, LEVELS), -1, np.int32),
         island=islands,
         due=np.zeros(max(n_islands, 1), np.int64),
         todo=np.zeros(n_lanes, np.int64),
@@ -236,8 +238,8 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 16) -> State:
         shape_id=np.zeros(256, np.int64),
         shape_mark=np.full((n_lanes, 4), -1, np.int64),
         shape_est=np.zeros(n_lanes, np.int64),
-        pick_node=np.zeros(n_nodes + 1, np.int64),
-        pick_gpus=np.zeros(n_nodes + 1, np.int64),
+        pick_node=np.zeros(n_nodes + 1, np.int32),
+        pick_gpus=np.zeros(n_nodes + 1, np.int32),
         scratch=np.zeros((3, n_gpus + n_nodes + len(world.capacity.t_s) + 1024), np.int64),
         trial=np.zeros((n_nodes, 2), np.int64),
         roll=np.zeros((2, n_slots), np.int64),

@@ -11,7 +11,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.state import State
-from gpufleet.world.layout import ORDER
+from gpufleet.world.layout import N_REFUSALS, ORDER
 
 
 @kernel
@@ -23,12 +23,23 @@ def step(table: Ints, row: int, column: int, grid_s: int, t: int, gpus: int) -> 
 
 
 @kernel
+def open_account(s: State, i: int) -> None:
+    """Have rows to book the waiting of job ``i`` in; most jobs never need them."""
+    if s.slot[i].waited == 0:
+        s.slot[i].waited = 1
+        for r in range(N_REFUSALS):
+            s.wait_ref[i, r] = 0
+            s.wait_root[i, r] = 0
+
+
+@kernel
 def book(w: Rules, s: State, i: int, now: int) -> None:
     """Close the interval since ``since`` of waiting job ``i``: it was in state ``why`` with root ``root``."""
     job = s.slot[i]
     since = job.since
     if now > since:
         why, root = job.why, job.root
+        open_account(s, i)
         s.wait_ref[i, why] += now - since
         s.wait_root[i, root] += now - since
         queue = w.class_queue[job.cls]
@@ -83,6 +94,7 @@ def _add_clock(s: State, table: Ints, i: int, lane: int, sign: int) -> None:
 def join(w: Rules, s: State, i: int, lane: int, now: int) -> None:
     """Job ``i``, which did not start in its first pass, shares the lane's state from now on."""
     book(w, s, i, now)
+    open_account(s, i)
     advance_clock(s, lane, now)
     job, row = s.slot[i], s.lane[lane]
     _add_clock(s, s.wait_root, i, lane, -1)

@@ -243,7 +243,7 @@ def curves(frame: pl.DataFrame, longest_s: float) -> Spec:
 
 
 def strips(frame: pl.DataFrame, order: Sequence[str], *, unit: str) -> Spec:
-    """One strip per group over time, the darker the more: for more groups than colours.
+    """One strip per group over time, the stronger the more: for more groups than colours.
 
     Args:
         frame: columns time, until (ms), label, name, value.
@@ -252,7 +252,7 @@ def strips(frame: pl.DataFrame, order: Sequence[str], *, unit: str) -> Spec:
     """
     rect = (
         _chart(frame)
-        .mark_rect(fill="var(--tenant-0)")
+        .mark_rect(fill="var(--grey-1)")
         .encode(
             x=_time(frame),
             x2="until:T",

@@ -102,7 +102,7 @@ def in_use_each(view: View) -> Figure | None:
     return Figure(
         id="in-use-each",
         title=findings.concentration(hours),
-        subtitle=f"{view.gpus_word} in use by each tenant, the darker the more: "
+        subtitle=f"{view.gpus_word} in use by each tenant, the stronger the more: "
         f"mean per {format_duration(grid.width_s)}{_cut(len(view.tenants))}",
         spec=charts.strips(rows.filter(pl.col("name").is_in(shown)).drop("t_s", "gpu_h"), shown, unit="GPUs"),
         table=table(

@@ -1,0 +1,105 @@
+"""How things are measured: in fresh processes, in turns, and the median of several turns."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+Sample = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. ``met`` is None where there is no target."""
+
+    what: str
+    target: str
+    measured: str
+    baseline: str = ""
+    ratio: str = ""
+    met: bool | None = None
+    exact: bool = False  # a wrong answer, not a slow one, if it is not met
+
+
+def in_child(function: str, **arguments: Any) -> Any:
+    """Call ``module:name`` of this package in a process of its own and give back what it returns (JSON)."""
+    command = [sys.executable, "-m", "benchmarks.measure", function, json.dumps(arguments)]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def interleaved(cases: Mapping[str, Callable[[], Sample]], repeats: int) -> dict[str, Sample]:
+    """Every case once, then every case once more, and so on; per case the median of each figure."""
+    taken: dict[str, list[Sample]] = {name: [] for name in cases}
+    for _ in range(repeats):
+        for name, case in cases.items():
+            taken[name].append(case())
+    return {
+        name: {figure: median(sample[figure] for sample in samples) for figure in samples[0]}
+        for name, samples in taken.items()
+    }
+
+
+def wall_s(command: list[str], *, clean: bool = False, **settings: str) -> float:
+    """Seconds that a command takes; its output goes nowhere, its failure is raised.
+
+    clean: without the variables by which Python or Numba would find other code or another cache.
+    """
+    hidden = ("NUMBA_CACHE_DIR", "PYTHONPATH", "VIRTUAL_ENV") if clean else ()
+    env = {name: value for name, value in os.environ.items() if name not in hidden} | settings
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    taken = time.perf_counter() - start
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+    return taken
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held so far (not what its parent held, as ``getrusage`` may say)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def speed(per_s: float) -> str:
+    """Jobs per second for people.
+
+    >>> speed(1_234_567), speed(345_678)
+    ('1.23 M jobs/s', '346,000 jobs/s')
+    """
+    return f"{per_s / 1e6:.2f} M jobs/s" if per_s >= 1e6 else f"{round(per_s, -3):,.0f} jobs/s"
+
+
+def times(a: float, b: float) -> str:
+    """A ratio for people.
+
+    >>> times(3, 2), times(3, 2000)
+    ('1.50 x', '0.0015 x')
+    """
+    ratio = a / b
+    return f"{ratio:.2f} x" if ratio >= 0.1 else f"{ratio:.2g} x"
+
+
+def _main() -> None:
+    module, name = sys.argv[1].split(":")
+    result = getattr(importlib.import_module(f"benchmarks.{module}"), name)(**json.loads(sys.argv[2]))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    _main()
