@@ -84,7 +84,7 @@ def strict_fifo(submit_s: Any, gpus: Any, duration_s: Any, n_nodes: int, per_nod
                 node, held = slot_node[slot], min(slot_gpus[slot], per_node)
                 while node >= 0:
                     _move(first, after, before, count, free, node, held)
-                    node, next_of_job[node] = next_of_job[node], -1
+                    node = next_of_job[node]
                 empty[n_empty] = slot
                 n_empty += 1
             fit = min(size, per_node)

@@ -6,7 +6,7 @@ import numpy as np
 from tests.oracle import oracle
 
 from gpufleet.engine import run as engine
-from gpufleet.world.layout import REFUSED, WAITING, Jobs, Outcomes, World
+from gpufleet.world.layout import Jobs, Outcomes, World
 
 
 def differences(world: World, jobs: Jobs, *, debug: bool = False) -> list[str]:
@@ -25,8 +25,8 @@ def differences(world: World, jobs: Jobs, *, debug: bool = False) -> list[str]:
             lines.append(f"job {expected.id[row]} {name}: engine {ours[row]}, oracle {theirs[row]}")
     for name, ours, theirs in zip(fast.tallies._fields, fast.tallies, slow.tallies, strict=True):
         if ours.shape != theirs.shape or (ours != theirs).any():
-            lines.append(f"tally {name} differs: sums {ours.sum()} and {theirs.sum()}, shapes {ours.shape} {theirs.shape}")
+            lines.append(
+                f"tally {name}: sums {ours.sum()} and {theirs.sum()}, shapes {ours.shape}, {theirs.shape}"
+            )
     return lines
 
-
-__all__ = ["REFUSED", "WAITING", "differences"]

@@ -127,7 +127,9 @@ def _outcomes(sim: Simulation) -> Outcomes:
     return Outcomes(
         id=column([job.id for job in jobs]),
         start_s=column([job.first_start for job in jobs]),
-        end_s=column([job.last_end if state in (DONE, KILLED) else -1 for job, state in zip(jobs, final, strict=True)]),
+        end_s=column(
+            [job.last_end if state in (DONE, KILLED) else -1 for job, state in zip(jobs, final, strict=True)]
+        ),
         wait_s=column([sum(job.by_refusal) for job in jobs]),
         run_s=column([job.run_s for job in jobs]),
         cell=column([job.last_cell for job in jobs], np.int32),

@@ -1,8 +1,8 @@
-"""The pass with conservative backfill: every waiting job within the depth gets a place in a plan, anew in each pass.
+"""The pass with conservative backfill: every waiting job within the depth gets a place in a plan, anew in
+each pass.
 
-The plan is kept per node: running jobs until their estimated ends, and the intervals planned so far. A job is tried at ``now``
-and at every later time at which something in its cell ends or comes into service.
-"""
+The plan is kept per node: running jobs until their estimated ends, and the intervals planned so far. A job is
+tried at ``now`` and at every later time at which something in its cell ends or comes into service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gpufleet.world.layout import (
 FROM, UNTIL, GPUS = 1, 2, 3  # columns of plan; column 0 is the node
 
 
-# --- what a node has left ---------------------------------------------------------------------------------------------------
+# --- what a node has left --
 
 
 @kernel
@@ -66,12 +66,13 @@ def _in_service_at(w: Rules, s: State, n: int, t: int) -> bool:
             break
         if w.change_first_node[row] <= n < w.change_first_node[row] + w.change_n_nodes[row]:
             online = w.change_kind[row] == UP
-    return online
+    return bool(online)
 
 
 @kernel
 def _least_free(w: Rules, s: State, n: int, t: int, until: int) -> int:
-    """The fewest GPUs that the plan leaves free on the node over [t, until); -1 if it is not in service at ``t``."""
+    """The fewest GPUs that the plan leaves free on the node over [t, until); -1 if it is not in service at
+    ``t``."""
     if not _in_service_at(w, s, n, t):
         return -1
     most = _used_at(s, n, t)
@@ -99,7 +100,7 @@ def _fits_at(w: Rules, s: State, cell: int, gpus: int, t: int, estimate: int) ->
 
 @kernel
 def _times(w: Rules, s: State, cell: int) -> int:
-    """Times at which something ends or comes into service in the cell, as a heap in ``scratch[0]``; how many."""
+    """Times at which something of the cell ends or comes up, as a heap in ``scratch[0]``; how many."""
     first, count = s.cell[cell].first_node, 0
     for n in range(first, first + s.cell[cell].n_nodes):
         g = s.node[n].grants
@@ -139,7 +140,7 @@ def _earliest(w: Rules, s: State, cell: int, gpus: int, estimate: int) -> int:
     return UNKNOWN_S
 
 
-# --- the placement rules, on what ``trial`` says --------------------------------------------------------------------------
+# --- the placement rules, on what ``trial`` says --
 
 
 @kernel
@@ -165,7 +166,8 @@ def _idle_of(s: State, domain: int, per_node: int) -> int:
 
 @kernel
 def _choose_domain(s: State, cell: int, left: int, tight: bool) -> int:
-    """The domain with the fewest idle nodes from ``left`` up (``tight``), else the one with most; lowest on a tie."""
+    """The domain with the fewest idle nodes from ``left`` up (``tight``), else the one with most; lowest on a
+    tie."""
     per_node, first = s.cell[cell].per_node, s.cell[cell].first_node
     end = first + s.cell[cell].n_nodes
     enough, enough_idle, most, most_idle = -1, 0, -1, 0
@@ -219,7 +221,7 @@ def _pick_planned(w: Rules, s: State, cell: int, gpus: int) -> None:
     clear_picks(s)
 
 
-# --- the walk -------------------------------------------------------------------------------------------------------------
+# --- the walk --
 
 
 @kernel

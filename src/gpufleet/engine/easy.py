@@ -1,8 +1,9 @@
-"""The pass with EASY backfill: jobs in order; the first one of a lane that does not get its GPUs has a reservation by placement.
+"""The pass with EASY backfill: jobs in order; the first one of a lane that does not get its GPUs has a
+reservation by placement.
 
-A job behind it starts if it does not delay that reservation. The reservation's time is computed when it is first asked for and
-then kept right by counts that ``forecast.touch`` corrects, so that a test costs the nodes of the job tested.
-"""
+A job behind it starts if it does not delay that reservation. The reservation's time is computed when it is
+first asked for and then kept right by counts that ``forecast.touch`` corrects, so that a test costs the nodes
+of the job tested."""
 
 from __future__ import annotations
 
@@ -30,14 +31,18 @@ from gpufleet.world.layout import (
 CODE, ROOT, BEHIND = 1, 2, 3  # columns of shape_mark; column 0 is the pass
 
 
-# --- the reservation of a lane's holder -----------------------------------------------------------------------------------
+# --- the reservation of a lane's holder --
 
 
 @kernel
 def _still_known(s: State, lane: int) -> bool:
     row = s.lane[lane]
     now, h = s.scalar[NOW], row.holder
-    if not row.known or row.reserved_for != s.slot[h].id or (row.reserved_at <= now and row.reserved_on != now):
+    if (
+        not row.known
+        or row.reserved_for != s.slot[h].id
+        or (row.reserved_at <= now and row.reserved_on != now)
+    ):
         return False
     per_node = s.cell[row.reserved_cell].per_node
     whole, part = row.gpus // per_node, row.gpus % per_node
@@ -109,7 +114,11 @@ def _delays(w: Rules, s: State, lane: int, cell: int, estimate: int) -> bool:
     t = _reserve(w, s, lane)
     if t >= UNKNOWN_S:
         return True
-    if s.scalar[NOW] + estimate <= t or cell != s.lane[lane].reserved_cell or _holds_without_picks(w, s, lane, t):
+    if (
+        s.scalar[NOW] + estimate <= t
+        or cell != s.lane[lane].reserved_cell
+        or _holds_without_picks(w, s, lane, t)
+    ):
         return False
     first = w.class_option[cls]
     for option in range(first, first + w.class_options[cls]):
@@ -139,7 +148,7 @@ def _first_delayed(w: Rules, s: State, island: int, i: int, option: int) -> int:
     return found
 
 
-# --- the walk -------------------------------------------------------------------------------------------------------------
+# --- the walk --
 
 
 @kernel
@@ -230,8 +239,8 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
     root, behind = highest, -1
     if highest == RESERVATION:
         root, behind = s.slot[holder].root, s.slot[holder].id
-        s.shape_est[s.slot[i].shape] = plain_estimate_s(w, s, i)
-    memory = s.shape_mark[s.slot[i].shape]
+        s.shape_est[s.slot[i].shape_no] = plain_estimate_s(w, s, i)
+    memory = s.shape_mark[s.slot[i].shape_no]
     memory[0], memory[CODE], memory[ROOT], memory[BEHIND] = s.scalar[PASS], highest, root, behind
     put_state(w, s, lane, i, highest, root, behind)
     _note(w, s, lane, i)
@@ -251,9 +260,9 @@ def _meet(w: Rules, s: State, island: int, lane: int, i: int, full: int) -> None
     if row.closed:
         put_state(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
         return
-    memory = s.shape_mark[job.shape]
+    memory = s.shape_mark[job.shape_no]
     if memory[0] == s.scalar[PASS] and (
-        memory[CODE] != RESERVATION or plain_estimate_s(w, s, i) >= s.shape_est[job.shape]
+        memory[CODE] != RESERVATION or plain_estimate_s(w, s, i) >= s.shape_est[job.shape_no]
     ):
         put_state(w, s, lane, i, memory[CODE], memory[ROOT], memory[BEHIND])
         _note(w, s, lane, i)

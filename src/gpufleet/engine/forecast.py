@@ -1,9 +1,9 @@
 """When will a job fit: the earliest time at which it can be placed, by the running jobs' estimates.
 
-``free_at[n, f]`` is the time from which node ``n`` has ``f`` free GPUs (-1: it has them now). A job of ``k`` whole nodes and a part
-``r`` can be placed at the first time at which ``k`` nodes have all GPUs free and ``k + 1`` nodes have ``r``: an order statistic of
-``free_at``. Where nodes will leave before that time, the events are swept instead.
-"""
+``free_at[n, f]`` is the time from which node ``n`` has ``f`` free GPUs (-1: it has them now). A job of ``k``
+whole nodes and a part ``r`` can be placed at the first time at which ``k`` nodes have all GPUs free and ``k +
+1`` nodes have ``r``: an order statistic of ``free_at``. Where nodes will leave before that time, the events
+are swept instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOW_FREE = -1
 
 @kernel
 def _sort_pairs(table: Ints, n: int) -> None:
-    """Insertion sort of the first ``n`` columns by row 0, row 1 following; ``n`` is a node's number of jobs."""
+    """Insertion sort of the first ``n`` columns by row 0, row 1 following; ``n`` is small."""
     for a in range(1, n):
         t, g = table[0, a], table[1, a]
         b = a - 1
@@ -67,7 +67,8 @@ def has_cell(w: Rules, cls: int, cell: int) -> bool:
 
 @kernel
 def _tell(w: Rules, s: State, cell: int, f: int, old: int, new: int) -> None:
-    """Some node of the cell has ``f`` GPUs from ``new`` instead of ``old``: correct the counts of reservations."""
+    """Some node of the cell has ``f`` GPUs from ``new`` instead of ``old``: correct the counts of
+    reservations."""
     island = s.cell[cell].island
     lane = s.island[island].first_lane if island >= 0 else -1
     per_node = s.cell[cell].per_node
@@ -154,7 +155,8 @@ def earliest(w: Rules, s: State, cell: int, gpus: int) -> int:
 
 @kernel
 def _collect(w: Rules, s: State, cell: int, now: int) -> int:
-    """Future releases and changes of service of a cell into a heap in ``scratch[0]``: (time, index); index < 0 excluded.
+    """Future releases and changes of service of a cell into a heap in ``scratch[0]``: (time, index); index <
+    0 excluded.
 
     ``scratch[1]`` says what: a grant's row, or -1 - row of a capacity change.
     """

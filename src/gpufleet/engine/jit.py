@@ -39,7 +39,11 @@ def cache_folder() -> Path:
     name = f"kernels-{digest.hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     user = getattr(os, "getuid", lambda: 0)()
-    for base in (os.environ.get("NUMBA_CACHE_DIR"), home / "gpufleet", f"{tempfile.gettempdir()}/gpufleet-{user}"):
+    for base in (
+        os.environ.get("NUMBA_CACHE_DIR"),
+        home / "gpufleet",
+        f"{tempfile.gettempdir()}/gpufleet-{user}",
+    ):
         if base and _writable(Path(base) / name):
             return Path(base) / name
     return Path(tempfile.mkdtemp(prefix="gpufleet-"))
@@ -55,7 +59,8 @@ def _writable(folder: Path) -> bool:
 
 
 def is_compiled() -> bool:
-    """Whether kernels of these sources were compiled before by this user (a later call may still compile more)."""
+    """Whether kernels of these sources were compiled before by this user (a later call may still compile
+    more)."""
     return not JITTED or any(cache_folder().rglob("*.nbi"))
 
 
@@ -63,7 +68,7 @@ _listeners: list[Callable[[str], None]] = []
 
 
 def on_compile(listener: Callable[[str], None]) -> None:
-    """Have ``listener(kernel_name)`` called when a kernel is about to be compiled and was not in the cache."""
+    """Have ``listener(kernel_name)`` called when a kernel is not in the cache and is to be compiled."""
     if listener not in _listeners:
         _listeners.append(listener)
 
@@ -84,7 +89,8 @@ class _AnnouncingCache(FunctionCache):  # type: ignore[misc]
 
 
 def kernel(function: F) -> F:
-    """``numba.njit`` for code that allocates and raises nothing, with gpufleet's cache; with ``NUMBA_DISABLE_JIT=1`` the plain function."""
+    """``numba.njit`` for code that allocates and raises nothing, with gpufleet's cache; with
+    ``NUMBA_DISABLE_JIT=1`` the plain function."""
     if not JITTED:
         return function
     # Numba reads its cache folder at decoration time only, so a user's own kernels stay where they were.
@@ -100,7 +106,8 @@ def kernel(function: F) -> F:
 
 
 def _widened(kind: Any) -> Any:
-    """The type for which a kernel called by a kernel is compiled: numbers are 64 bits wide, constants are numbers.
+    """The type for which a kernel called by a kernel is compiled: numbers are 64 bits wide, constants are
+    numbers.
 
     Otherwise every mix of a constant, a flag and a counter among the arguments would be compiled once more.
     """

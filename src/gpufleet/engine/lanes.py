@@ -1,15 +1,14 @@
 """The pass without backfill, strict or best effort.
 
-Both are one algorithm. With strict order a lane is a queue, and the first job refused closes it; with best effort a lane is a shape of a
-queue (class and GPUs), and the first job refused speaks for all like it. Either way one test per lane and pass is enough, and the
-waiting of all others follows from the lane's state.
-"""
+Both are one algorithm. With strict order a lane is a queue, and the first job refused closes it; with best
+effort a lane is a shape of a queue (class and GPUs), and the first job refused speaks for all like it. Either
+way one test per lane and pass is enough, and the waiting of all others follows from the lane's state."""
 
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
-from gpufleet.engine.memory import Rules
 from gpufleet.engine.life import refuse_for_ever, start
+from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
 from gpufleet.engine.place import pick
 from gpufleet.engine.quota import examine, never

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpufleet.engine.state import ALIVE, FREE_SLOT, NEXT_JOB, OVER, RUNS, WAITS, State
+from gpufleet.engine.state import ALIVE, OVER, RUNS, WAITS, State
 from gpufleet.world.layout import World
 
 

@@ -80,7 +80,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     job.gpus, job.cls, job.prio = jobs.gpus[row], jobs.cls[row], jobs.priority[row]
     job.work, job.limit = jobs.work_s[row], jobs.limit_s[row]
     job.first_start, job.start, job.end, job.run = -1, -1, -1, 0
-    job.behind, job.cell, job.grants, job.shape, job.lane = -1, -1, -1, -1, -1
+    job.behind, job.cell, job.grants, job.shape_no, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
     job.waited = 0
     island = w.queue_island[w.class_queue[job.cls]]
@@ -155,7 +155,7 @@ def _is_current(s: State, entry: int) -> bool:
 
 @kernel
 def drop_stale_ends(s: State) -> None:
-    """Have a current entry, or none, on top of the heap, and no more than half of it filled with stale ones."""
+    """Have a current entry on top of the heap, or none, and keep room in it."""
     while s.scalar[N_ENDS] > 0 and not _is_current(s, s.ends[0]):
         heap.pop(s.ends, s.scalar[N_ENDS])
         s.scalar[N_ENDS] -= 1

@@ -1,8 +1,7 @@
 """The clock: the order of events is defined here and nowhere else.
 
-A driver runs until it needs something that a kernel cannot do (more jobs, more room, writing results), says what, and
-is called again: the state is consistent at each return.
-"""
+A driver runs until it needs something that a kernel cannot do (more jobs, more room, writing results), says
+what, and is called again: the state is consistent at each return."""
 
 from __future__ import annotations
 
@@ -34,7 +33,17 @@ from gpufleet.engine.state import (
 )
 from gpufleet.world.layout import CONSERVATIVE, EASY, KILL, NO_BACKFILL, SRTF, UNKNOWN_S, UP, Jobs
 
-FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED, PASS_DUE = 0, 1, 2, 3, 4, 5, 6, 7, 8
+FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED, PASS_DUE = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+)
 
 
 @kernel
@@ -145,7 +154,8 @@ def _take_due(s: State) -> tuple[int, int]:
     return island, full
 
 
-# One driver per kind of pass, so that a run compiles only its own. (A kernel that takes a kernel as an argument would be compiled
+# One driver per kind of pass, so that a run compiles only its own. (A kernel that takes a kernel as an
+# argument would be compiled
 # anew in every process.)
 
 
@@ -218,7 +228,7 @@ def _new_jobs(s: State) -> int:
 
 @kernel
 def _most_planned(s: State) -> int:
-    """An upper bound of the intervals that a conservative pass may plan: a node and a GPU serve once per job."""
+    """An upper bound of the intervals that a conservative pass may plan."""
     count = 0
     for i in range(s.scalar[TOP_SLOT]):
         if s.slot[i].status == WAITS:

@@ -1,11 +1,11 @@
 """How a state travels between kernels: by one pointer.
 
-A NamedTuple of sixty arrays is passed to a compiled function as four hundred numbers, in every call, and every array taken out of
-it is counted as one more reference: that made kernels slow to compile and slow to run. So a compiled kernel gets a ``Ref``: the address
-of a block of memory in which the fields lie as Numba's own array structures, read without counting. With ``NUMBA_DISABLE_JIT=1`` it
-gets the NamedTuple itself: the kernels' source is the same. The ``Ref`` keeps the arrays alive; its fields never change
-while a kernel runs, and the compiler is told so.
-"""
+A NamedTuple of sixty arrays is passed to a compiled function as four hundred numbers, in every call, and
+every array taken out of it is counted as one more reference: that made kernels slow to compile and slow to
+run. So a compiled kernel gets a ``Ref``: the address of a block of memory in which the fields lie as Numba's
+own array structures, read without counting. With ``NUMBA_DISABLE_JIT=1`` it gets the NamedTuple itself: the
+kernels' source is the same. The ``Ref`` keeps the arrays alive; its fields never change while a kernel runs,
+and the compiler is told so."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Ref:
 
 
 def _array_words(array: Any) -> list[int]:
-    """Numba's array structure: no reference count, no parent, then size, item size, data, shape and strides."""
+    """Numba's array structure: no reference count, no parent, size, item size, data, shape, strides."""
     return [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
 
 

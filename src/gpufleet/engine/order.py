@@ -1,8 +1,8 @@
 """Lanes: waiting jobs in the policy's order, as skip lists through the slots.
 
-A lane is a queue, or, with best effort and no backfill, one shape of a queue. A job at the end is put in by one comparison (FIFO); any other
-place costs the logarithm of the lane's length. The towers' heights are a hash of the job's row, so they are the same in every run.
-"""
+A lane is a queue, or, with best effort and no backfill, one shape of a queue. A job at the end is put in by
+one comparison (FIFO); any other place costs the logarithm of the lane's length. The towers' heights are a
+hash of the job's row, so they are the same in every run."""
 
 from __future__ import annotations
 

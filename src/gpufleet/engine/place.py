@@ -1,7 +1,7 @@
 """Can it: whether a job fits a cell, which nodes it takes there, and giving GPUs to jobs and back.
 
-Choosing never changes who holds what: the nodes go to ``pick_node`` / ``pick_gpus``, and ``grant_picks`` makes it so.
-"""
+Choosing never changes who holds what: the nodes go to ``pick_node`` / ``pick_gpus``, and ``grant_picks``
+makes it so."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def fits_ever(s: State, cell: int, epoch: int, gpus: int) -> bool:
     return False
 
 
-# --- free counts ------------------------------------------------------------------------------------------------------
+# --- free counts --
 
 
 @kernel
@@ -132,12 +132,13 @@ def set_service(w: Rules, s: State, n: int, online: int) -> bool:
     return True
 
 
-# --- choosing nodes -----------------------------------------------------------------------------------------------------
+# --- choosing nodes --
 
 
 @kernel
 def _lowest_with(s: State, cell: int, free: int) -> int:
-    return s.cell[cell].first_node + sets.lowest(s.words, s.where, cell * s.n_free.shape[1] + free)
+    row = cell * s.n_free.shape[1] + free
+    return int(s.cell[cell].first_node + sets.lowest(s.words, s.where, row))
 
 
 @kernel
@@ -209,7 +210,7 @@ def _pick_in_domain(s: State, cell: int, domain: int, count: int) -> None:
 @kernel
 def _lowest_domain(s: State, cell: int, idle: int) -> int:
     row = cell * s.n_domain.shape[1] + idle
-    return s.cell[cell].first_domain + sets.lowest(s.domain_words, s.domain_where, row)
+    return int(s.cell[cell].first_domain + sets.lowest(s.domain_words, s.domain_where, row))
 
 
 @kernel
@@ -294,7 +295,7 @@ def clear_picks(s: State) -> None:
         s.node[s.pick_node[at]].mark = 0
 
 
-# --- giving and taking ---------------------------------------------------------------------------------------------------
+# --- giving and taking --
 
 
 @kernel

@@ -66,7 +66,8 @@ def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
 
 
 def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = False) -> Summary:
-    """Simulate batches of jobs (each sorted, none before the last one's end) and hand outcomes to ``sink`` as they come.
+    """Simulate batches of jobs (each sorted, none before the last one's end) and hand outcomes to ``sink`` as
+    they come.
 
     Memory is bounded by what is alive, not by what has run.
     """
@@ -139,7 +140,8 @@ class _Outbox:
         n = int(state.scalar[N_OUT])
         rows = state.out[:n].view(np.ndarray)
         columns: list[Any] = [np.ascontiguousarray(rows[name]) for name in Outcomes._fields[:-2]]
-        self.parts.append(Outcomes(*columns, state.out_ref[:n].copy(), state.out_root[:n].copy()))
+        columns += [state.out_ref[:n].copy(), state.out_root[:n].copy()]
+        self.parts.append(Outcomes._make(columns))
         self.rows += n
         state.scalar[N_OUT] = 0
         if self.rows >= self.ROWS:
@@ -147,7 +149,10 @@ class _Outbox:
 
     def flush(self) -> None:
         """Pass on what is there."""
-        self.sink(Outcomes(*(np.concatenate(column) for column in zip(*self.parts, strict=True))))
+        if not self.parts:
+            return
+        together = [np.concatenate(column) for column in zip(*self.parts, strict=True)]
+        self.sink(Outcomes._make(together))
         self.parts, self.rows = [], 0
 
 

@@ -1,9 +1,8 @@
 """Ordered sets of small whole numbers as three-level bitmaps.
 
-Free nodes are kept in one set per (cell, free GPUs): the lowest or the next member is found with three
-word look-ups, whatever the size of the fleet. A set over n numbers takes n/64 words and two upper levels; the top
-level is scanned word by word (one word up to 262,144 members).
-"""
+Free nodes are kept in one set per (cell, free GPUs): the lowest or the next member is found with three word
+look-ups, whatever the size of the fleet. A set over n numbers takes n/64 words and two upper levels; the top
+level is scanned word by word (one word up to 262,144 members)."""
 
 from __future__ import annotations
 
@@ -70,7 +69,7 @@ def lowest(words: Words, where: Ints, row: int) -> int:
         if word != ZERO:
             i = (top << 6) + lowest_bit(word)
             i = (i << 6) + lowest_bit(words[where[row, 1] + i])
-            return (i << 6) + lowest_bit(words[where[row, 0] + i])
+            return int((i << 6) + lowest_bit(words[where[row, 0] + i]))
     return -1
 
 
@@ -99,5 +98,5 @@ def following(words: Words, where: Ints, row: int, i: int) -> int:
                 if word != ZERO:
                     i = (top << 6) + lowest_bit(word)
                     i = (i << 6) + lowest_bit(words[where[row, 1] + i])
-                    return (i << 6) + lowest_bit(words[where[row, 0] + i])
+                    return int((i << 6) + lowest_bit(words[where[row, 0] + i]))
     return -1

@@ -19,13 +19,13 @@ def shape_of(w: Rules, s: State, i: int, island: int) -> int:
     at = hash_of(key, size)
     while s.shape_key[at] >= 0:
         if s.shape_key[at] == key:
-            job.shape = s.shape_id[at]
+            job.shape_no = s.shape_id[at]
             return int(s.shape_id[at])
         at = (at + 1) & (size - 1)
     number = s.scalar[N_SHAPES]
     s.scalar[N_SHAPES] += 1
     s.shape_key[at], s.shape_id[at] = key, number
-    job.shape = number
+    job.shape_no = number
     if w.backfill == NO_BACKFILL:
         lane = s.lane[number]
         lane.queue, lane.island = w.class_queue[job.cls], island

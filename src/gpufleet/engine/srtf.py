@@ -1,8 +1,8 @@
 """The pass of SRTF: shortest remaining work first, with preemption.
 
-All jobs of the island, waiting and running, are ordered anew in each pass. ``roll`` holds them: row 0 the slots in
-order. The remaining work of a running job is worked out at the pass; ``key`` keeps it, so that one comparison serves all.
-"""
+All jobs of the island, waiting and running, are ordered anew in each pass. ``roll`` holds them: row 0 the
+slots in order. The remaining work of a running job is worked out at the pass; ``key`` keeps it, so that one
+comparison serves all."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _sort_roll(s: State, n: int) -> None:
 def _remaining(s: State, i: int) -> float:
     """Work left of running job ``i`` now."""
     job = s.slot[i]
-    return max(0.0, job.work - (s.scalar[NOW] - job.start) * job.speed)
+    return float(max(0.0, job.work - (s.scalar[NOW] - job.start) * job.speed))
 
 
 @kernel
@@ -133,7 +133,7 @@ def _refuse_if_never(w: Rules, s: State, i: int, refusal: int) -> bool:
     return True
 
 
-# --- select by count ------------------------------------------------------------------------------------------------------
+# --- select by count --
 
 
 @kernel
@@ -149,7 +149,7 @@ def _budget(s: State, island: int) -> int:
 
 @kernel
 def _share_out(w: Rules, s: State, island: int, n: int) -> None:
-    """Give the budget out in order; preempt who did not get any, and mark the waiting who did with the pass."""
+    """Give the budget out in order; preempt who did not get any, and mark the waiting who did."""
     budget = _budget(s, island)
     for at in range(n):
         i = s.roll[0, at]
@@ -190,12 +190,13 @@ def _pass_by_count(w: Rules, s: State, island: int) -> None:
                     closer = i
 
 
-# --- select by placement --------------------------------------------------------------------------------------------------
+# --- select by placement --
 
 
 @kernel
 def _candidates(w: Rules, s: State, i: int) -> int:
-    """Running jobs with more work left than ``i`` in cells that would help it, into the roll in order; how many."""
+    """Running jobs with more work left than ``i`` in cells that would help it, into the roll in order; how
+    many."""
     job, n = s.slot[i], 0
     queue, first = w.class_queue[job.cls], w.class_option[job.cls]
     for v in range(s.scalar[TOP_SLOT]):
@@ -241,7 +242,7 @@ def _would_fit(w: Rules, s: State, i: int) -> bool:
 
 @kernel
 def _take_victims(w: Rules, s: State, i: int) -> bool:
-    """Preempt as few jobs as make ``i`` fit, most remaining work first; False, and nobody, if it would not."""
+    """Preempt as few jobs as make ``i`` fit, most remaining work first; False if none would do."""
     n = _candidates(w, s, i)
     taken, fits = 0, False
     while taken < n and not fits:

@@ -1,9 +1,8 @@
 """The engine's memory: everything that changes while the clock runs, as arrays in one NamedTuple.
 
-Only jobs that are alive (waiting, running, or finished and not yet handed out) have a row in ``slot``; everything that
-grows with them grows by doubling, outside the kernels. Records (several fields of one thing that are used together)
-are record arrays, so that a job or a node is one or two cache lines.
-"""
+Only jobs that are alive (waiting, running, or finished and not yet handed out) have a row in ``slot``;
+everything that grows with them grows by doubling, outside the kernels. Records (several fields of one thing
+that are used together) are record arrays, so that a job or a node is one or two cache lines."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ SLOT = np.dtype(
         *((name, np.int64) for name in ("id", "since", "start", "first_start", "end", "run")),
         *((name, np.float64) for name in ("work", "speed")),
         *((name, np.int32) for name in ("gpus", "cls", "cell", "lane", "grants", "link", "next_new")),
-        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape", "mark")),
+        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark")),
         *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
         *((name, np.int64) for name in ("seq", "limit", "behind", "est_end")),
         ("key", np.float64),
@@ -55,18 +54,45 @@ NODE = np.dtype(
     ],
     align=True,
 )
-GRANT = np.dtype([(name, np.int32) for name in ("node", "slot", "gpus", "next_of_job", "next_on_node", "prev_on_node")])
+GRANT = np.dtype(
+    [(name, np.int32) for name in ("node", "slot", "gpus", "next_of_job", "next_on_node", "prev_on_node")]
+)
 CELL = np.dtype(
     [
         (name, np.int64)
-        for name in ("first_node", "n_nodes", "per_node", "product", "island", "free", "first_domain", "next_down", "planned", "planned_rank")
+        for name in (
+            "first_node",
+            "n_nodes",
+            "per_node",
+            "product",
+            "island",
+            "free",
+            "first_domain",
+            "next_down",
+            "planned",
+            "planned_rank",
+        )
     ]
 )
 LANE = np.dtype(
     [
-        *((name, np.int64) for name in ("count", "waiting_gpus", "clock_at", "closer", "reserved_at", "reserved_for", "reserved_on")),
+        *(
+            (name, np.int64)
+            for name in (
+                "count",
+                "waiting_gpus",
+                "clock_at",
+                "closer",
+                "reserved_at",
+                "reserved_for",
+                "reserved_on",
+            )
+        ),
         *((name, np.int64) for name in ("whole_by", "whole_before", "part_by", "part_before")),
-        *((name, np.int64) for name in ("queue", "island", "next_of_island", "head", "holder", "reserved_cell", "at", "cls")),
+        *(
+            (name, np.int64)
+            for name in ("queue", "island", "next_of_island", "head", "holder", "reserved_cell", "at", "cls")
+        ),
         *((name, np.int64) for name in ("gpus", "seen", "mark", "near")),
         *((name, np.int8) for name in ("root", "refused", "closed", "blocked", "known", "found")),
     ],
@@ -82,7 +108,8 @@ OUT = np.dtype(
 
 
 class State(NamedTuple):
-    """What the kernels read and write. Shapes in the comments; F = most GPUs per node, D = most nodes per domain."""
+    """What the kernels read and write. Shapes in the comments; F = most GPUs per node, D = most nodes per
+    domain."""
 
     scalar: Ints  # (N_SCALARS,)
     slot: Any  # (n_slots,) SLOT
@@ -150,7 +177,7 @@ def domains_of(world: World) -> tuple[Ints, Ints]:
 
 
 def futures(world: World, most: int) -> tuple[Ints, Ints]:
-    """Nodes in service by (cell, size) after every instant at which capacity changes; the first row is the start.
+    """Nodes in service by (cell, size) after every instant with capacity changes; row 0 is the start.
 
     Changes at or after the end of the plan count only if the run goes on (``finish``).
     """
@@ -165,7 +192,8 @@ def futures(world: World, most: int) -> tuple[Ints, Ints]:
             first = capacity.first_node[at]
             online[first : first + capacity.n_nodes[at]] = capacity.kind[at] == 0
             at += 1
-        np.add.at(table, (world.nodes.cell[online], row, world.nodes.size[online]), 1)
+        place: Any = (world.nodes.cell[online], row, world.nodes.size[online])
+        np.add.at(table, place, 1)
     return table, np.r_[np.int64(-1), instants].astype(np.int64)
 
 
@@ -326,7 +354,13 @@ def grow_lanes(state: State) -> State:
     """Twice as many lanes or shapes; the hash table is kept at most a quarter full."""
     n = len(state.lane)
     lane = _doubled(state.lane)
-    lane.next_of_island[n:], lane.head[n:], lane.holder[n:], lane.closer[n:], lane.root[n:] = -1, -1, -1, -1, 1
+    lane.next_of_island[n:], lane.head[n:], lane.holder[n:], lane.closer[n:], lane.root[n:] = (
+        -1,
+        -1,
+        -1,
+        -1,
+        1,
+    )
     size = 8 * n
     keys, ids = np.full(size, -1, np.int64), np.zeros(size, np.int64)
     for key, number in zip(state.shape_key, state.shape_id, strict=True):

@@ -1,9 +1,8 @@
 """Books: GPU-seconds per bin of the timeline, and the seconds that each waiting job spends in each state.
 
-A step of height ``g`` at time ``t`` adds ``g * (end of t's bin - t)`` to its bin and ``g * width`` to every later one. The first is
-kept in plane 0, the second, as a rate, in plane 1; the sums are taken once, at the end. So an interval costs four
-additions, however long it is, and the result is exact.
-"""
+A step of height ``g`` at time ``t`` adds ``g * (end of t's bin - t)`` to its bin and ``g * width`` to every
+later one. The first is kept in plane 0, the second, as a rate, in plane 1; the sums are taken once, at the
+end. So an interval costs four additions, however long it is, and the result is exact."""
 
 from __future__ import annotations
 
@@ -51,7 +50,8 @@ def book(w: Rules, s: State, i: int, now: int) -> None:
 
 @kernel
 def set_state(w: Rules, s: State, i: int, now: int, why: int, root: int, behind: int) -> None:
-    """Waiting job ``i`` is in state ``why`` from now on; ``behind`` is the job that it stands behind, -1 = none."""
+    """Waiting job ``i`` is in state ``why`` from now on; ``behind`` is the job that it stands behind, -1 =
+    none."""
     job = s.slot[i]
     if job.why != why or job.root != root:
         book(w, s, i, now)
@@ -61,7 +61,7 @@ def set_state(w: Rules, s: State, i: int, now: int, why: int, root: int, behind:
         job.behind = behind
 
 
-# --- lanes without backfill: the state is the lane's, and a job takes part in it from joining to leaving -------------
+# --- lanes without backfill: the state is the lane's, and a job takes part in it from joining to leaving --
 
 
 @kernel
