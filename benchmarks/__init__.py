@@ -1,1 +1,1 @@
-"""Speed, memory and right answers, each beside a baseline measured in the same run: ``python -m benchmarks``."""
+"""Speed, memory and right answers, each beside a baseline of the same run: ``python -m benchmarks``."""

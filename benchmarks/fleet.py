@@ -26,7 +26,6 @@ from gpufleet.world.layout import (
 )
 
 PER_NODE: Final = 8
-MEAN_S: Final = 8 * 3600
 BATCH: Final = 1 << 18
 SEED: Final = 20260101
 
@@ -35,14 +34,15 @@ SEED: Final = 20260101
 class Case:
     """A fleet of 8-GPU nodes with one queue, and its jobs.
 
-    Sizes are powers of two, each half as likely as the one before (so each brings the same GPU-hours); run times are
-    exponential with a mean of 8 h; jobs come at random, as many as fill ``load`` of the fleet.
+    Sizes are powers of two, each half as likely as the one before (so each brings the same GPU-hours); run
+    times are exponential, at least 1 s; jobs come at random, as many as fill ``load`` of the fleet.
     """
 
     n_jobs: int
     load: float
     n_gpus: int = 300_000
     largest: int = 4096  # GPUs
+    mean_h: float = 8  # run time; with 1 h eight times as many jobs share a second, and a scheduling pass
     backfill: str = "none"
     depth: int = 100
     limits: bool = False  # time limits of 1 to 3 times the run time, instead of exact estimates
@@ -51,7 +51,7 @@ class Case:
     def mean_gap_s(self) -> float:
         """Seconds between two jobs, on average."""
         sizes, chances = _sizes(self.largest)
-        return float((sizes * chances).sum()) * MEAN_S / (self.load * self.n_gpus)
+        return float((sizes * chances).sum()) * self.mean_h * 3600 / (self.load * self.n_gpus)
 
 
 def _sizes(largest: int) -> tuple[Any, Any]:
@@ -69,7 +69,7 @@ def batches(case: Case) -> Iterator[Jobs]:
         arrivals = at + np.cumsum(random.exponential(case.mean_gap_s, n))
         at = float(arrivals[-1])
         gpus = random.choice(sizes, n, p=chances).astype(np.int32)
-        work = np.ceil(random.exponential(MEAN_S, n)) + 1
+        work = np.maximum(1, np.ceil(random.exponential(case.mean_h * 3600, n)))
         limit = np.ceil(work * random.uniform(1, 3, n)) if case.limits else np.zeros(n)
         nothing = np.zeros(n, np.int32)
         yield Jobs(arrivals.astype(np.int64), gpus, work, nothing, limit.astype(np.int64), nothing)

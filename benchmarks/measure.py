@@ -34,9 +34,36 @@ class Row:
 
 def in_child(function: str, **arguments: Any) -> Any:
     """Call ``module:name`` of this package in a process of its own and give back what it returns (JSON)."""
-    command = [sys.executable, "-m", "benchmarks.measure", function, json.dumps(arguments)]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return call_with(sys.executable, {}, function, **arguments)
+
+
+def call_with(python: str, settings: Mapping[str, str], function: str, **arguments: Any) -> Any:
+    """The same with another Python and environment variables.
+
+    Raises: RuntimeError with what the process said, if it failed.
+    """
+    command = [python, "-m", "benchmarks.measure", function, json.dumps(arguments)]
+    return json.loads(output_of(command, settings)[0].splitlines()[-1])
+
+
+def output_of(command: list[str], settings: Mapping[str, str]) -> tuple[str, str]:
+    """What a command prints on stdout and stderr; environment variables that are set to "" are taken away.
+
+    Raises: RuntimeError with what it said, if it failed.
+    """
+    both = os.environ | dict(settings)
+    env = {name: value for name, value in both.items() if settings.get(name) != ""}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+    return done.stdout, done.stderr
+
+
+def wall_s(command: list[str], settings: Mapping[str, str] | None = None) -> float:
+    """Seconds that a command takes."""
+    start = time.perf_counter()
+    output_of(command, settings or {})
+    return time.perf_counter() - start
 
 
 def interleaved(cases: Mapping[str, Callable[[], Sample]], repeats: int) -> dict[str, Sample]:
@@ -49,21 +76,6 @@ def interleaved(cases: Mapping[str, Callable[[], Sample]], repeats: int) -> dict
         name: {figure: median(sample[figure] for sample in samples) for figure in samples[0]}
         for name, samples in taken.items()
     }
-
-
-def wall_s(command: list[str], *, clean: bool = False, **settings: str) -> float:
-    """Seconds that a command takes; its output goes nowhere, its failure is raised.
-
-    clean: without the variables by which Python or Numba would find other code or another cache.
-    """
-    hidden = ("NUMBA_CACHE_DIR", "PYTHONPATH", "VIRTUAL_ENV") if clean else ()
-    env = {name: value for name, value in os.environ.items() if name not in hidden} | settings
-    start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-    taken = time.perf_counter() - start
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    return taken
 
 
 def peak_bytes() -> int:

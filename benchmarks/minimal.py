@@ -1,22 +1,28 @@
 """The baseline: strict FIFO with best fit and nothing else, in one Numba function, without gpufleet.
 
-It knows only that the next job starts at the first second, not before its forerunner's start, at which it fits. No
-events, no policies, no causes of waiting, no timeline, no streaming: all jobs are in memory and only sums come out.
-Sizes are powers of two, so a job of more than one node takes whole nodes.
+It knows only that the next job starts at the first second, not before its forerunner's start, at which it
+fits. No events, no policies, no causes of waiting, no timeline, no streaming: all jobs are in memory and only
+sums come out. Sizes are powers of two, so a job of more than one node takes whole nodes.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
 from benchmarks.measure import Sample, peak_bytes
 
-compiled: Any = numba.njit(cache=True)
+F = TypeVar("F", bound=Callable[..., Any])
 SLOT_BITS = 20  # at most 2^20 jobs run at once
+
+
+def compiled(function: F) -> F:
+    """``numba.njit`` with its cache, typed."""
+    return cast(F, numba.njit(cache=True)(function))
 
 
 @compiled
@@ -61,7 +67,9 @@ def _move(first: Any, after: Any, before: Any, count: Any, free: Any, node: int,
 
 
 @compiled
-def strict_fifo(submit_s: Any, gpus: Any, duration_s: Any, n_nodes: int, per_node: int) -> tuple[int, int, int]:
+def strict_fifo(
+    submit_s: Any, gpus: Any, duration_s: Any, n_nodes: int, per_node: int
+) -> tuple[int, int, int]:
     """GPU-seconds in use, seconds waited, and jobs that waited."""
     free = np.full(n_nodes, per_node, np.int32)
     after, before = np.arange(1, n_nodes + 1), np.arange(-1, n_nodes - 1)
@@ -69,7 +77,11 @@ def strict_fifo(submit_s: Any, gpus: Any, duration_s: Any, n_nodes: int, per_nod
     first, count = np.full(per_node + 1, -1), np.zeros(per_node + 1, np.int64)
     first[per_node], count[per_node] = 0, n_nodes
     slots = min(len(submit_s), n_nodes * per_node)
-    heap, slot_node, slot_gpus = np.zeros(slots, np.int64), np.zeros(slots, np.int32), np.zeros(slots, np.int32)
+    heap, slot_node, slot_gpus = (
+        np.zeros(slots, np.int64),
+        np.zeros(slots, np.int32),
+        np.zeros(slots, np.int32),
+    )
     empty, n_empty, n_running = np.arange(slots), slots, 0
     next_of_job = np.full(n_nodes, -1, np.int32)
     busy = waited_s = waited = now = 0
@@ -110,7 +122,7 @@ def strict_fifo(submit_s: Any, gpus: Any, duration_s: Any, n_nodes: int, per_nod
 
 
 def simulate_here(**case: Any) -> Sample:
-    """Run the jobs of a `benchmarks.fleet.Case` in this process, compiled before. Making the jobs is not counted."""
+    """Run the jobs of a `benchmarks.fleet.Case` in this process; compiling and making them is not counted."""
     from benchmarks.fleet import PER_NODE, Case, batches
 
     wanted = Case(**case)

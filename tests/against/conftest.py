@@ -38,7 +38,7 @@ def data(shared: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def run_sp2(tmp_path: Path) -> Callable[[Path, str], Run]:
-    """Simulate a log of the 128-processor SP2 of the San Diego Supercomputer Center, a GPU for each processor."""
+    """Simulate a log of the 128-processor SP2 of the San Diego Supercomputer Center as 128 GPUs."""
 
     def run(trace: Path, backfill: str) -> Run:
         path = tmp_path / "sp2.yaml"

@@ -25,7 +25,7 @@ class Schedule(NamedTuple):
 
 
 def schedule(submit: Any, gpus: Any, duration: Any, n_nodes: int, overhead: Any) -> Schedule:
-    """Run jobs, sorted by submit time, until the last has ended; `overhead`: seconds per restart of each job."""
+    """Run jobs, sorted by submit time, until the last has ended; `overhead`: seconds per restart."""
     columns = (np.asarray(column, np.int64) for column in (submit, gpus, duration, overhead))
     return Schedule(*_tick(*columns, n_nodes))
 

@@ -1,9 +1,9 @@
 """EASY backfill on a real log: CQSim, 2,999 jobs, 128 processors.
 
-CQSim asks of a job that would overtake whether its *actual* run time ends before the reservation; textbook EASY,
-and gpufleet, ask its limit, because no scheduler knows the other. The README of the reference tells of two
-engines of its own: one with CQSim's rule gave 2,993 of the 2,999 starts, one with the textbook's 2,144. gpufleet
-gives as many as the second.
+Whether a job that would overtake ends before the reservation, CQSim asks of its *actual* run time; textbook
+EASY, and gpufleet, of its limit, because no scheduler knows the other. The README of the reference tells of
+two engines of its own: one with CQSim's rule gave 2,993 of the 2,999 starts, one with the textbook's 2,144.
+gpufleet gives as many as the second.
 """
 
 from __future__ import annotations

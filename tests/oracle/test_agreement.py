@@ -1,7 +1,7 @@
 """The engine agrees with the oracle: every number of every job, and every bin of the books.
 
-A run draws the same worlds every time. To look further, ask for more; they are then drawn anew in every run, and
-a failure prints the seed and the number of jobs of the smallest world that shows it::
+A run draws the same worlds every time. To look further, ask for more; they are then drawn anew in every run,
+and a failure prints the seed and the number of jobs of the smallest world that shows it::
 
     GPUFLEET_WORLDS=2000 python -m pytest tests/oracle/test_agreement.py -n auto
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry
 from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
 from gpufleet.engine.state import NOW, RUNS, TOP_SLOT, WAITS, State, grow_bins
@@ -12,7 +12,7 @@ from gpufleet.engine.tally import book, leave, step
 from gpufleet.world.layout import RUNNING, WAITING
 
 
-@kernel
+@entry
 def close_slots(w: Rules, s: State, now: int) -> None:
     """Book every job that is alive up to ``now`` and put it on the list to hand out, in slot order."""
     s.scalar[NOW] = now

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gpufleet.base.arrays import Ints
 from gpufleet.engine import heap
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.state import N_PICKS, NEXT_CHANGE, NOW, SWEPT_PART, SWEPT_WHOLE, State
 from gpufleet.world.layout import UNKNOWN_S, UP
@@ -241,7 +241,7 @@ def sweep(w: Rules, s: State, cell: int, gpus: int, at: int) -> int:
         t = following
 
 
-@kernel
+@entry
 def look_ahead(w: Rules, s: State) -> None:
     """Write down, after a change of capacity, when nodes come up next and when cells lose some next."""
     for c in range(len(s.cell)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from gpufleet.base.arrays import Ints
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry
 
 SLOT_BITS = 26
 SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
-@kernel
+@entry
 def push(heap: Ints, size: int, value: int) -> None:
     """Add ``value`` to a heap of ``size`` numbers; the array must have room."""
     i = size
@@ -22,7 +22,7 @@ def push(heap: Ints, size: int, value: int) -> None:
     heap[i] = value
 
 
-@kernel
+@entry
 def pop(heap: Ints, size: int) -> int:
     """Remove and return the lowest of ``size`` numbers (``size`` >= 1)."""
     top = heap[0]

@@ -89,14 +89,31 @@ class _AnnouncingCache(FunctionCache):  # type: ignore[misc]
 
 
 def kernel(function: F) -> F:
-    """``numba.njit`` for code that allocates and raises nothing, with gpufleet's cache; with
-    ``NUMBA_DISABLE_JIT=1`` the plain function."""
+    """``numba.njit`` for a function that kernels call; with ``NUMBA_DISABLE_JIT=1`` the plain function.
+
+    It may not allocate or raise. Python cannot call it: making that possible takes a fifth of the
+    compilation."""
+    return _compiled(function, no_cpython_wrapper=True)
+
+
+def entry(function: F) -> F:
+    """A kernel that Python calls too."""
+    return _compiled(function, no_cpython_wrapper=False)
+
+
+def _compiled(function: F, *, no_cpython_wrapper: bool) -> F:
     if not JITTED:
         return function
     # Numba reads its cache folder at decoration time only, so a user's own kernels stay where they were.
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
-        dispatcher = numba.njit(nogil=True, _nrt=False, error_model="numpy")(function)
+        dispatcher = numba.njit(
+            nogil=True,
+            _nrt=False,
+            error_model="numpy",
+            no_cfunc_wrapper=True,
+            no_cpython_wrapper=no_cpython_wrapper,
+        )(function)
         dispatcher._cache = _AnnouncingCache(function)
         resolve = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: resolve(tuple(map(_widened, args)), kws)

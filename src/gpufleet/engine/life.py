@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpufleet.engine import heap
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import ceil_s, estimate_s
 from gpufleet.engine.place import grant_picks, release_grants
@@ -209,7 +209,7 @@ def kill_on_node(w: Rules, s: State, n: int) -> bool:
     return any_killed
 
 
-@kernel
+@entry
 def hand_out(w: Rules, s: State) -> bool:
     """Write finished jobs to ``out``; False if it is full and some are left."""
     while s.scalar[DONE_FIRST] >= 0:

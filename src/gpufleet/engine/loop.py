@@ -11,7 +11,7 @@ from gpufleet.engine import heap
 from gpufleet.engine.conservative import pass_conservative
 from gpufleet.engine.easy import pass_easy
 from gpufleet.engine.forecast import look_ahead
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.lanes import pass_lanes
 from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
 from gpufleet.engine.memory import Rules
@@ -159,7 +159,7 @@ def _take_due(s: State) -> tuple[int, int]:
 # anew in every process.)
 
 
-@kernel
+@entry
 def _run_lanes(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
     code = to_next_pass(w, s, jobs, closed, one_step)
     while code == PASS_DUE:
@@ -171,7 +171,7 @@ def _run_lanes(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> 
     return code
 
 
-@kernel
+@entry
 def _run_easy(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
     code = to_next_pass(w, s, jobs, closed, one_step)
     while code == PASS_DUE:
@@ -183,7 +183,7 @@ def _run_easy(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> i
     return code
 
 
-@kernel
+@entry
 def _run_conservative(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
     code = to_next_pass(w, s, jobs, closed, one_step)
     while code == PASS_DUE:
@@ -195,7 +195,7 @@ def _run_conservative(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bo
     return code
 
 
-@kernel
+@entry
 def _run_srtf(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
     code = to_next_pass(w, s, jobs, closed, one_step)
     while code == PASS_DUE:

@@ -9,6 +9,7 @@ and the compiler is told so."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from numba.np import numpy_support
 
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
+from gpufleet.engine.rows import RowsType, load_rows
 from gpufleet.world.layout import KILL, NO_BACKFILL, World
 
 
@@ -116,7 +118,8 @@ def _number_words(value: float | int) -> list[int]:
 def _type_of(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return types.float64 if isinstance(value, float) else types.int64
-    return types.Array(numpy_support.from_dtype(value.dtype), value.ndim, "C")
+    kind = numpy_support.from_dtype(value.dtype)
+    return RowsType(kind, value.itemsize) if value.ndim == 1 else types.Array(kind, value.ndim, "C")
 
 
 class RefType(types.Type):  # type: ignore[misc]
@@ -124,7 +127,9 @@ class RefType(types.Type):  # type: ignore[misc]
 
     def __init__(self, label: str, layout: tuple[tuple[str, Any], ...]) -> None:
         self.layout = layout
-        super().__init__(name=f"Ref({label}: {layout})")
+        # The name is part of the symbol of every kernel: written out, the layout would be most of the code.
+        digest = hashlib.sha256(str(layout).encode()).hexdigest()[:12]
+        super().__init__(name=f"{label}_{digest}")
 
 
 @typeof_impl.register(Ref)  # type: ignore[untyped-decorator]
@@ -157,11 +162,19 @@ def _load_field(context: Any, builder: Any, typ: Any, pointer: Any, name: str) -
     for member, kind in typ.layout:
         if member == name:
             break
-        at += 8 * (5 + 2 * kind.ndim if isinstance(kind, types.Array) else 1)
-    place = builder.gep(pointer, [ir.Constant(ir.IntType(64), at)])
+        at += 8 * _words_of(kind)
+    place = builder.gep(pointer, [ir.Constant(ir.IntType(64), at)], inbounds=True)
+    if isinstance(kind, RowsType):
+        return load_rows(context, builder, kind, place)
     value = builder.load(builder.bitcast(place, context.get_value_type(kind).as_pointer()))
     value.set_metadata("invariant.load", builder.module.add_metadata([]))
     return value
+
+
+def _words_of(kind: Any) -> int:
+    if isinstance(kind, RowsType):
+        return 7
+    return 5 + 2 * kind.ndim if isinstance(kind, types.Array) else 1
 
 
 def pack(fields: Any) -> Any:

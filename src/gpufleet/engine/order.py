@@ -6,7 +6,7 @@ hash of the job's row, so they are the same in every run."""
 
 from __future__ import annotations
 
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.state import LEVELS, SEQUENCE, State
 from gpufleet.world.layout import FIFO, NO_ESTIMATE, PRIORITY, SJF, SRTF, UNKNOWN_S
@@ -77,7 +77,7 @@ def _height(row: int) -> int:
     return height
 
 
-@kernel
+@entry
 def insert(s: State, lane: int, i: int) -> None:
     """Put job ``i`` into its place in the lane."""
     height = _height(s.slot[i].id)
@@ -111,7 +111,7 @@ def insert(s: State, lane: int, i: int) -> None:
                 s.lane_last[lane, level] = i
 
 
-@kernel
+@entry
 def take_out(s: State, lane: int, i: int) -> None:
     """Take job ``i`` out of the lane."""
     height = _height(s.slot[i].id)

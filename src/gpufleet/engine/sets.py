@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpufleet.base.arrays import Ints, Words
-from gpufleet.engine.jit import kernel, lowest_bit
+from gpufleet.engine.jit import entry, lowest_bit
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
@@ -37,7 +37,7 @@ def lay_out(sizes: list[int]) -> tuple[Ints, Words]:
     return where, np.zeros(max(top, 1), np.uint64)
 
 
-@kernel
+@entry
 def add(words: Words, where: Ints, row: int, i: int) -> None:
     """Put ``i`` into set ``row``."""
     for level in range(3):
@@ -49,7 +49,7 @@ def add(words: Words, where: Ints, row: int, i: int) -> None:
         i >>= 6
 
 
-@kernel
+@entry
 def remove(words: Words, where: Ints, row: int, i: int) -> None:
     """Take ``i`` out of set ``row``."""
     for level in range(3):
@@ -61,7 +61,7 @@ def remove(words: Words, where: Ints, row: int, i: int) -> None:
         i >>= 6
 
 
-@kernel
+@entry
 def lowest(words: Words, where: Ints, row: int) -> int:
     """Lowest member of set ``row``, -1 if it is empty."""
     for top in range(where[row, 3]):
@@ -73,7 +73,7 @@ def lowest(words: Words, where: Ints, row: int) -> int:
     return -1
 
 
-@kernel
+@entry
 def following(words: Words, where: Ints, row: int, i: int) -> int:
     """Lowest member of set ``row`` above ``i``, -1 if there is none."""
     for level in range(3):

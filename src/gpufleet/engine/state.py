@@ -12,7 +12,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints, SmallInts, Words
 from gpufleet.engine import sets
-from gpufleet.engine.jit import kernel
+from gpufleet.engine.jit import entry
 from gpufleet.world.layout import (
     BEST_FIT,
     CONSOLIDATE,
@@ -382,7 +382,7 @@ def grow_lanes(state: State) -> State:
     )
 
 
-@kernel
+@entry
 def hash_of(key: int, size: int) -> int:
     """Place of a shape's key in a table of ``size`` (a power of two)."""
     mixed = key * 40503

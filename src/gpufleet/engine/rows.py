@@ -1,0 +1,97 @@
+"""One-dimensional arrays inside kernels, without what kernels do not need.
+
+Numba's own arrays can be strided, counted, and indexed from the end; each access brings the machine code for
+that. A ``Rows`` is an address and a length: indexing a row of records gives a pointer to it, indexing a row
+of numbers loads the number. Halving the code of every access is what keeps compilation short."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin, models, register_model
+
+
+class RowsType(types.Type):  # type: ignore[misc]
+    """Rows of one record or number type."""
+
+    def __init__(self, dtype: Any, itemsize: int) -> None:
+        self.dtype, self.itemsize = dtype, itemsize
+        super().__init__(name=f"Rows({dtype})")
+
+
+@register_model(RowsType)
+class _RowsModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [("data", types.voidptr), ("length", types.intp)])
+
+
+@infer_global(operator.getitem)
+class _GetRow(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, _kws: Any) -> Any:
+        rows, index = args
+        if isinstance(rows, RowsType) and isinstance(index, types.Integer):
+            return signature(rows.dtype, rows, types.intp)
+        return None
+
+
+@infer_global(operator.setitem)
+class _SetRow(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, _kws: Any) -> Any:
+        rows, index, _value = args
+        if isinstance(rows, RowsType) and isinstance(index, types.Integer):
+            return signature(types.none, rows, types.intp, rows.dtype)
+        return None
+
+
+@infer_global(len)
+class _LenRows(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, _kws: Any) -> Any:
+        return signature(types.intp, *args) if isinstance(args[0], RowsType) else None
+
+
+def _place(context: Any, builder: Any, kind: Any, rows: Any, index: Any) -> Any:
+    """Pointer to a row."""
+    data = cgutils.create_struct_proxy(kind)(context, builder, rows).data
+    at = builder.mul(index, ir.Constant(index.type, kind.itemsize), flags=["nsw"])
+    return builder.gep(data, [at], inbounds=True)
+
+
+@lower_builtin(operator.getitem, RowsType, types.intp)
+def _get_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    kind = sig.args[0]
+    place = _place(context, builder, kind, *args)
+    value_type = context.get_value_type(kind.dtype)
+    if isinstance(kind.dtype, types.Record):
+        return builder.bitcast(place, value_type)
+    return builder.load(builder.bitcast(place, value_type.as_pointer()))
+
+
+@lower_builtin(operator.setitem, RowsType, types.intp, types.Any)
+def _set_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    kind = sig.args[0]
+    rows, index, value = args
+    place = _place(context, builder, kind, rows, index)
+    builder.store(value, builder.bitcast(place, value.type.as_pointer()))
+    return context.get_dummy_value()
+
+
+@lower_builtin(len, RowsType)
+def _len_rows(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0]).length
+
+
+def load_rows(context: Any, builder: Any, kind: Any, structure: Any) -> Any:
+    """Rows from the address of Numba's array structure, whose fields never change while a kernel runs."""
+    rows = cgutils.create_struct_proxy(kind)(context, builder)
+    for name, at in (("data", 32), ("length", 16)):
+        place = builder.gep(structure, [ir.Constant(ir.IntType(64), at)], inbounds=True)
+        member = getattr(rows, name)
+        value = builder.load(builder.bitcast(place, member.type.as_pointer()))
+        value.set_metadata("invariant.load", builder.module.add_metadata([]))
+        setattr(rows, name, value)
+    return rows._getvalue()
