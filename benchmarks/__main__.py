@@ -20,7 +20,7 @@ HEAD: Final = """\
 Written by `.venv/bin/python -m benchmarks --out docs/reference/benchmarks.md`, not by hand. `make bench`
 measures everything anew and prints it ({minutes}).
 With `--quick` it takes fewer and smaller cases; names ({names}) choose some.
-Nothing else should run on the machine.
+Nothing else should run on the machine; figures that shared their core with others say so.
 What is compared runs in turns, each time in a process of its own; a figure is the median of its turns.
 """
 MINUTES: Final = "about 20 minutes on two cores"

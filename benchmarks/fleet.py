@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.measure import Sample, in_child, peak_bytes
+from benchmarks.measure import Sample, Stopwatch, in_child, peak_bytes
 from gpufleet.world import layout as code
 from gpufleet.world.layout import (
     Capacity,
@@ -116,21 +115,14 @@ def _policy(case: Case) -> Policy:
     )
 
 
-class _Stopwatch:
-    """Passes batches on and counts the time that making them takes."""
-
-    def __init__(self, source: Iterable[Jobs]) -> None:
-        self.source, self.taken_s = source, 0.0
-
-    def __iter__(self) -> Iterator[Jobs]:
-        it = iter(self.source)
-        while True:
-            start = time.perf_counter()
-            batch = next(it, None)
-            self.taken_s += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
+def _timed(source: Iterator[Jobs], watch: Stopwatch) -> Iterator[Jobs]:
+    """The same batches; ``watch`` counts the time that making them takes."""
+    while True:
+        with watch:
+            batch = next(source, None)
+        if batch is None:
+            return
+        yield batch
 
 
 class _Counter:
@@ -152,14 +144,13 @@ def simulate_here(**case: Any) -> Sample:
     wanted = Case(**case)
     short = Case(**(case | {"n_jobs": 1000}))
     run(world_of(short), batches(short), _Counter())
-    jobs, sink, world = _Stopwatch(batches(wanted)), _Counter(), world_of(wanted)
-    start = time.perf_counter()
-    summary = run(world, jobs, sink)
-    taken = time.perf_counter() - start - jobs.taken_s
+    whole, making, sink, world = Stopwatch(), Stopwatch(), _Counter(), world_of(wanted)
+    with whole:
+        summary = run(world, _timed(batches(wanted), making), sink)
     if sink.jobs != wanted.n_jobs:
         raise RuntimeError(f"{wanted.n_jobs:,} jobs went in, {sink.jobs:,} came out")
     return {
-        "jobs_per_s": wanted.n_jobs / taken,
+        **whole.figures(wanted.n_jobs, making),
         "busy_gpu_s": int(summary.tallies.busy.sum()),
         "wait_s": sink.wait_s / sink.jobs,
         "waited": sink.waited / sink.jobs,

@@ -78,6 +78,29 @@ def interleaved(cases: Mapping[str, Callable[[], Sample]], repeats: int) -> dict
     }
 
 
+class Stopwatch:
+    """Adds up wall and processor seconds of what runs inside ``with``."""
+
+    def __init__(self) -> None:
+        self.wall_s = self.cpu_s = 0.0
+
+    def __enter__(self) -> Stopwatch:
+        self.wall_s -= time.perf_counter()
+        self.cpu_s -= time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall_s += time.perf_counter()
+        self.cpu_s += time.process_time()
+
+    def figures(self, n_jobs: int, other: Stopwatch | None = None) -> Sample:
+        """Speed, and the share of a core that there was; less the time that ``other`` counted meanwhile."""
+        wall, cpu = (self.wall_s, self.cpu_s)
+        if other:
+            wall, cpu = wall - other.wall_s, cpu - other.cpu_s
+        return {"jobs_per_s": n_jobs / wall, "core": cpu / wall}
+
+
 def peak_bytes() -> int:
     """Most memory that this process has held so far (not what its parent held, as ``getrusage`` may say)."""
     status = Path("/proc/self/status")
@@ -88,13 +111,21 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def speed(per_s: float) -> str:
-    """Jobs per second for people.
+def speed(sample: Sample) -> str:
+    """Jobs per second for people, with a remark if other processes took the core away meanwhile.
 
-    >>> speed(1_234_567), speed(345_678)
-    ('1.23 M jobs/s', '346,000 jobs/s')
+    >>> speed({"jobs_per_s": 1_234_567, "core": 1.0}), speed({"jobs_per_s": 345_678, "core": 0.5})
+    ('1.23 M jobs/s', '346,000 jobs/s (had 50 % of a core)')
     """
-    return f"{per_s / 1e6:.2f} M jobs/s" if per_s >= 1e6 else f"{round(per_s, -3):,.0f} jobs/s"
+    per_s = sample["jobs_per_s"]
+    text = f"{per_s / 1e6:.2f} M jobs/s" if per_s >= 1e6 else f"{round(per_s, -3):,.0f} jobs/s"
+    return text + busy(sample)
+
+
+def busy(sample: Sample) -> str:
+    """A remark if less than a core was to be had."""
+    core = sample.get("core", 1.0)
+    return "" if core > 0.9 else f" (had {core * 100:.0f} % of a core)"
 
 
 def times(a: float, b: float) -> str:

@@ -7,14 +7,13 @@ sums come out. Sizes are powers of two, so a job of more than one node takes who
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
-from benchmarks.measure import Sample, peak_bytes
+from benchmarks.measure import Sample, Stopwatch, peak_bytes
 
 F = TypeVar("F", bound=Callable[..., Any])
 SLOT_BITS = 20  # at most 2^20 jobs run at once
@@ -130,12 +129,11 @@ def simulate_here(**case: Any) -> Sample:
     submit_s, gpus, duration_s = (np.concatenate(column) for column in zip(*columns, strict=True))
     n_nodes = -(-wanted.n_gpus // PER_NODE)
     strict_fifo(submit_s[:1000], gpus[:1000], duration_s[:1000], n_nodes, PER_NODE)
-    start = time.perf_counter()
-    busy, wait_s, waited = strict_fifo(submit_s, gpus, duration_s, n_nodes, PER_NODE)
-    taken = time.perf_counter() - start
+    with Stopwatch() as watch:
+        busy, wait_s, waited = strict_fifo(submit_s, gpus, duration_s, n_nodes, PER_NODE)
     n = wanted.n_jobs
     return {
-        "jobs_per_s": n / taken,
+        **watch.figures(n),
         "busy_gpu_s": int(busy),
         "wait_s": wait_s / n,
         "waited": waited / n,

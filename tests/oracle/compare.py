@@ -29,4 +29,3 @@ def differences(world: World, jobs: Jobs, *, debug: bool = False) -> list[str]:
                 f"tally {name}: sums {ours.sum()} and {theirs.sum()}, shapes {ours.shape}, {theirs.shape}"
             )
     return lines
-

@@ -44,15 +44,16 @@ def worlds(order: int, backfill: int, placement: int, strict: int) -> st.SearchS
     """Worlds of one policy, with their jobs. SRTF takes no backfill, whatever is asked."""
     seeds = st.integers(0, 2**32 - 1)
     counts = st.integers(1, MAX_JOBS)
-    return st.builds(lambda seed, n: _build(seed, n, (order, backfill, placement, strict)), seeds, counts)
+    return st.builds(lambda seed, n: world_of(seed, n, (order, backfill, placement, strict)), seeds, counts)
 
 
 def random_world(seed: int, order: int, backfill: int, placement: int, strict: int) -> tuple[World, Jobs]:
     """The world of a seed, with 1 to 40 jobs."""
-    return _build(seed, 1 + Random(seed).randrange(MAX_JOBS), (order, backfill, placement, strict))
+    return world_of(seed, 1 + Random(seed).randrange(MAX_JOBS), (order, backfill, placement, strict))
 
 
-def _build(seed: int, n_jobs: int, rules: tuple[int, int, int, int]) -> tuple[World, Jobs]:
+def world_of(seed: int, n_jobs: int, rules: tuple[int, int, int, int]) -> tuple[World, Jobs]:
+    """The world of a seed with the first so many of its jobs; rules: order, backfill, placement, strict."""
     random = Random(seed)
     n_queues, n_products = random.randint(1, 3), random.randint(1, 2)
     nodes, cells = _fleet(random, n_products)

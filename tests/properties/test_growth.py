@@ -95,7 +95,7 @@ def test_seventy_thousand_jobs_that_wait_at_once() -> None:
 
 @pytest.mark.parametrize("backfill", [code.NO_BACKFILL, code.EASY])
 def test_more_shapes_than_there_is_room_for(backfill: int) -> None:
-    n = 300
+    n = 150
     world = of_single_gpus(make([[1] * n], strict=0, backfill=backfill))
     rows = [(i % 7, 1 + (37 * i) % n, float(1 + i % 11)) for i in range(n)]
     assert differences(world, jobs(*sorted(rows, key=lambda row: row[0]))) == []

@@ -43,8 +43,8 @@ def test_again_is_the_same_to_the_byte(case: Case) -> None:
 
 
 def digest() -> str:
-    """A digest of a run of each policy."""
-    runs = (bytes_of(random_world(seed, *rules)) for seed, rules in enumerate(RULES))
+    """A digest of a run of every fifth policy."""
+    runs = (bytes_of(random_world(seed, *rules)) for seed, rules in enumerate(RULES[::5]))
     return hashlib.sha256(b"".join(runs)).hexdigest()
 
 

@@ -280,7 +280,8 @@ def _push_out(w: Rules, s: State, lane: int, full: int) -> None:
     left = row.near
     i = s.lane_first[lane, 0]
     while i >= 0 and i != row.at:
-        left -= 1
+        if s.slot[i].why != BEYOND_DEPTH:
+            left -= 1
         i = s.later[i, 0]
     i = row.at
     while i >= 0 and left > 0:

@@ -61,7 +61,7 @@ def _place(context: Any, builder: Any, kind: Any, rows: Any, index: Any) -> Any:
     return builder.gep(data, [at], inbounds=True)
 
 
-@lower_builtin(operator.getitem, RowsType, types.intp)
+@lower_builtin(operator.getitem, RowsType, types.intp)  # type: ignore[untyped-decorator]
 def _get_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind = sig.args[0]
     place = _place(context, builder, kind, *args)
@@ -71,7 +71,7 @@ def _get_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.load(builder.bitcast(place, value_type.as_pointer()))
 
 
-@lower_builtin(operator.setitem, RowsType, types.intp, types.Any)
+@lower_builtin(operator.setitem, RowsType, types.intp, types.Any)  # type: ignore[untyped-decorator]
 def _set_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind = sig.args[0]
     rows, index, value = args
@@ -80,7 +80,7 @@ def _set_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-@lower_builtin(len, RowsType)
+@lower_builtin(len, RowsType)  # type: ignore[untyped-decorator]
 def _len_rows(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0]).length
 

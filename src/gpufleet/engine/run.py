@@ -139,7 +139,7 @@ class _Outbox:
         """Empty the state's ``out``."""
         n = int(state.scalar[N_OUT])
         rows = state.out[:n].view(np.ndarray)
-        columns: list[Any] = [np.ascontiguousarray(rows[name]) for name in Outcomes._fields[:-2]]
+        columns: list[Any] = [np.array(rows[name]) for name in Outcomes._fields[:-2]]
         columns += [state.out_ref[:n].copy(), state.out_root[:n].copy()]
         self.parts.append(Outcomes._make(columns))
         self.rows += n
