@@ -7,10 +7,12 @@ calls), and a read-only installation caches as well as any other.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -120,6 +122,18 @@ def _compiled(function: F, *, no_cpython_wrapper: bool) -> F:
     finally:
         config.CACHE_DIR = before
     return cast(F, dispatcher)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """No garbage collection while kernels are made: that leaves hundreds of thousands of objects alive."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _widened(kind: Any) -> Any:

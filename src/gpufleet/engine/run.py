@@ -11,6 +11,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.engine import loop
 from gpufleet.engine.close import close_books
 from gpufleet.engine.forecast import look_ahead
+from gpufleet.engine.jit import compiling
 from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.state import (
@@ -74,6 +75,8 @@ def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = Fals
     state, rules = new_state(world), rules_of(world)
     w, s = pack(rules), pack(state)
     advance = loop.driver(rules.order, rules.backfill)
+    with compiling():
+        advance(w, s, pack(empty_jobs()), False, debug)  # asks for jobs at once
     if rules.backfill == EASY:
         look_ahead(w, s)
     source, outbox = _with_last(batches), _Outbox(sink)
