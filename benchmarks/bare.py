@@ -23,6 +23,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """Speed and memory at two loads and two densities of events."""
     n, repeats = (500_000, 1) if quick else (10_000_000, 3)
     fewer = min(n, 3_000_000)
+    simulate(Case(1000, 0.6))  # a process that compiles needs more memory than one that simulates
     for mean_h, load, jobs in ((8, 0.6, n), (8, 0.95, n), (1, 0.6, fewer), (1, 0.95, fewer)):
         case = Case(jobs, load, mean_h=mean_h)
         taken = interleaved({"ours": partial(simulate, case), "loop": partial(minimal, case)}, repeats)

@@ -131,11 +131,10 @@ def busy(sample: Sample) -> str:
 def times(a: float, b: float) -> str:
     """A ratio for people.
 
-    >>> times(3, 2), times(3, 2000)
-    ('1.50 x', '0.0015 x')
+    >>> times(3, 2), times(3, 6000)
+    ('1.50', '1/2,000')
     """
-    ratio = a / b
-    return f"{ratio:.2f} x" if ratio >= 0.1 else f"{ratio:.2g} x"
+    return f"{a / b:.2f}" if a / b >= 0.1 else f"1/{b / a:,.0f}"
 
 
 def _main() -> None:

@@ -20,8 +20,8 @@ SLOT_BITS = 20  # at most 2^20 jobs run at once
 
 
 def compiled(function: F) -> F:
-    """``numba.njit`` with its cache, typed."""
-    return cast(F, numba.njit(cache=True)(function))
+    """``numba.njit`` with its cache, without counting references to arrays: no function here makes any."""
+    return cast(F, numba.njit(cache=True, _nrt=False)(function))
 
 
 @compiled
@@ -46,73 +46,98 @@ def _pop(heap: Any, n: int) -> None:
     heap[at] = key
 
 
+def _stacks(n_nodes: int, per_node: int) -> tuple[Any, ...]:
+    """Nodes stacked by their free GPUs: top, next, previous, height of each stack, free GPUs of each node."""
+    top, height = np.full(per_node + 1, -1), np.zeros(per_node + 1, np.int64)
+    after, before = np.arange(1, n_nodes + 1), np.arange(-1, n_nodes - 1)
+    after[n_nodes - 1] = -1
+    top[per_node], height[per_node] = 0, n_nodes
+    return top, after, before, height, np.full(n_nodes, per_node, np.int32)
+
+
 @compiled
-def _move(first: Any, after: Any, before: Any, count: Any, free: Any, node: int, change: int) -> None:
-    """Give or take GPUs of a node: off the stack of its free count, on top of another."""
+def _move(stacks: Any, node: int, change: int) -> None:
+    """Give or take GPUs of a node: off its stack, on top of another."""
+    top, after, before, height, free = stacks
     old, new = free[node], free[node] + change
     if before[node] < 0:
-        first[old] = after[node]
+        top[old] = after[node]
     else:
         after[before[node]] = after[node]
     if after[node] >= 0:
         before[after[node]] = before[node]
-    after[node], before[node] = first[new], -1
-    if first[new] >= 0:
-        before[first[new]] = node
-    first[new] = node
-    count[old] -= 1
-    count[new] += 1
+    after[node], before[node] = top[new], -1
+    if top[new] >= 0:
+        before[top[new]] = node
+    top[new] = node
+    height[old] -= 1
+    height[new] += 1
     free[node] = new
 
 
 @compiled
+def _release(stacks: Any, next_of_job: Any, node: int, held: int) -> None:
+    while node >= 0:
+        _move(stacks, node, held)
+        node = next_of_job[node]
+
+
+@compiled
+def _take(stacks: Any, next_of_job: Any, size: int, per_node: int) -> int:
+    """Place a job: the last of its nodes, -1 if it does not fit."""
+    top, height = stacks[0], stacks[3]
+    fit, n = min(size, per_node), max(1, size // per_node)
+    while fit < per_node and height[fit] == 0:
+        fit += 1
+    if height[fit] < n:
+        return -1
+    last = -1
+    for _ in range(n):
+        node = top[fit]
+        _move(stacks, node, -min(size, per_node))
+        next_of_job[node] = last
+        last = node
+    return last
+
+
 def strict_fifo(
     submit_s: Any, gpus: Any, duration_s: Any, n_nodes: int, per_node: int
 ) -> tuple[int, int, int]:
     """GPU-seconds in use, seconds waited, and jobs that waited."""
-    free = np.full(n_nodes, per_node, np.int32)
-    after, before = np.arange(1, n_nodes + 1), np.arange(-1, n_nodes - 1)
-    after[n_nodes - 1] = -1
-    first, count = np.full(per_node + 1, -1), np.zeros(per_node + 1, np.int64)
-    first[per_node], count[per_node] = 0, n_nodes
     slots = min(len(submit_s), n_nodes * per_node)
-    heap, slot_node, slot_gpus = (
+    running = (
         np.zeros(slots, np.int64),
-        np.zeros(slots, np.int32),
-        np.zeros(slots, np.int32),
+        np.zeros(slots, np.int64),
+        np.zeros(slots, np.int64),
+        np.arange(slots),
     )
-    empty, n_empty, n_running = np.arange(slots), slots, 0
-    next_of_job = np.full(n_nodes, -1, np.int32)
-    busy = waited_s = waited = now = 0
+    jobs, next_of_job = (submit_s, gpus, duration_s), np.full(n_nodes, -1)
+    busy, waited_s, waited = _loop(jobs, running, next_of_job, _stacks(n_nodes, per_node), per_node)
+    return busy, waited_s, waited
+
+
+@compiled
+def _loop(jobs: Any, running: Any, next_of_job: Any, stacks: Any, per_node: int) -> Any:
+    submit_s, gpus, duration_s = jobs
+    ends, slot_node, slot_gpus, empty = running
+    slots = len(empty)
+    n_running = busy = waited_s = waited = now = 0
     for job in range(len(submit_s)):
-        now = max(now, submit_s[job])
-        size = gpus[job]
+        now, size = max(now, submit_s[job]), gpus[job]
         while True:
-            while n_running > 0 and heap[0] >> SLOT_BITS <= now:
-                slot = heap[0] & ((1 << SLOT_BITS) - 1)
-                _pop(heap, n_running)
+            while n_running > 0 and ends[0] >> SLOT_BITS <= now:
+                slot = ends[0] & ((1 << SLOT_BITS) - 1)
+                _pop(ends, n_running)
                 n_running -= 1
-                node, held = slot_node[slot], min(slot_gpus[slot], per_node)
-                while node >= 0:
-                    _move(first, after, before, count, free, node, held)
-                    node = next_of_job[node]
-                empty[n_empty] = slot
-                n_empty += 1
-            fit = min(size, per_node)
-            while fit < per_node and count[fit] == 0:
-                fit += 1
-            if count[fit] >= max(1, size // per_node):
+                _release(stacks, next_of_job, slot_node[slot], min(slot_gpus[slot], per_node))
+                empty[slots - 1 - n_running] = slot
+            node = _take(stacks, next_of_job, size, per_node)
+            if node >= 0:
                 break
-            now = heap[0] >> SLOT_BITS
-        n_empty -= 1
-        slot, last = empty[n_empty], -1
-        for _ in range(max(1, size // per_node)):
-            node = first[fit]
-            _move(first, after, before, count, free, node, -min(size, per_node))
-            next_of_job[node] = last
-            last = node
-        slot_node[slot], slot_gpus[slot] = last, size
-        _push(heap, n_running, ((now + duration_s[job]) << SLOT_BITS) | slot)
+            now = ends[0] >> SLOT_BITS
+        slot = empty[slots - 1 - n_running]
+        slot_node[slot], slot_gpus[slot] = node, size
+        _push(ends, n_running, ((now + duration_s[job]) << SLOT_BITS) | slot)
         n_running += 1
         busy += size * duration_s[job]
         waited_s += now - submit_s[job]

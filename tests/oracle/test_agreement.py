@@ -62,6 +62,7 @@ def test_the_engine_agrees_with_the_oracle(rules: Rules) -> None:
 
 ONCE_DISAGREED: Final = [  # seed, jobs, policy: worlds that showed a fault, kept
     (76, 40, (1, 1, 2, 1)),  # a lane closed in an arrival pass, ahead of jobs that the depth had pushed out
+    (96000322, 34, (1, 1, 1, 0)),  # a holder that new jobs pushed beyond the depth in an arrival pass
 ]
 
 

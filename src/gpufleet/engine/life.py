@@ -213,24 +213,25 @@ def kill_on_node(w: Rules, s: State, n: int) -> bool:
 def hand_out(w: Rules, s: State) -> bool:
     """Write finished jobs to ``out``; False if it is full and some are left."""
     while s.scalar[DONE_FIRST] >= 0:
-        if s.scalar[N_OUT] >= len(s.out):
+        at = s.scalar[N_OUT]
+        if at >= s.out.shape[1]:
             return False
         i = s.scalar[DONE_FIRST]
         job = s.slot[i]
         s.scalar[DONE_FIRST] = job.link
         if job.link < 0:
             s.scalar[DONE_LAST] = -1
-        row = s.out[s.scalar[N_OUT]]
-        row.id, row.start_s, row.run_s, row.behind = job.id, job.first_start, job.run, job.behind
-        row.end_s = job.end if job.outcome == DONE or job.outcome == KILLED else -1
-        row.cell, row.state, row.last_refusal = job.cell, job.outcome, job.last
-        row.attempts, row.preemptions = job.attempts, job.preemptions
-        row.wait_s = 0
+        wait = 0
         for r in range(N_REFUSALS):
             ref, root = (s.wait_ref[i, r], s.wait_root[i, r]) if job.waited else (0, 0)
-            row.wait_s += ref
-            s.out_ref[s.scalar[N_OUT], r] = ref
-            s.out_root[s.scalar[N_OUT], r] = root
+            wait += ref
+            s.out_ref[at, r] = ref
+            s.out_root[at, r] = root
+        end = job.end if job.outcome == DONE or job.outcome == KILLED else -1
+        out = s.out  # columns in the order of Outcomes
+        out[0, at], out[1, at], out[2, at], out[3, at] = job.id, job.first_start, end, wait
+        out[4, at], out[5, at], out[6, at], out[7, at] = job.run, job.cell, job.outcome, job.last
+        out[8, at], out[9, at], out[10, at] = job.attempts, job.preemptions, job.behind
         s.scalar[N_OUT] += 1
         if job.outcome != RUNNING:
             job.status = FREE_SLOT

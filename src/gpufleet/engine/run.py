@@ -17,6 +17,7 @@ from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.state import (
     FIRST_ID,
     N_OUT,
+    N_OUTCOMES,
     NEXT_JOB,
     NOW,
     State,
@@ -26,8 +27,9 @@ from gpufleet.engine.state import (
     grow_slots,
     new_state,
 )
-from gpufleet.world.layout import EASY, Jobs, Outcomes, Tallies, World, empty_jobs
+from gpufleet.world.layout import EASY, N_REFUSALS, Jobs, Outcomes, Tallies, World, empty_jobs
 
+_KINDS = (*[np.int64] * 5, *[np.int32] * 5, np.int64)  # of the columns of Outcomes
 _TYPES = (np.int64, np.int32, np.float64, np.int32, np.int64, np.int32)
 Sink = Callable[[Outcomes], None]
 
@@ -136,27 +138,34 @@ class _Outbox:
     ROWS = 1 << 17
 
     def __init__(self, sink: Sink) -> None:
-        self.sink, self.parts, self.rows = sink, list[Outcomes](), 0
+        self.sink = sink
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self.rows = 0
+        self.columns = np.empty((N_OUTCOMES, self.ROWS), np.int64)
+        self.tables = np.empty((2, self.ROWS, N_REFUSALS), np.int64)
 
     def take(self, state: State) -> None:
         """Empty the state's ``out``."""
         n = int(state.scalar[N_OUT])
-        rows = state.out[:n].view(np.ndarray)
-        columns: list[Any] = [np.array(rows[name]) for name in Outcomes._fields[:-2]]
-        columns += [state.out_ref[:n].copy(), state.out_root[:n].copy()]
-        self.parts.append(Outcomes._make(columns))
+        if self.rows + n > self.ROWS:
+            self.flush()
+        here = slice(self.rows, self.rows + n)
+        self.columns[:, here] = state.out[:, :n]
+        self.tables[0, here], self.tables[1, here] = state.out_ref[:n], state.out_root[:n]
         self.rows += n
         state.scalar[N_OUT] = 0
-        if self.rows >= self.ROWS:
-            self.flush()
 
     def flush(self) -> None:
-        """Pass on what is there."""
-        if not self.parts:
-            return
-        together = [np.concatenate(column) for column in zip(*self.parts, strict=True)]
-        self.sink(Outcomes._make(together))
-        self.parts, self.rows = [], 0
+        """Pass on what is there; the sink may keep it."""
+        columns: list[Any] = [
+            column[: self.rows].astype(kind, copy=False)
+            for column, kind in zip(self.columns, _KINDS, strict=True)
+        ]
+        columns += [table[: self.rows] for table in self.tables]
+        self.sink(Outcomes._make(columns))
+        self._start_anew()
 
 
 def _tallies(state: State, world: World, end_s: int) -> Tallies:

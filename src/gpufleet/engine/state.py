@@ -99,12 +99,7 @@ LANE = np.dtype(
     align=True,
 )
 ISLAND = np.dtype([(name, np.int64) for name in ("first_lane", "first_new", "last_new", "due", "full")])
-OUT = np.dtype(
-    [
-        *((name, np.int64) for name in ("id", "start_s", "end_s", "wait_s", "run_s", "behind")),
-        *((name, np.int64) for name in ("cell", "state", "last_refusal", "attempts", "preemptions")),
-    ]
-)
+N_OUTCOMES = 11  # columns of Outcomes before its two tables
 
 
 class State(NamedTuple):
@@ -155,7 +150,7 @@ class State(NamedTuple):
     plan_first: Ints  # (n_nodes,)
     busy: Ints  # (2, n_queues, n_products, n_bins + 1): part of the bin, and rate from the next bin on
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
-    out: Any  # (n_out,) OUT
+    out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)
 
@@ -276,7 +271,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
         plan_first=np.full(n_nodes, -1, np.int64),
         busy=np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
         waiting=np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
-        out=_records(n_out, OUT),
+        out=np.zeros((N_OUTCOMES, n_out), np.int64),
         out_ref=np.zeros((n_out, N_REFUSALS), np.int64),
         out_root=np.zeros((n_out, N_REFUSALS), np.int64),
     )
