@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from gpufleet import __version__
 from gpufleet.cli import app, main
 from gpufleet.codes import all_codes
 from gpufleet.listing import rows_of
+from gpufleet.plan.load import load_plan
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
 HEAVY = {"numpy", "polars", "numba", "pyarrow", "altair", "pandas", "rich"}
@@ -133,3 +136,55 @@ def test_as_a_module():
     )
     assert done.returncode == 0
     assert done.stdout.startswith("U001")
+
+
+def test_the_version(capsys):
+    assert run(capsys, "--version")[:2] == (0, f"gpufleet {__version__}\n")
+
+
+def test_the_schema_names_the_version_of_the_language(capsys):
+    assert json.loads(run(capsys, "schema")[1])["$id"] == "urn:gpufleet:plan:1"
+
+
+def test_an_explanation_as_json(capsys):
+    data = json.loads(run(capsys, "explain", "P006", "--json")[1])
+    assert (data["schema"], data["code"], data["title"]) == ("gpufleet.explain/1", "P006", "unknown key")
+
+
+def test_a_new_plan_as_json_and_never_over_another(capsys, tmp_path):
+    plan = tmp_path / "plan.yaml"
+    code, out, _ = run(capsys, "new", "lab", "--out", str(plan), "--json")
+    assert (code, json.loads(out)["path"]) == (0, str(plan))
+    before = plan.read_bytes()
+    assert "U004" in run(capsys, "new", "other", "--out", str(plan))[2]
+    assert "is a folder" in run(capsys, "new", "other", "--out", str(tmp_path))[2]
+    assert plan.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.yaml"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_full_disk_leaves_nothing(capsys, tmp_path, monkeypatch, links):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: full())
+        monkeypatch.setattr(Path, "rename", full)
+    else:
+        monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: (path.touch(), full()))
+    code, _, err = run(capsys, "new", "--out", str(tmp_path / "plan.yaml"))
+    assert code == 2
+    assert "U003" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_says_what_was_read_and_where_the_results_are(capsys, tmp_path):
+    plan, out = tmp_path / "plan.yaml", tmp_path / "out"
+    run(capsys, "new", "--out", str(plan))
+    code, said, err = run(capsys, "run", str(plan), "--out", str(out))
+    assert code == 0
+    assert said.splitlines()[-1] == f"results: {out}/   report: {out}/report.html"
+    assert err.count("note: ") == len(load_plan(plan).notes)
+    code, said, _ = run(capsys, "report", str(out), "--json")
+    assert json.loads(said)["report"] == f"{out}/report.html"
+    assert "results:" not in run(capsys, "run", str(plan), "--out", str(out), "--quiet")[1]

@@ -56,3 +56,23 @@ def test_a_trace_that_cannot_be_used(tmp_path):
     with pytest.raises(GpufleetError) as caught:
         starter_plan("lab", tmp_path / "jobs.csv", "auto", tmp_path)
     assert caught.value.findings[0].code.startswith("T")
+
+
+def test_a_limit_that_was_exceeded_is_let_run_on(tmp_path):
+    trace = tmp_path / "jobs.csv"
+    trace.write_text("job,submit,gpus,duration_s,limit_s\na,2026-01-05,8,90,60\nb,2026-01-05,8,50,60\n")
+    text = starter_plan("lab", trace, "auto", tmp_path)
+    assert "over_limit: run-on            # guess: 1 job ran longer" in text
+    (tmp_path / "plan.yaml").write_text(text)
+    assert load_plan(tmp_path / "plan.yaml").policy.over_limit == "run-on"
+    trace.write_text(trace.read_text().replace(",90,", ",60,"))
+    assert "over_limit" not in starter_plan("lab", trace, "auto", tmp_path)
+
+
+def test_without_recorded_starts_the_guess_says_so(tmp_path):
+    plan, text = plan_from(tmp_path, "a,2026-01-05T10:00:00,8,3600,x\n")
+    assert "100 % of the jobs have no recorded start" in text
+    assert (plan.policy.backfill, plan.policy.depth) == ("easy", 1000)
+    head = "job,submit_s,gpus,duration_s,start_s,end_s\n"
+    (tmp_path / "jobs.csv").write_text(head + "a,0,8,60,5,65\n")
+    assert "recorded start" not in starter_plan("lab", tmp_path / "jobs.csv", "auto", tmp_path)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gpufleet.base.errors import GpufleetError, explanations
+from gpufleet.plan import Plan
 from gpufleet.plan.load import load_plan
 
+Load = Callable[..., Plan]
 Codes = Callable[..., list[str]]
 
 # Line of SMALL that is replaced, what stands there instead, what is found.
@@ -186,3 +188,27 @@ def test_a_folder_is_merged_and_each_key_stands_once(folder: Path, small: str) -
     (folder / "more.yaml").write_text("policy:\n  order: sjf\n")
     with pytest.raises(GpufleetError, match=r"`policy` stands here and in more\.yaml:1"):
         load_plan(folder)
+
+
+def test_a_folder_of_plans_is_no_plan(tmp_path: Path, small: str) -> None:
+    for name in ("b.yaml", "a.yaml"):
+        (tmp_path / name).write_text(small)
+    with pytest.raises(GpufleetError) as error:
+        load_plan(tmp_path)
+    (found,) = error.value.findings
+    assert found.code == "P002"
+    assert "no plan.yaml" in found.says
+    assert str(tmp_path / "a.yaml") in found.fix
+
+
+def test_a_folder_where_a_file_is_wanted(load: Load, small: str, folder: Path) -> None:
+    (folder / "logs").mkdir()
+    with pytest.raises(GpufleetError, match="is a folder; a file is wanted"):
+        load(small + "files: {trace: logs}\n")
+
+
+def test_a_plan_tells_what_it_is_in_a_few_lines(load: Load, small: str) -> None:
+    text = repr(load(small))
+    assert text.startswith("plan small: 2026-01-05 to 2026-01-19, 64 GPUs at 1 site")
+    assert len(text.splitlines()) == 6
+    assert len(text) < 500

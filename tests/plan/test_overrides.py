@@ -133,3 +133,8 @@ def test_overrides_are_kept_in_the_data_of_the_plan(load: Load, small: str) -> N
 def test_a_plan_can_be_given_by_its_folder(folder: Path, small: str) -> None:
     (folder / "plan.yaml").write_text(small)
     assert load_plan(str(folder)).name == "small"
+
+
+def test_what_a_scenario_does_not_know_is_found_with_all_else(codes: Codes, small: str) -> None:
+    text = with_scenarios(small, "a: {set: {sites.lab.powr: 300 kW}}").replace("order: fifo", "order: lifo")
+    assert codes(text) == ["P015 plan.yaml:15", "P006 plan.yaml:17"]

@@ -96,3 +96,35 @@ def test_a_huge_table_is_refused_before_it_is_read(codes: Codes, folder: Path) -
     with (folder / "nodes.csv").open("wb") as file:
         file.truncate(200_000_000)
     assert "P003 nodes.csv" in codes(TABLES)
+
+
+def test_a_row_can_be_set_by_its_name(load: Load) -> None:
+    sets = ["deliveries.b.nodes=5", "tenants.a.quota.own-gpu=8", "tenants.c={}"]
+    plan = load(TABLES, sets)
+    assert [(d.name, d.nodes) for d in plan.deliveries] == [("a", 2), ("b", 5)]
+    assert {q.name: q.quota for q in plan.queues.values()} == {
+        "a": {"own-gpu": 8},
+        "b": {"own-gpu": 24},
+        "c": {},
+    }
+    assert str(plan.line("deliveries.b.nodes")) == "--set deliveries.b.nodes"
+
+
+def test_a_row_is_of_the_file_and_columns_that_are_meant(load: Load, folder: Path) -> None:
+    (folder / "more.csv").write_text("vc,node num,gpus\na,1,8\nz,9,8\n")
+    sets = ["deliveries.z.nodes=4", "tenants.z.title=Z", "deliveries.each.status=delivered"]
+    plan = load(TABLES.replace("table: nodes.csv", "table: nodes"), [*sets, f"files.nodes={folder}/more.csv"])
+    assert [(d.name, d.nodes, d.status) for d in plan.deliveries] == [
+        ("a", 1, "delivered"),
+        ("z", 4, "delivered"),
+    ]
+
+
+def test_a_scenario_sets_a_row(load: Load) -> None:
+    text = TABLES + "scenarios: {more: {set: {deliveries.a.nodes: 4}}}\n"
+    assert load(text, scenarios=["more"]).deliveries[0].gpus == 32
+
+
+def test_a_row_that_is_not_there(codes: Codes) -> None:
+    assert codes(TABLES, ["deliveries.x.nodes=5"]) == ["P030 --set deliveries.x.nodes"]
+    assert codes(TABLES.replace("node num", "nodez"), ["deliveries.a.nodes=5"]) == ["P026 plan.yaml:10"]

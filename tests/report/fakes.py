@@ -177,8 +177,18 @@ def _timeline(jobs: pl.DataFrame, gpus: int, days: int) -> pl.DataFrame:
     return pl.concat([empty, *named], how="diagonal").sort(*schema)
 
 
-def write_run(path: Path, jobs: pl.DataFrame, timeline: pl.DataFrame, lock: dict[str, Any]) -> Run:
-    """A run folder as far as a report reads it; its measures and ledger are made as for a real run."""
+def write_run(
+    path: Path,
+    jobs: pl.DataFrame,
+    timeline: pl.DataFrame,
+    lock: dict[str, Any],
+    *,
+    ended_s: int | None = None,
+) -> Run:
+    """A run folder as far as a report reads it; its measures and ledger are made as for a real run.
+
+    Args: ended_s: of a run that goes on until its jobs have ended; else it stops at the plan's end.
+    """
     path.mkdir(parents=True, exist_ok=True)
     jobs.write_parquet(path / "jobs.parquet")
     timeline.write_parquet(path / "timeline.parquet")
@@ -187,12 +197,13 @@ def write_run(path: Path, jobs: pl.DataFrame, timeline: pl.DataFrame, lock: dict
     intake = SimpleNamespace(
         workload="history", rows_read=jobs.height + 15, dropped={"time is NaN": 12, "zero GPUs": 3}
     )
-    facts = Facts(run, Seen(3_600, run.end_s, runs_on=False, intakes=[intake]))  # type: ignore[list-item]
+    facts = Facts(run, Seen(3_600, ended_s or run.end_s, runs_on=ended_s is not None, intakes=[intake]))  # type: ignore[list-item]
     rows = measured(facts)
     warning = {"code": "P017", "title": "delivery lands before its site has power", "severity": "warning",
                "says": "64 B200 GPUs need 120 kW; lab has 100 kW", "fix": "move the delivery",
                "at": "plan.yaml:12"}  # fmt: skip
-    clock = {"end_s": run.end_s, "ended_s": run.end_s, "grid_s": 3_600, "finish": False}
+    clock = {"end_s": run.end_s, "ended_s": facts.seen.ended_s, "counted_s": facts.until_s, "grid_s": 3_600,
+             "finish": facts.seen.runs_on}  # fmt: skip
     said = answer(facts, rows) if jobs.height else "No job came"
     measures = {"answer": said, "measures": rows, "findings": [warning], "clock": clock}
     (path / "measures.json").write_text(json.dumps(measures), encoding="utf-8")

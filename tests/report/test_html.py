@@ -83,7 +83,7 @@ def test_box_stands_before_the_detail(three: Any) -> None:
     marks = ('class="answer"', 'class="numbers"', 'id="why"', 'id="limits"', 'id="detail"', 'id="sources"')
     order = [three.html.index(mark) for mark in marks]
     assert order == sorted(order)
-    assert "of the plan's inputs are assumptions" in three.seen.text
+    assert "of the plan have no source; by trust:" in three.seen.text
 
 
 def test_headline_numbers_open_to_their_origin(three: Any) -> None:

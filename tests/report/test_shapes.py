@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,8 +14,11 @@ from hypothesis import strategies as st
 
 from gpufleet.report import charts, figures, findings, frames, waits
 from gpufleet.report.marks import MAX_COLOURS, tenant_marks
+from gpufleet.report.page import page_of
+from gpufleet.report.text import summary
 from gpufleet.report.view import View
 from gpufleet.report.waits import Spread
+from gpufleet.report.words import short
 
 
 def _rows(spec: dict[str, Any], layer: int) -> list[dict[str, Any]]:
@@ -101,6 +107,31 @@ def test_chart_data_stay_small(each: Any) -> None:
 
 def test_specs_are_fit_for_the_bundled_library() -> None:
     assert charts.VEGA_LITE.split(".")[0].isdigit()
+
+
+@pytest.mark.parametrize("days", [7, 14, 28])
+def test_gpus_in_use_are_means_over_the_time_that_counts(three: Any, tmp_path: Path, days: int) -> None:
+    """The frames cover 14 days: a run that ends after the plan's end, at it, and before it."""
+    fakes = sys.modules["report_fakes"]
+    lock = {**three.run.plan, "end": f"{three.run.start + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"}
+    ended_s = 14 * 86_400
+    run = fakes.write_run(tmp_path, three.run.jobs, three.run.timeline, lock, ended_s=ended_s)
+    counted = min(days * 86_400, ended_s)
+    assert run.counted_s == counted
+    sums = [
+        frames.kind(run, kind).filter(pl.col("t_s") < counted).get_column("gpu_s").sum() / counted
+        for kind in ("busy", "online")
+    ]
+    says = f"On average {short(sums[0])} of {short(sums[1])} GPUs were in use"
+    assert findings.in_use(View(run)).startswith(says)
+    assert says in " ".join(summary(run).split())
+    assert any(figure.title.startswith(says) for figure in page_of(run).figures)
+
+
+def test_states_name_the_killed_and_the_refused() -> None:
+    says = findings.states({"done": 4, "killed": 397})
+    assert says == "1.0 % of 401 jobs finished; 397 killed at their limit"
+    assert findings.states({"done": 1, "refused": 1}) == "50 % of 2 jobs finished; 1 can never run"
 
 
 def _spread(name: str, *ranks: float) -> Spread:

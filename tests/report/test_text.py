@@ -75,7 +75,7 @@ def test_says_what_is_wrong(report_of: Any) -> None:
     assert "77 jobs can never run" in text
     assert "warning P017: delivery lands before its site has power (plan.yaml:12)" in text
     assert "15 trace rows not used" in text
-    assert "of the plan's inputs are assumptions" in text
+    assert "of the plan have no source; by trust:" in text
 
 
 def test_names_cannot_steer_the_terminal(three: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from small import STORIES, Story, small
 
@@ -86,6 +87,26 @@ def test_times_over_which_gpu_hours_are_counted_are_said(run: Run, tmp_path: Pat
     assert told.counted == ("2026-01-06 00:00", "2026-01-05 20:00")
     assert "GPU-hours are counted until 2026-01-06 00:00 -> 2026-01-05 20:00" in str(told)
     assert "~ end: 2026-01-05T15:00:00Z -> 2026-01-05T11:00:00Z" in str(told)
+
+
+def test_runs_without_a_common_job_say_so(run: Run, tmp_path: Path) -> None:
+    other = small(tmp_path / "plan").write(tmp_path / "run")
+    jobs = run.jobs.with_columns(name=pl.lit("other-") + pl.col("name"))
+    jobs.write_parquet(other.path / "jobs.parquet")
+    told = compare(run, Run(other.path))
+    assert (told.jobs.both, told.jobs.added, told.jobs.removed) == (0, 7, 7)
+    assert "jobs: no job is in both runs\n  + 7 jobs\n  - 7 jobs" in told.text()
+
+
+def test_size_classes_come_by_size(run: Run, tmp_path: Path) -> None:
+    other = small(tmp_path / "plan").write(tmp_path / "run")
+    rows = [row for row in other.measures_json["measures"] if row["by"].keys() != {"size"}]
+    p50 = next(row for row in rows if row["name"] == "wait_p50_s")
+    sizes = (">512", "1", "65-512", "2-8")
+    other.measures_json["measures"] = rows + [{**p50, "by": {"size": size}, "value": 5.5} for size in sizes]
+    changes = [change.what for change in compare(run, other).measures]
+    found = [what for what in changes if what.startswith("wait_p50_s")]
+    assert found == [f"wait_p50_s [size={size}]" for size in ("1", "2-8", "65-512", ">512")]
 
 
 def test_numbers_that_look_alike_show_their_digits() -> None:

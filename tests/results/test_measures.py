@@ -16,7 +16,7 @@ from gpufleet.results.explain import why
 from gpufleet.results.facts import Facts, Seen, Waits, size_class
 from gpufleet.results.measures import MEASURES, unpowered_gpu_h
 from gpufleet.results.run import Run
-from gpufleet.world.layout import NOT_ONLINE, WAITING
+from gpufleet.world.layout import KILLED, NOT_ONLINE, REFUSED, WAITING
 
 
 def test_values_by_hand(run: Run) -> None:
@@ -53,11 +53,12 @@ def test_every_measure_says_what_it_is(run: Run) -> None:
         assert m.formula
         assert m.doc
         assert m.needs
-    assert run.measures["schema"] == "gpufleet.measures/1"
-    assert set(run.measures["measures"][0]) == {"name", "unit", "value", "by", "formula"}
-    frame = run.measures_frame
-    assert frame.height == len(run.measures["measures"])
+    assert run.measures_json["schema"] == "gpufleet.measures/1"
+    assert set(run.measures_json["measures"][0]) == {"name", "unit", "value", "by", "formula"}
+    frame = run.measures
+    assert frame.height == len(run.measures_json["measures"])
     assert frame.columns[:3] == ["name", "unit", "value"]
+    assert frame.filter(pl.col("name") == "jobs", pl.col("state") == "done")["value"].to_list() == [4.0]
 
 
 def test_the_answer(run: Run) -> None:
@@ -80,15 +81,48 @@ def test_the_answer_when_nothing_is_there(tmp_path: Path) -> None:
         "systems.box.node_power=3 kW",
     ]
     stories = [Story([(NOT_ONLINE, NOT_ONLINE, 60)], state=WAITING)] * 7
+    stories[4] = Story(state=REFUSED, refusal=NOT_ONLINE)  # no power makes room for its 64 GPUs
     run = small(tmp_path / "plan", stories, sets).write(tmp_path / "run")
     assert run.measure("unpowered_gpu_h") == 480
-    assert run.answer.startswith("No GPU was online 2026-01-05 to 2026-01-06; 0 of 7 jobs done")
+    assert run.answer.startswith(
+        "No GPU was online 2026-01-05 to 2026-01-06; 0 of 24 GPUs at lab came online; "
+        "first limit: power at lab (--set sites.lab.power); 0 of 7 jobs done, 1 can never run"
+    )
     assert run.answer.endswith(
         "first cause: not online (power at --set sites.lab.power, deliveries at plan.yaml:13)"
     )
     assert why(run, 0).causes[0].lines[0].path == "sites.lab.power"
     assert [b.path for b in why(run, 0).causes[0].lines[1:]] == ["deliveries.lot-2"]
+    never = str(why(run, 4)).splitlines()[0]
+    assert "deliveries.lot-2" in never
+    assert "power" not in never
     assert run.measure("utilisation") is None
+
+
+@pytest.mark.parametrize(
+    ("power", "says"),
+    [
+        ("3 kW", "8 of 24 GPUs at lab came online; first limit: power at lab (--set sites.lab.power)"),
+        (
+            "[{from: 2026-01-05, value: 3 kW}, {from: 2026-01-05 18:00, value: 9 kW}]",
+            "16 of 24 GPUs at lab were without power for a time; first limit: power at lab "
+            "(--set sites.lab.power)",
+        ),
+        ("9 kW", ""),
+    ],
+)
+def test_gpus_without_power_are_in_the_answer(tmp_path: Path, power: str, says: str) -> None:
+    sets = [f"sites.lab.power={power}", "sites.lab.pue=1", "systems.box.node_power=3 kW"]
+    run = small(tmp_path / "plan", [Story(run_s=60)] * 7, sets).write(tmp_path / "run")
+    assert says in run.answer
+    assert bool(run.measure("unpowered_gpu_h")) == bool(says) == ("first limit" in run.answer)
+
+
+def test_killed_jobs_are_in_the_answer(tmp_path: Path) -> None:
+    stories = [Story(run_s=60, state=KILLED)] * 4 + [Story(run_s=60)] * 2
+    stories.append(Story(state=REFUSED, refusal=NOT_ONLINE))
+    run = small(tmp_path / "plan", stories).write(tmp_path / "run")
+    assert "; 2 of 7 jobs done, 4 killed at their limit, 1 can never run;" in run.answer
 
 
 def test_measures_are_the_same_bytes_each_time(told: Small, run: Run, tmp_path: Path) -> None:
@@ -127,7 +161,7 @@ def test_gpus_without_power_count_until_they_have_it(run: Run) -> None:
 def test_the_ledger_has_an_entry_for_each_number_with_its_lines(run: Run) -> None:
     entries = run.ledger["entries"]
     measures = [(e["name"], e["by"], e["value"]) for e in entries if "section" not in e]
-    assert measures == [(m["name"], m["by"], m["value"]) for m in run.measures["measures"]]
+    assert measures == [(m["name"], m["by"], m["value"]) for m in run.measures_json["measures"]]
     by_name = {e["name"]: e for e in entries}
     lot = by_name["deliveries.lot-2.gpus"]
     assert (lot["value"], lot["unit"], lot["plan_line"], lot["trust"]) == (

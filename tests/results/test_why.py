@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
-from small import STORIES, Story, small
+from small import STORIES, Small, Story, small
 
 from gpufleet.base.errors import GpufleetError
-from gpufleet.results.blame import blame, products_of
+from gpufleet.engine.run import simulate
+from gpufleet.plan.load import load_plan
+from gpufleet.results.blame import Wish, blame, products_of
 from gpufleet.results.columns import MEANINGS, WAITS, WORDS
 from gpufleet.results.explain import why
 from gpufleet.results.run import Run
+from gpufleet.world.build import build
 from gpufleet.world.layout import BEYOND_DEPTH, FRAGMENTED, NO_FREE, NOT_ONLINE, ORDER, RESERVATION
 
 
@@ -49,7 +52,7 @@ def test_order_names_the_job_ahead_and_the_root_its_lines(run: Run) -> None:
 def test_never_is_not_not_now(run: Run) -> None:
     never, quota, not_now, at_once = (why(run, job) for job in ("history/big", "wide", "big/big", "a"))
     assert str(never).startswith(
-        "job 4 can never run: it wants 64 GPUs of P100-like; at most 24 are ever online in one place "
+        "job 4 can never run: it wants 64 GPUs; at most 24 P100-like are ever online in one place "
         "(deliveries.lot-1 at plan.yaml:12; deliveries.lot-2 at plan.yaml:13)\n"
     )
     assert "the quota of queue debug is 4 P100-like (tenants.vision.queues.debug.quota.P100-like at" in str(
@@ -73,17 +76,24 @@ def test_json_is_complete_and_plain(run: Run) -> None:
         }
     ]
     assert value["when_it_came"]["products"] == [
-        {"product": "P100-like", "online_gpus": 16.0, "busy_gpus": 8.0, "queue_gpus": 0.0, "quota_gpus": None}
+        {
+            "product": "P100-like",
+            "online_gpus": 16.0,
+            "busy_gpus": 8.0,
+            "queue_gpus": 0.0,
+            "quota_gpus": None,
+            "obstacle": None,
+        }
     ]
     assert value["never"] is None
     assert value["times"]["start"] == "2026-01-05 00:13:20"
 
 
 def test_what_is_not_online_waits_for_the_next_delivery(run: Run) -> None:
-    products = products_of(run.plan, "history")
-    lines = blame(run.plan, "not_online", queue="train", products=products, at_s=100)
+    wish = Wish("train", tuple(products_of(run.plan, "history")), 8, from_s=100)
+    lines = blame(run.plan, "not_online", wish)
     assert [str(b) for b in lines] == ["deliveries.lot-2 at plan.yaml:13"]
-    late = blame(run.plan, "not_online", queue="train", products=products, at_s=80_000)
+    late = blame(run.plan, "not_online", wish._replace(from_s=80_000))
     assert [b.path for b in late] == ["deliveries.lot-2", "deliveries.lot-1"]
 
 
@@ -93,9 +103,8 @@ def test_a_tenants_own_gpus_are_counted_alone(tmp_path: Path) -> None:
     told = why(run, "b")
     assert told.then.whose == "GPUs of research"
     assert (told.then.products[0].online, told.then.peak) == (16, 16)
-    assert [b.path for b in blame(run.plan, "no_free", queue="train", products=["P100-like"])] == [
-        "deliveries.lot-2"
-    ]
+    wish = Wish("train", ("P100-like",), 8)
+    assert [b.path for b in blame(run.plan, "no_free", wish)] == ["deliveries.lot-2"]
 
 
 def test_every_state_has_words_and_lines(tmp_path: Path) -> None:
@@ -130,3 +139,74 @@ def test_a_job_that_is_not_there_is_said(run: Run, job: int | str) -> None:
 def test_a_likely_name_is_suggested(run: Run) -> None:
     with pytest.raises(GpufleetError, match="did you mean `wide`"):
         why(run, "wid")
+
+
+SEVERAL = """\
+gpufleet: 1
+name: several
+start: 2026-01-05
+end: 2026-01-06
+sites:
+  east: {}
+  west: {power: 10 W, pue: 1}
+systems:
+  old: {product: H100-like, gpus_per_node: 8, node_power: 10 kW}
+  new: {product: B200-like, gpus_per_node: 8, node_power: 10 kW}
+deliveries:
+  - {name: h100, to: east, system: old, gpus: 800, at: 2026-01-05}
+  - {name: b200, to: east, system: new, gpus: 16, at: 2026-01-05}
+  - {name: dark, to: west, system: new, gpus: 8, at: 2026-01-05}
+  - {name: darker, to: west, system: old, gpus: 64, at: 2026-01-05 12:00}
+tenants:
+  lab: {quota: {H100-like: 8}}
+workloads:
+  first: {kind: campaign, queue: lab, gpus: 16, duration: 2 h, at: 2026-01-05 00:00, products: {B200-like: 1}}
+  second: {kind: campaign, queue: lab, gpus: 16, duration: 1 h, at: 2026-01-05 01:00,
+           products: {H100-like: 1, B200-like: 1}}
+  third: {kind: campaign, queue: lab, gpus: 24, duration: 1 h, at: 2026-01-05 04:00,
+          products: {H100-like: 1, B200-like: 1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two products: of one the quota binds, of the other the delivery. `third` can never run."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "plan.yaml").write_text(SEVERAL)
+    plan = load_plan(folder / "plan.yaml")
+    built = build(plan)
+    result = simulate(built.world, built.demand.jobs())
+    told = Small(plan, built, result.outcomes, result.tallies)
+    return told.write(folder / "run")
+
+
+def test_each_option_has_its_own_obstacle(several: Run) -> None:
+    told = why(several, "second")
+    assert (told.causes[0].root, told.row["wait_s"]) == ("no_free", 3600)
+    assert [b.path for b in told.causes[0].lines] == ["deliveries.b200", "tenants.lab.quota.H100-like"]
+    assert several.answer.endswith(
+        "first cause: no free GPUs (deliveries at plan.yaml:13, quota at plan.yaml:17)"
+    )
+    assert (
+        "    800 H100-like online, 0 busy; its queue held 0 of a quota of 8: own quota\n"
+        "    16 B200-like online, 16 busy; its queue held 16: no free GPUs"
+    ) in told.text()
+    obstacles = [row["obstacle"] for row in told.to_json()["when_it_came"]["products"]]
+    assert obstacles == ["own_quota", "no_free"]
+
+
+def test_no_power_is_blamed_where_it_would_not_help(several: Run) -> None:
+    never = why(several, "third").never
+    assert never == (
+        "it wants 24 GPUs; at most 16 B200-like are ever online in one place "
+        "(deliveries.b200 at plan.yaml:13; deliveries.dark at plan.yaml:14); "
+        "the quota of queue lab is 8 H100-like (tenants.lab.quota.H100-like at plan.yaml:17)"
+    )
+    wish = Wish("lab", ("H100-like", "B200-like"), 8, held={"H100-like": 8})
+    dark = ["dark", "darker"]
+    lines = [b.path for b in blame(several.plan, "no_free", wish, unpowered=dark)]
+    assert lines == ["deliveries.b200", "deliveries.dark", "sites.west.power", "tenants.lab.quota.H100-like"]
+    early = [b.path for b in blame(several.plan, "not_online", wish._replace(gpus=16), unpowered=dark)]
+    assert early == ["deliveries.b200", "tenants.lab.quota.H100-like"]
+    quota = [b.path for b in blame(several.plan, "own_quota", wish)]
+    assert quota == ["tenants.lab.quota.H100-like"]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gpufleet.base.errors import GpufleetError
 from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.layout import DRAIN, KILL, UP
 from gpufleet.world.names import Names
@@ -194,15 +195,15 @@ retirements: [{{from: lab, system: box, gpus: {gpus}, at: 2026-01-10, mode: drai
     assert events(fleet)[-1] == (9, DRAIN, 0, 2, 1)
 
 
-def test_an_unknown_rating_counts_as_nothing_and_is_said_where_power_is_limited(plan_of):
+def test_where_power_has_no_limit_a_rating_is_not_needed(plan_of):
     text = """{systems}
 sites: {{lab: {{{power}}}}}
 deliveries: [{{name: x, to: lab, system: dark, gpus: 16, at: 2026-01-01}}]
 """
-    limited = fleet_of(plan_of(text.format(systems=SYSTEMS, power="power: 1 kW, pue: 1.0")))
-    assert [found.code for found in limited.findings] == ["P060"]
-    assert events(limited) == [(0, UP, 0, 2, 0)]
-    assert not fleet_of(plan_of(text.format(systems=SYSTEMS, power=""))).findings
+    assert events(fleet_of(plan_of(text.format(systems=SYSTEMS, power="")))) == [(0, UP, 0, 2, 0)]
+    with pytest.raises(GpufleetError) as error:
+        plan_of(text.format(systems=SYSTEMS, power="power: 1 kW, pue: 1.0"))
+    assert [found.code for found in error.value.findings if found.severity == "error"] == ["P060"]
 
 
 def test_what_came_before_the_start_is_in_service_at_second_0(plan_of):

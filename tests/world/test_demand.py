@@ -152,3 +152,16 @@ def test_a_trace_without_a_needed_column_is_refused(plan_of):
     with pytest.raises(GpufleetError) as caught:
         build(plan)
     assert caught.value.findings[0].code == "T006"
+
+
+def test_recorded_run_times_over_their_limit_are_told(plan_of):
+    jobs = "job,submit_s,gpus,duration_s,limit_s\nj0,0,1,90,60\nj1,0,1,60,60\nj2,0,1,90,\nj3,0,1,70,60\n"
+    text = (
+        FLEET
+        + "workloads: {w: {kind: trace, file: jobs.csv, queue: {default: a}%s}}\npolicy: {over_limit: %s}\n"
+    )
+    (found,) = build(plan_of(text % ("", "kill"), jobs=jobs)).findings
+    assert (found.code, found.severity) == ("T062", "warning")
+    assert found.says == "2 recorded run times exceed their limit; they will be killed (policy.over_limit)"
+    assert not build(plan_of(text % ("", "run-on"), jobs=jobs)).findings
+    assert not build(plan_of(text % (", products: {B200: 2.0}", "kill"), jobs=jobs)).findings

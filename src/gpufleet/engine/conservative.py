@@ -333,7 +333,7 @@ def _meet(w: Rules, s: State, lane: int, i: int, rank: int) -> None:
 @kernel
 def pass_conservative(w: Rules, s: State, island: int) -> None:
     """One pass over an island."""
-    begin_walk(w, s, island)
+    begin_walk(w, s, island, 1)
     _clear_plan(s, island)
     rank = 0
     while True:

@@ -152,8 +152,12 @@ def _first_delayed(w: Rules, s: State, island: int, i: int, option: int) -> int:
 
 
 @kernel
-def begin_walk(w: Rules, s: State, island: int) -> None:
+def begin_walk(w: Rules, s: State, island: int, full: int) -> None:
     """Put new jobs into their lanes and point every lane at its first job."""
+    lane = s.island[island].first_lane
+    while lane >= 0:
+        s.lane[lane].left = 0 if full else s.lane[lane].near
+        lane = s.lane[lane].next_of_island
     i = s.island[island].first_new
     while i >= 0:
         set_key(w, s, i)
@@ -173,12 +177,16 @@ def begin_walk(w: Rules, s: State, island: int) -> None:
 
 @kernel
 def next_in_order(w: Rules, s: State, island: int) -> int:
-    """The lane whose next job comes first, within the depth; -1 when the walk is over."""
+    """The lane whose next job comes first, within the depth; -1 when the walk is over.
+
+    An arrival pass goes on to the jobs that its new ones pushed beyond the depth: their refusals still stand.
+    """
     best = -1
     lane = s.island[island].first_lane
     while lane >= 0:
         row = s.lane[lane]
-        if row.at >= 0 and row.seen < w.depth and (best < 0 or precedes(s, row.at, s.lane[best].at)):
+        within = row.at >= 0 and (row.seen < w.depth or row.left > 0)
+        if within and (best < 0 or precedes(s, row.at, s.lane[best].at)):
             best = lane
         lane = row.next_of_island
     return best
@@ -251,10 +259,13 @@ def _meet(w: Rules, s: State, island: int, lane: int, i: int, full: int) -> None
     """The walk meets job ``i``."""
     row, job = s.lane[lane], s.slot[i]
     if not full and job.mark != s.scalar[PASS]:
+        row.left -= 1 if job.why != BEYOND_DEPTH else 0
         if row.closed and job.why != BEYOND_DEPTH:
             put_state(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
         else:
             _note(w, s, lane, i)
+        return
+    if row.seen > w.depth:
         return
     job.mark = -1
     if row.closed:
@@ -271,25 +282,17 @@ def _meet(w: Rules, s: State, island: int, lane: int, i: int, full: int) -> None
 
 
 @kernel
-def _push_out(w: Rules, s: State, lane: int, full: int) -> None:
-    """After the walk: who is beyond the depth now and was not before.
-
-    An arrival pass leaves them what they were, unless the lane closed ahead of them.
-    """
+def _push_out(w: Rules, s: State, lane: int) -> None:
+    """After a full walk: who is beyond the depth now and was not before."""
     row = s.lane[lane]
     left = row.near
     i = s.lane_first[lane, 0]
     while i >= 0 and i != row.at:
-        if s.slot[i].why != BEYOND_DEPTH:
-            left -= 1
+        left -= 1
         i = s.later[i, 0]
-    i = row.at
     while i >= 0 and left > 0:
         if s.slot[i].why != BEYOND_DEPTH:
-            if full:
-                put_state(w, s, lane, i, BEYOND_DEPTH, BEYOND_DEPTH, -1)
-            elif s.slot[i].mark != s.scalar[PASS]:
-                put_state(w, s, lane, i, ORDER, s.slot[row.head].root, s.slot[row.head].id)
+            put_state(w, s, lane, i, BEYOND_DEPTH, BEYOND_DEPTH, -1)
             left -= 1
         i = s.later[i, 0]
 
@@ -299,8 +302,8 @@ def end_walk(w: Rules, s: State, island: int, full: int) -> None:
     """Settle the jobs that the walk did not reach: they are beyond the depth."""
     lane = s.island[island].first_lane
     while lane >= 0:
-        if s.lane[lane].at >= 0 and (full or s.lane[lane].closed):
-            _push_out(w, s, lane, full)
+        if full and s.lane[lane].at >= 0:
+            _push_out(w, s, lane)
         lane = s.lane[lane].next_of_island
     i = s.island[island].first_new
     while i >= 0:
@@ -315,7 +318,7 @@ def end_walk(w: Rules, s: State, island: int, full: int) -> None:
 @kernel
 def pass_easy(w: Rules, s: State, island: int, full: int) -> None:
     """One pass over an island."""
-    begin_walk(w, s, island)
+    begin_walk(w, s, island, full)
     while True:
         lane = next_in_order(w, s, island)
         if lane < 0:

@@ -93,7 +93,7 @@ LANE = np.dtype(
             (name, np.int64)
             for name in ("queue", "island", "next_of_island", "head", "holder", "reserved_cell", "at", "cls")
         ),
-        *((name, np.int64) for name in ("gpus", "seen", "mark", "near")),
+        *((name, np.int64) for name in ("gpus", "seen", "mark", "near", "left")),
         *((name, np.int8) for name in ("root", "refused", "closed", "blocked", "known", "found")),
     ],
     align=True,
