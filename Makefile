@@ -22,7 +22,6 @@ help:
 
 run: $(READY_TO_RUN)
 	@$(BIN)/gpufleet run $(PLAN) --out $(OUT)
-	@echo "report: $(OUT)/report.html"
 
 test: $(READY_TO_DEVELOP)
 	$(BIN)/python -m pytest $(TESTS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gpufleet import __version__
 from gpufleet.base.errors import (
     Finding,
     GpufleetError,
@@ -19,7 +21,7 @@ from gpufleet.base.errors import (
     explanations,
     finding,
 )
-from gpufleet.console import Progress, findings_data, leave, print_findings, print_json, say
+from gpufleet.console import Progress, findings_data, leave, print_findings, print_json, say, write_new
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -47,6 +49,8 @@ EXISTS: Final = explain_code(
     "gpufleet new --out plans/second.yaml",
 ).code
 
+REPORT: Final = "report.html"
+
 _PlanPath = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file, or a folder with plan.yaml.")]
 _RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 _Sets = Annotated[
@@ -60,8 +64,18 @@ _Scenarios = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON with a versioned schema.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gpufleet {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _gpufleet() -> None:
+def _gpufleet(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
     """Plan, simulate and explain fleets of GPUs: one plan in, every job on every GPU accounted for.
 
     \b
@@ -137,6 +151,8 @@ def run(
     loaded = _load(plan, sets, scenario)
     if not (quiet or as_json):
         print_findings(loaded.warnings)
+        for note in loaded.notes:
+            say(f"note: {note}", file=sys.stderr)
     from gpufleet.report.html import write_html
     from gpufleet.report.text import print_summary
     from gpufleet.study import simulate
@@ -145,13 +161,19 @@ def run(
     with Progress(quiet=quiet or as_json) as progress:
         done = simulate(loaded, out=target, progress=progress, finish=write_html)
     if as_json:
-        print_json("run", {"path": str(done.path), "plan": loaded.name, **done.measures})
+        print_json("run", {"path": str(done.path), "plan": loaded.name, **done.measures_json})
     elif quiet:
         say(done.answer)
     else:
         known = {(each.code, each.says) for each in loaded.warnings}
         print_findings([each for each in _findings(done) if (each.code, each.says) not in known])
         print_summary(done)
+        _print_places(target)
+
+
+def _print_places(run: Path) -> None:
+    """The last line: where the results are."""
+    say(f"\nresults: {run}/   report: {run / REPORT}")
 
 
 @app.command(short_help="Why a job waited: reasons, root cause, plan line.")
@@ -198,7 +220,7 @@ def compare(
 
 
 @app.command(short_help="Write report.html of a run anew and print its summary.")
-def report(run: _RunPath) -> None:
+def report(run: _RunPath, as_json: _Json = False) -> None:
     """Write the report of a run anew (after an upgrade, say) and print its summary.
 
     \b
@@ -211,7 +233,11 @@ def report(run: _RunPath) -> None:
 
     loaded = Run.load(run)
     write_html(loaded)
-    print_summary(loaded)
+    if as_json:
+        print_json("report", {"path": str(run), "report": str(run / REPORT), "answer": loaded.answer})
+    else:
+        print_summary(loaded)
+        _print_places(run)
 
 
 @app.command(short_help="Write a commented starter plan.")
@@ -224,6 +250,7 @@ def new(
         str, typer.Option("--format", metavar="F", help="Of TRACE: philly, helios, swf, sacct, gpufleet.")
     ] = "auto",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Else NAME.yaml.")] = None,
+    as_json: _Json = False,
 ) -> None:
     """Write a commented starter plan; from a job log with its queues and a fleet of its peak use.
 
@@ -239,12 +266,14 @@ def new(
     target = out or Path(f"{name}.yaml")
     text = starter_plan(name, trace, format, target.parent)
     try:
-        with target.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        write_new(target, text)
     except FileExistsError as error:
-        fix = "choose another NAME or --out"
-        raise GpufleetError(finding(EXISTS, f"{target} is left as it is", fix)) from error
-    print(f"wrote {target}\nnext: gpufleet check {target}, then gpufleet run {target}")
+        says = f"{target} is a folder; name a file in it" if target.is_dir() else f"{target} is left as it is"
+        raise GpufleetError(finding(EXISTS, says, "choose another NAME or --out")) from error
+    if as_json:
+        print_json("new", {"path": str(target), "plan": name, "from": str(trace) if trace else None})
+    else:
+        print(f"wrote {target}\nnext: gpufleet check {target}, then gpufleet run {target}")
 
 
 @app.command(short_help="JSON Schema of the plan language, for editors.")
@@ -263,7 +292,9 @@ def schema() -> None:
 
 
 @app.command(short_help="What the code of a finding means.")
-def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="E.g. P017.")]) -> None:
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="E.g. P017.")], as_json: _Json = False
+) -> None:
     """Explain what the code of a finding means, with an example.
 
     \b
@@ -276,6 +307,9 @@ def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="E.g. P017.
     if known is None:
         fix = did_you_mean(code.upper(), explanations)
         raise GpufleetError(finding(NO_CODE, f"`{code}` is not the code of a finding", fix))
+    if as_json:
+        print_json("explain", asdict(known))
+        return
     example = "\n".join(f"  {line}" for line in known.example.splitlines())
     print(f"{known.code}  {known.title}\n\n{known.why}\n\nExample:\n{example}")
 

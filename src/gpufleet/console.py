@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a fault of gpufleet, 2 the input cannot be used (each find
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any, Final
 
 from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
@@ -72,6 +74,26 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print findings on stderr, an empty line between two."""
     if findings:
         say("\n\n".join(each.text() for each in findings), file=sys.stderr)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist yet: whole, or not at all.
+
+    Raises: FileExistsError if there is something of that name; OSError if it cannot be written.
+    """
+    part = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        try:
+            os.link(part, path)  # unlike a rename, never over another file
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, "it exists", str(path)) from None
+            part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class Progress:

@@ -78,7 +78,7 @@ sites:
 systems:                        # guess: nodes of {per_node} GPUs; `gpufleet catalog systems` has real ones
   node: {{product: this-gpu, gpus_per_node: {per_node}, nodes_per_domain: 1}}
 
-deliveries:                     # guess: the most GPUs in use at once ({peak:,}), in whole nodes
+deliveries:                     # guess: the most GPUs in use at once ({peak:,}), in whole nodes{starts}
   - name: fleet
     to: site
     system: node
@@ -93,8 +93,16 @@ workloads:
 
 policy:                         # guess: the trace does not say how the jobs were scheduled
   order: fifo
-  backfill: easy
+  backfill: {{kind: easy, depth: 1000}}     # waiting jobs per queue that may overtake; left out: 100
   placement: best-fit
+{over_limit}"""
+
+_NO_STARTS: Final = """
+  # {share} of the jobs have no recorded start. They are counted as if none had waited, here and
+  # below: where jobs queued, the real fleet was smaller. Write its size if you know it."""
+
+_OVER_LIMIT: Final = """\
+  over_limit: run-on            # guess: {jobs} longer than the time limit; `kill` ends such jobs at it
 """
 
 
@@ -138,7 +146,30 @@ def _from_trace(name: str, trace: Trace, found: TraceSummary, path: str) -> str:
         tenants=_tenants(found),
         format=trace.format,
         default=f", queue: {{default: {NOBODY}}}" if nameless else "",
+        starts=_starts(found.recorded_share),
+        over_limit=_OVER_LIMIT.format(jobs=_ran(found.over_limit)) if found.over_limit else "",
     )
+
+
+def _starts(recorded_share: float) -> str:
+    """What the size of the fleet rests on where the trace does not say when jobs started.
+
+    >>> _starts(1.0), _starts(0.9999).splitlines()[1][:16]
+    ('', '  # Under 1 % of')
+    """
+    if recorded_share >= 1:
+        return ""
+    missing = round(100 * (1 - recorded_share))
+    return _NO_STARTS.format(share=f"{missing} %" if missing else "Under 1 %")
+
+
+def _ran(jobs: int) -> str:
+    """So many jobs ran.
+
+    >>> _ran(1), _ran(1200)
+    ('1 job ran', '1,200 jobs ran')
+    """
+    return f"{jobs:,} job{'' if jobs == 1 else 's'} ran"
 
 
 def _tenants(found: TraceSummary) -> str:

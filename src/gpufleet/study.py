@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gpufleet.base.errors import Finding, explain_code, finding
-from gpufleet.world.ratings import unknown_ratings
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -156,7 +155,7 @@ def check_world(plan: Plan, *, traces: bool = False) -> tuple[list[Finding], lis
     Raises:  GpufleetError T0xx if a trace cannot be used.
     """
     if not traces and not plan.retirements:
-        return list(unknown_ratings(plan)), []  # without NumPy, which takes longer than all else
+        return [], []  # without NumPy, which takes longer than all else
     if not traces:
         from gpufleet.world.capacity import capacity_of
         from gpufleet.world.names import Names

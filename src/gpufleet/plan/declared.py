@@ -115,7 +115,7 @@ def _read_keys(model: type[Keyed], body: Map, path: str, reader: Reader) -> tupl
         placed = _placed(item, body.key_at.get(name, item.at))
         reader.origins[under(path, name)] = Origin(placed.at)  # kinds that know more say more
         try:
-            values[_field(model, name)] = keys[name].kind.read(placed, under(path, name), reader)
+            values[field_of(model, name)] = keys[name].kind.read(placed, under(path, name), reader)
         except UnreadableError:
             ok = False
     return values, ok
@@ -152,7 +152,8 @@ def _fields(model: type[Keyed]) -> dict[str, str]:
     }
 
 
-def _field(model: type[Keyed], key: str) -> str:
+def field_of(model: type[Keyed], key: str) -> str:
+    """The field that a written key fills."""
     return _fields(model)[key]
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, finding
-from gpufleet.plan import codes
+from gpufleet.plan import codes, ratings
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.plan import Files, Plan
@@ -18,13 +18,13 @@ from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.scenarios import apply, check_scenarios, parse_sets, scenario_overrides
 from gpufleet.plan.supply import own_product
 from gpufleet.plan.tables import expand_tables
-from gpufleet.plan.tree import Leaf, Map, Node, parse_yaml, to_data
+from gpufleet.plan.tree import Leaf, Map, Node, parse_yaml, to_data, word_at
 from gpufleet.plan.warnings import remarks
 
 MAX_BYTES: Final = 2_000_000
 MAX_FILES: Final = 200
 
-__all__ = ["codes", "load_plan"]
+__all__ = ["codes", "load_plan", "ratings"]
 
 
 def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Plan:
@@ -46,9 +46,9 @@ def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence
     overrides = parse_sets(sets, first)
     check_scenarios(tree, first)
     chosen = [*scenario_overrides(tree, scenarios, first)]
-    changed = apply(apply(tree, chosen, first), overrides, first)
+    changed = apply(tree, [*chosen, *overrides], first)
     plan, findings = _read(changed, root)
-    findings = _merge(first.findings, findings, _of_other_scenarios(tree, root, findings, scenarios))
+    findings = _merge(first.findings, findings, _of_other_scenarios(tree, root, scenarios))
     if plan is not None and not findings:
         warnings = tuple(run_checks(plan))
         findings = [f for f in warnings if f.severity == "error"]
@@ -68,14 +68,12 @@ def _merge(*parts: Sequence[Finding]) -> list[Finding]:
     return list(dict.fromkeys(found for part in parts for found in part))
 
 
-def _of_other_scenarios(
-    tree: Map, root: Path, known: Sequence[Finding], chosen: Sequence[str]
-) -> list[Finding]:
+def _of_other_scenarios(tree: Map, root: Path, chosen: Sequence[str]) -> list[Finding]:
     """What would be wrong with the plan under each scenario that was not chosen."""
     declared = tree.items.get("scenarios")
     found: list[Finding] = []
     for name in declared.items if isinstance(declared, Map) else ():
-        if name not in chosen and not known:
+        if name not in chosen:
             silent = new_reader(tree, root)
             overrides = scenario_overrides(tree, [name], silent)
             changed = apply(tree, overrides, silent)
@@ -117,17 +115,29 @@ def _plan_files(path: Path) -> list[Path]:
             return [path]
         if path.is_dir():
             files = sorted(path.glob("*.yaml"), key=lambda file: (file.name != "plan.yaml", file.name))
-            if files and len(files) <= MAX_FILES:
-                return files
-            says = (
-                f"the folder holds {len(files)} *.yaml files" if files else "the folder holds no *.yaml file"
-            )
-            raise GpufleetError(finding("P002", says, "is this the folder of a plan?", at))
+            _refuse_unfit(path, [file.name for file in files])
+            return files
         says = "this is not a file" if path.exists() else "there is no such file or folder"
         around = [entry.name for entry, _ in zip(path.parent.iterdir(), range(300), strict=False)]
     except (OSError, ValueError) as error:
         says, around = f"it cannot be read: {getattr(error, 'strerror', None) or error}", []
     raise GpufleetError(finding("P002", says, did_you_mean(path.name, around), at))
+
+
+def _refuse_unfit(folder: Path, names: Sequence[str]) -> None:
+    """Refuse a folder that is no plan: without plan.yaml its files are plans of their own, if any.
+
+    Raises: GpufleetError (P002)
+    """
+    if names and names[0] == "plan.yaml" and len(names) <= MAX_FILES:
+        return
+    says, fix = "the folder holds no *.yaml file", "is this the folder of a plan?"
+    if names and names[0] != "plan.yaml":
+        says = f"the folder has no plan.yaml, but {len(names):,} other *.yaml file{'s' * (len(names) > 1)}"
+        fix = f"name one of them, such as {folder / names[0]}, or call the first one plan.yaml"
+    elif names:
+        says = f"the folder holds {len(names):,} *.yaml files; at most {MAX_FILES} make a plan"
+    raise GpufleetError(finding("P002", says, fix, Place(str(folder), 0)))
 
 
 def _read_file(file: Path) -> Map:
@@ -219,6 +229,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
     ):
         reader.known[what] = _keys(tree, part)
     reader.known["queue"] = list(_queue_names(tree))
+    reader.site_zones = dict(_site_zones(tree))
     reader.known["product"] = list(_own_products(tree))
 
 
@@ -229,11 +240,19 @@ def _queue_names(tree: Map) -> Iterator[str]:
         yield from queues.items if isinstance(queues, Map) else [name]
 
 
+def _site_zones(tree: Map) -> Iterator[tuple[str, ZoneInfo]]:
+    """The time zones of sites; a wrong one is reported when its site is read."""
+    sites = tree.items.get("sites")
+    for name, body in sites.items.items() if isinstance(sites, Map) else ():
+        zone = word_at(body, "time_zone")
+        with suppress(OSError, ValueError, KeyError):
+            if zone:
+                yield name, ZoneInfo(zone)
+
+
 def _own_products(tree: Map) -> Iterator[str]:
     systems = tree.items.get("systems")
     for body in systems.items.values() if isinstance(systems, Map) else ():
-        product = body.items.get("product") if isinstance(body, Map) else None
-        if isinstance(product, Map):
-            product = product.items.get("value")
-        if isinstance(product, Leaf) and own_product(product.text):
-            yield product.text
+        product = word_at(body, "product")
+        if product is not None and own_product(product):
+            yield product

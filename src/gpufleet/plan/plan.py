@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Collection, Sized
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -129,7 +129,9 @@ class Plan(Keyed):
     title: Annotated[str | None, Key(Text(), "one line for people")] = None
     start: Annotated[datetime, Key(Moment(), "first moment of the simulation")]
     end: Annotated[datetime, Key(Moment(), "no job comes from then on")]
-    time_zone: Annotated[str, Key(Zone(), "of dates in the plan")] = "UTC"
+    time_zone: Annotated[
+        str, Key(Zone(), "of bare dates in the plan, but those of a site with a `time_zone` of its own")
+    ] = "UTC"
     after_end: Annotated[
         Literal["stop", "finish"], Key(Choice(AFTER_ENDS), "stop at the end, or let jobs that came finish")
     ] = "stop"
@@ -188,11 +190,11 @@ class Plan(Keyed):
         """Seconds from the plan's start to an aware datetime; negative before the start."""
         return int((moment - self.start).total_seconds())
 
-    def local(self, moment: datetime | int) -> datetime:
-        """A moment (aware, or in seconds from the start) in the plan's time zone."""
+    def local(self, moment: datetime | int, site: str | None = None) -> datetime:
+        """A moment (aware, or in seconds from the start) in the plan's time zone, or in a site's."""
         if isinstance(moment, int):
             moment = datetime.fromtimestamp(self.start.timestamp() + moment, UTC)
-        return moment.astimezone(ZoneInfo(self.time_zone))
+        return moment.astimezone(ZoneInfo(self.sites[site].time_zone if site else self.time_zone))
 
     def origin(self, path: str) -> Origin | None:
         """Where the value at a path comes from; what a part says of its source holds for its values."""
@@ -220,6 +222,21 @@ class Plan(Keyed):
             raise KeyError(f"no site {name!r}: {did_you_mean(name, self.sites)}")
         return self.sites[name]
 
+    def __repr__(self) -> str:
+        found = [
+            f"{n} {word}" for n, word in ((len(self.warnings), "warnings"), (len(self.notes), "notes")) if n
+        ]
+        lines = [
+            f"{self}{' (' + ', '.join(found) + ')' if found else ''}",
+            f"  sites      {_some(self.sites)}",
+            f"  queues     {_some(self.queues)}",
+            f"  workloads  {_some(self.workloads)}",
+            f"  policy     order {self.policy.order}, backfill {self.policy.backfill}, "
+            f"placement {self.policy.placement}",
+            "  next       simulate(plan); plan.warnings, plan.notes, plan.deliveries, plan.policy",
+        ]
+        return "\n".join(lines)
+
     def __str__(self) -> str:
         def count(parts: Sized, word: str) -> str:
             return f"{len(parts)} {word}{'' if len(parts) == 1 else 's'}"
@@ -230,6 +247,16 @@ class Plan(Keyed):
             f"{gpus:,} GPUs at {count(self.sites, 'site')}, {count(self.queues, 'queue')} of "
             f"{count(self.tenants, 'tenant')}, {count(self.workloads, 'workload')}"
         )
+
+
+def _some(names: Collection[str], most: int = 6) -> str:
+    """The first names, and how many more there are.
+
+    >>> _some(["a", "b", "c"], most=2), _some([])
+    ('a, b and 1 more', 'none')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(list(names)[:most]) + more or "none"
 
 
 def _all_queues(tenants: dict[str, Tenant], reader: Reader) -> dict[str, Queue]:

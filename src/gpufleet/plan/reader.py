@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ class Reader:
     end: datetime | None = None  # UTC
     known: dict[str, Collection[str]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    site_zones: dict[str, ZoneInfo] = field(default_factory=dict)  # of sites that have one of their own
     broken: set[str] = field(default_factory=set)  # top-level parts whose table could not be read
     findings: list[Finding] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
@@ -90,6 +92,16 @@ class Reader:
             raise UnreadableError
         return int((moment - self.start).total_seconds())
 
+    @contextmanager
+    def at_site(self, site: object) -> Iterator[None]:
+        """Read and show dates in the time zone of a site; of one that is not known, in the plan's."""
+        plans = self.zone
+        self.zone = self.site_zones.get(site, plans) if isinstance(site, str) else plans
+        try:
+            yield
+        finally:
+            self.zone = plans
+
     def within(self, moment: datetime, at: Place, *, past: bool = False) -> None:
         """Refuse a date outside the plan's time; with `past` it may lie before the start.
 
@@ -106,7 +118,7 @@ class Reader:
             raise self.refuse("P013", at, f"{local} is not before the plan's end, {end}", fix)
 
     def local(self, moment: datetime) -> str:
-        """A moment in the plan's time zone, for people: the date, and the time if it is not midnight."""
+        """A moment in the time zone that dates are read in: the date, and the time if it is not midnight."""
         here = moment.astimezone(self.zone)
         return (
             f"{here:%Y-%m-%d}"
@@ -131,15 +143,19 @@ class Reader:
         Raises: UnreadableError (P025)
         """
         bases = [Path.cwd(), self.root] if at.file.startswith("--set") else [self.root]
+        folder = False
         try:
             for base in bases:
                 if (base / word).is_file():
                     return (base / word).resolve()
+                folder = folder or (base / word).is_dir()
         except (OSError, ValueError):
             says = f"`{word[:80]}` cannot be a path"
             raise self.refuse("P025", at, says, "write the path of a file") from None
         tried = (self.root / word).resolve()
         near = nearest(word, [*(names or {}), *_neighbours(tried)])
+        if folder:
+            raise self.refuse("P025", at, f"{tried} is a folder; a file is wanted", "name a file in it")
         fix = f"did you mean `{near}`?" if near else "put the file there, or write where it is"
         raise self.refuse("P025", at, f"there is no file {tried}", fix)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from gpufleet.base.errors import GpufleetError, Place, did_you_mean, nearest
+from gpufleet.plan.declared import keys_of
+from gpufleet.plan.plan import Files
 from gpufleet.plan.reader import Reader, UnreadableError, under
+from gpufleet.plan.tables import TABLES, Table, expand_tables, is_table
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name, parse_yaml, same, walk
 
 OPTIONAL_PARTS: Final = ("files", "systems", "workloads", "policy", "scenarios", "sources")
@@ -51,19 +55,56 @@ def parse_sets(sets: Sequence[str], reader: Reader) -> list[Override]:
 
 
 def apply(tree: Map, overrides: Sequence[Override], reader: Reader) -> Map:
-    """The tree with the overrides; what cannot be applied is reported."""
-    for change in overrides:
+    """The tree with the overrides; what cannot be applied is reported.
+
+    Files come first and rows of tables last: a row is read from the file and the columns that are meant.
+    """
+    for change in sorted(overrides, key=lambda change: _turn(change, tree)):
         if len(change.path) > MAX_PATH:
             says = f"a path of {len(change.path):,} characters leads nowhere"
             reader.report("P030", change.at, says, "write e.g. policy.order")
             continue
         try:
+            tree = _with_rows(tree, change, reader)
             changed = _replace(tree, change.path.split("."), "", change, _Context(tree, reader))
         except UnreadableError:
             continue
         assert isinstance(changed, Map)
         tree = changed
     return tree
+
+
+def _turn(change: Override, tree: Map) -> int:
+    """When an override is applied, from 0; those of one turn in their order."""
+    return 0 if change.path.startswith("files.") else 1 + (_table_of_row(change, tree) is not None)
+
+
+def _table_of_row(change: Override, tree: Map) -> str | None:
+    """The part of the plan of whose table the override changes a row."""
+    part, *rest = change.path.split(".")
+    inside = part in TABLES and rest and rest[0] not in keys_of(Table)
+    return part if inside and is_table(tree.items.get(part)) else None
+
+
+def _with_rows(tree: Map, change: Override, reader: Reader) -> Map:
+    """The tree with a table written out, if the override changes one of its rows.
+
+    Raises: UnreadableError, with the findings recorded, if the table cannot be read.
+    """
+    part = _table_of_row(change, tree)
+    if part is None:
+        return tree
+    own = Reader(reader.root, reader.zone)
+    files = tree.items.get("files")
+    if isinstance(files, Map):
+        own.known["file"] = list(files.items)
+        with suppress(UnreadableError):
+            Files().read(files, "files", own)
+    written = expand_tables(tree, own, [part])
+    reader.findings += [found for found in own.findings if found not in reader.findings]
+    if part in own.broken:
+        raise UnreadableError(part)
+    return written
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gpufleet.plan.declared import Keyed, keys_of, required_keys
-from gpufleet.plan.kinds import Schema
-from gpufleet.plan.plan import Plan
+from gpufleet.plan.declared import Keyed, field_of, keys_of, required_keys
+from gpufleet.plan.kinds import Schema, Text
+from gpufleet.plan.moments import Duration, Zone
+from gpufleet.plan.plan import VERSION, Plan
 from gpufleet.plan.tables import TABLES, Table
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -19,7 +20,7 @@ def plan_schema() -> Schema:
 
     >>> schema = plan_schema()
     >>> schema["$defs"]["Site"]["properties"]["pue"]["description"]
-    'facility power over IT power'
+    'facility power over IT power; needed with `power`'
     >>> schema["required"]
     ['gpufleet', 'name', 'start', 'end', 'sites', 'deliveries', 'tenants']
     """
@@ -32,7 +33,11 @@ def plan_schema() -> Schema:
         }
     defs = {model.__name__: part_schema(model) for model in _parts_of(Plan)}
     defs |= {_table_name(part): _table_schema(model) for part, model in TABLES.items()}
-    head = {"$schema": DIALECT, "title": "gpufleet plan, version 1"}
+    head = {
+        "$schema": DIALECT,
+        "$id": f"urn:gpufleet:plan:{VERSION}",
+        "title": f"gpufleet plan, version {VERSION}",
+    }
     return {**head, **body, "$defs": dict(sorted(defs.items()))}
 
 
@@ -41,7 +46,7 @@ def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
     properties: dict[str, Any] = {key: {"const": word} for key, word in model.constant.items()}
     required = [*model.constant, *required_keys(model)]
     for name, key in keys_of(model).items():
-        properties[name] = {**key.kind.schema(), "description": key.doc}
+        properties[name] = {**key.kind.schema(), "description": key.doc, **_default(model, name)}
     schema: Schema = {
         "type": "object" if required and not partial else ["object", "null"],
         "description": (model.__doc__ or "").strip().split("\n\n")[0],
@@ -53,6 +58,21 @@ def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
         if model.one_of:
             schema["oneOf"] = [{"required": [key]} for key in model.one_of]
     return schema
+
+
+def _default(model: type[Keyed], key: str) -> Schema:
+    """What a key that is left out means, where one word or number says it.
+
+    >>> from gpufleet.plan.policy import PolicyPlan
+    >>> _default(PolicyPlan, "order"), _default(PolicyPlan, "interval"), _default(Plan, "title")
+    ({'default': 'fifo'}, {'default': '0 s'}, {})
+    """
+    value = model.model_fields[field_of(model, key)].get_default()
+    kind = keys_of(model)[key].kind
+    if isinstance(kind, Duration):
+        return {"default": f"{value} s"} if value is not None and kind.least == 0 else {}
+    plain = isinstance(value, bool) or (isinstance(value, int | str) and not isinstance(kind, Zone | Text))
+    return {"default": value} if plain and value is not None and key not in model.one_of else {}
 
 
 def _parts_of(model: type[Keyed]) -> list[type[Keyed]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from typing_extensions import override
 
@@ -20,7 +20,7 @@ Steps = tuple[tuple[int, float], ...]
 class PowerStep(Sourced):
     """Power of a site from a date on."""
 
-    from_: Annotated[datetime, Key(Moment(), "from when this power is there", "from")]
+    from_: Annotated[datetime, Key(Moment(), "from when this power is there; local to the site", "from")]
     value: Annotated[float, Key(Quantity("power"), "power of the grid connection")]
 
 
@@ -53,11 +53,20 @@ class Site(Sourced):
 
     name: str
     title: Annotated[str | None, Key(Text(), "what people call it")] = None
-    time_zone: Annotated[str, Key(Zone(), "local time of the site; left out: the plan's")] = "UTC"
+    time_zone: Annotated[
+        str, Key(Zone(), "of bare dates of its power steps, deliveries and retirements; left out: the plan's")
+    ] = "UTC"
     power_w: Annotated[Steps, Key(Power(), "power of the grid connection; left out: no limit", "power")] = ()
-    pue: Annotated[float, Key(Number(least=1.0, most=10.0, code="P021"), "facility power over IT power")] = (
-        1.0
-    )
+    pue: Annotated[
+        float,
+        Key(Number(least=1.0, most=10.0, code="P021"), "facility power over IT power; needed with `power`"),
+    ] = 1.0
+
+    @override
+    @classmethod
+    def from_node(cls, node: Node, path: str, reader: Reader, **given: Any) -> Self:
+        with reader.at_site(given.get("name")):
+            return super().from_node(node, path, reader, **given)
 
     @override
     @classmethod

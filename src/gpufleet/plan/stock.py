@@ -52,7 +52,10 @@ def _retire(plan: Plan, retirement: Retirement, by_age: list[int], gpus: list[in
 
 
 def site_need_w(plan: Plan, site: str, stock: Stock) -> float:
-    """Grid power, W, for all that stands at a site: rated IT power times PUE; unknown ratings count as 0."""
+    """Grid power, W, for all that stands at a site: rated IT power times PUE.
+
+    A rating that is not known is an error of the plan (P060), and 0 here.
+    """
     return plan.sites[site].pue * sum(
         rated_w(plan, i, gpus) for i, gpus in enumerate(stock.gpus) if plan.deliveries[i].to == site
     )

@@ -12,7 +12,7 @@ from gpufleet.plan.declared import Key, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.moments import Moment
 from gpufleet.plan.reader import Reader, UnreadableError
-from gpufleet.plan.tree import Leaf, Map, Node
+from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
 STATUSES: Final = ("pledged", "ordered", "delivered", "online")
 MODES: Final = ("drain", "kill")
@@ -171,11 +171,17 @@ class Delivery(Sourced):
     system: Annotated[str, Key(SystemName(), "what is bought: of the catalogue, or of `systems`")]
     gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")] = 0
     nodes: Annotated[int, Key(Count("nodes", least=1), "how many nodes, instead of `gpus`")] = 0
-    at: Annotated[datetime, Key(Moment(), "when it arrives")]
+    at: Annotated[datetime, Key(Moment(), "when it arrives; a bare date is local to the site")]
     status: Annotated[Status, Key(Choice(STATUSES), "how far it is; online = already there")] = "ordered"
     tenant: Annotated[str | None, Key(Ref("tenant"), "who owns it; left out: shared by all", "for")] = None
     at_range: tuple[datetime, datetime] | None = None
     gpus_range: tuple[int, int] | None = None
+
+    @override
+    @classmethod
+    def from_node(cls, node: Node, path: str, reader: Reader, **given: Any) -> Self:
+        with reader.at_site(word_at(node, "to")):
+            return super().from_node(node, path, reader, **given)
 
     @override
     @classmethod
@@ -201,8 +207,14 @@ class Retirement(Sourced):
     from_: Annotated[str, Key(Ref("site"), "the site", "from")]
     system: Annotated[str, Key(SystemName(), "which system")]
     gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")]
-    at: Annotated[datetime, Key(Moment(inside=True), "when they leave")]
+    at: Annotated[datetime, Key(Moment(inside=True), "when they leave; a bare date is local to the site")]
     mode: Annotated[Mode, Key(Choice(MODES), "drain: jobs run to their end; kill: they are cut off")] = (
         "drain"
     )
     tenant: Annotated[str | None, Key(Ref("tenant"), "whose GPUs; left out: anybody's", "for")] = None
+
+    @override
+    @classmethod
+    def from_node(cls, node: Node, path: str, reader: Reader, **given: Any) -> Self:
+        with reader.at_site(word_at(node, "from")):
+            return super().from_node(node, path, reader, **given)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeGuard
 
 from pydantic import Field
 from typing_extensions import override
@@ -75,12 +75,17 @@ class Table(Declared):
     )
 
 
-def expand_tables(tree: Map, reader: Reader) -> Map:
-    """The tree with every table written out. What cannot be read is reported, and its part left out."""
+def is_table(node: Node | None) -> TypeGuard[Map]:
+    """Whether a part of the plan stands in a CSV file."""
+    return isinstance(node, Map) and isinstance(node.items.get("table"), Leaf)
+
+
+def expand_tables(tree: Map, reader: Reader, parts: Iterable[str] = tuple(TABLES)) -> Map:
+    """The tree with its tables written out. What cannot be read is reported, and its part left out."""
     items = dict(tree.items)
-    for part in TABLES:
+    for part in parts:
         node = items.get(part)
-        if not isinstance(node, Map) or not isinstance(node.items.get("table"), Leaf):
+        if not is_table(node):
             continue
         node = Map(node.items, tree.key_at.get(part, node.at), node.key_at)
         try:

@@ -260,6 +260,18 @@ def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
             yield from walk(item, f"{path}.{item_name(item, i)}")
 
 
+def word_at(node: Node, key: str) -> str | None:
+    """The text of a key of a mapping, written short or long (`{value: ...}`); None if there is none.
+
+    >>> word_at(parse_yaml("{to: lab}", "p"), "to"), word_at(parse_yaml("{to: {value: lab}}", "p"), "to")
+    ('lab', 'lab')
+    """
+    inner = node.items.get(key) if isinstance(node, Map) else None
+    if isinstance(inner, Map):
+        inner = inner.items.get("value")
+    return inner.text if isinstance(inner, Leaf) else None
+
+
 def item_name(item: Node, index: int) -> str:
     """What a list item is called in a path: its `name`, else its number.
 

@@ -41,11 +41,11 @@ def delivery_before_power(plan: Plan) -> Iterator[Finding]:
 
 
 def _too_early(plan: Plan, delivery: Delivery, own_w: float, need_w: float, have_w: float) -> Finding:
-    site, date = delivery.to, f"{plan.local(delivery.at):%Y-%m-%d}"
+    site, date = delivery.to, f"{plan.local(delivery.at, delivery.to):%Y-%m-%d}"
     others_w = need_w - own_w
     there = f" (with {format_power(others_w)} of what stands there)" if others_w > 1 else ""
     later = [t for t, w in plan.sites[site].power_w if t > plan.seconds(delivery.at) and w >= need_w]
-    move = f"move the delivery to {plan.local(min(later)):%Y-%m-%d}" if later else "move the delivery"
+    move = f"move the delivery to {plan.local(min(later), site):%Y-%m-%d}" if later else "move the delivery"
     return Finding(
         at=delivery.line,
         says=f"{delivery.gpus:,} {delivery.system} GPUs ({units(plan, delivery)}) need {format_power(need_w)}"
@@ -208,8 +208,8 @@ def power_falls(plan: Plan) -> Iterator[Finding]:
                 says = (
                     f"what stands at {name} needs {format_power(need_w)}; it has {format_power(have_w)} from "
                 )
-                says += f"{plan.local(t_s):%Y-%m-%d} ({format_power(need_w - have_w)} short)"
-                fix = f"keep the power, or retire nodes before {plan.local(t_s):%Y-%m-%d}"
+                says += f"{plan.local(t_s, name):%Y-%m-%d} ({format_power(need_w - have_w)} short)"
+                fix = f"keep the power, or retire nodes before {plan.local(t_s, name):%Y-%m-%d}"
                 yield Finding(at=plan.line(f"sites.{name}.power.{i}"), says=says, fix=fix)
 
 

@@ -118,8 +118,13 @@ class TraceWorkload(Sourced):
     format: Annotated[str, Key(Choice(FORMATS), "of the file; auto: by its columns")] = "auto"
     queue: Annotated[QueueOfRows | None, Key(QueueOfRowsKind(), "which queue a row goes to")] = None
     products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
-    from_: Annotated[datetime | None, Key(Moment(), "first submission that counts", "from")] = None
-    to: Annotated[datetime | None, Key(Moment(), "submissions before this count")] = None
+    from_: Annotated[
+        datetime | None,
+        Key(Moment(), "first submission that counts; a bare date is in the plan's zone", "from"),
+    ] = None
+    to: Annotated[
+        datetime | None, Key(Moment(), "submissions before this count; a bare date is in the plan's zone")
+    ] = None
     time_zone: Annotated[str, Key(Zone(), "of times in the file; left out: the plan's")] = "UTC"
     shift_s: Annotated[int, Key(Duration(), "how much later every job comes", "shift")] = 0
 

@@ -294,7 +294,8 @@ def utilisation(view: View) -> Figure:
     return Figure(
         id="utilisation",
         title=findings.utilisation([(name, share) for name, dim, share in rows if dim == "site"]),
-        subtitle=f"{GPU_H} held by jobs as share of those online, by site and by product{_cut(len(rows))}",
+        subtitle=f"{GPU_H} held by jobs as share of those online, by site and by product, to the plan's "
+        f"end, or the run's end if that is earlier{_cut(len(rows))}",
         spec=charts.shares(pl.DataFrame(shown[:MAX_ROWS])) if shown else None,
         table=table("Utilisation", [("of", "name"), ("which is a", "text"), ("in use", "share")], rows),
         measures=("utilisation",),

@@ -19,8 +19,11 @@ NOTABLE: Final = 1.2
 
 
 def in_use(view: View) -> str:
-    """Who used how much of what was online, within the plan's time."""
-    hours = view.run.end_s / HOUR_S
+    """Who used how much of what was online, until the plan's end, or the run's if that is earlier."""
+    counted_s, grid_s = view.run.counted_s, view.run.grid_s
+    if view.run.measures_json["clock"]["finish"]:  # then the sums take the last bin whole
+        counted_s = -(-counted_s // grid_s) * grid_s
+    hours = counted_s / HOUR_S
     online, used = (measured.total(view.run, name) or 0.0 for name in ("online_gpu_h", "busy_gpu_h"))
     if not online:
         return "No GPU came online"
@@ -133,14 +136,16 @@ def utilisation(rows: Sequence[tuple[str, float]]) -> str:
 
 
 def states(counts: Mapping[str, float]) -> str:
-    """How many jobs finished, and what is wrong with the rest.
+    """How many jobs finished, how many were killed, and how many can never run.
 
-    >>> states({"done": 95, "refused": 2, "waiting": 3})
-    '95 % of 100 jobs finished; 2 can never run'
+    >>> states({"done": 95, "killed": 1, "refused": 2, "waiting": 2})
+    '95 % of 100 jobs finished; 1 killed at its limit; 2 can never run'
     """
     total = sum(counts.values())
     if not total:
         return "No job came"
     says = f"{percent(counts.get('done', 0) / total)} of {plural(total, 'job')} finished"
-    refused = counts.get("refused", 0)
+    killed, refused = counts.get("killed", 0), counts.get("refused", 0)
+    if killed:
+        says += f"; {killed:,.0f} killed at {'its' if killed == 1 else 'their'} limit"
     return f"{says}; {refused:,.0f} can never run" if refused else says

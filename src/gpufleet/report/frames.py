@@ -61,7 +61,7 @@ def bins(run: Run, most: int = MAX_BINS) -> Bins:
     """At most `most` bins over the run's timeline; a run that stops at the plan's end stops there."""
     last = run.timeline.get_column("t_s").max()
     until = int(last) + run.grid_s if isinstance(last, int) else run.end_s
-    if not run.measures["clock"]["finish"]:
+    if not run.measures_json["clock"]["finish"]:
         until = run.end_s
     width = chart_width_s(run.grid_s, until, most)
     return Bins(tuple(range(0, until, width)), width, until)

@@ -7,10 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from gpufleet.report.sources import is_input
-from gpufleet.report.words import percent, plural
+from gpufleet.report.words import plural
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
+
+PERIOD: Final = (
+    "GPUs online, in use and without power, and their shares, are counted from the plan's start to its end, "
+    "or to the run's end if that is earlier; jobs and waits over the whole run."
+)
+"""The time that the figures cover."""
 
 MODEL: Final = (
     "Whole GPUs only: CPU, memory, storage and shared GPUs are not modelled.",
@@ -30,26 +36,27 @@ TRUST_WORDS: Final = (
     ("stated", "stated by a source"),
     ("estimate", "estimated"),
     ("assumption", "assumed"),
-    ("bare", "written without source or trust"),
+    ("bare", "not said"),
     ("default", "defaults of the program"),
 )
 
 
 def box(run: Run) -> tuple[str, ...]:
-    """What stands in the box: first how much is assumed, then what the model leaves out."""
-    return (assumed(run), *MODEL)
+    """What stands in the box: first what has no source, the time that counts, what the model leaves out."""
+    return (assumed(run), PERIOD, *MODEL)
 
 
 def assumed(run: Run) -> str:
-    """How far the plan's values are assumptions, and of how many it says nothing."""
+    """How many of the plan's values have no source, and how far all of them are trusted."""
     found = [entry for entry in run.ledger["entries"] if is_input(entry)]
     if not found:
         return "Where the plan's values come from is not known."
     trust = Counter(_trust(entry) for entry in found)
     parts = [f"{n:,} {words}" for key, words in TRUST_WORDS if (n := trust[key])]
+    bare = sum(not entry["source"] and entry["formula"] != "default" for entry in found)
     return (
-        f"{percent(trust['assumption'] / len(found))} of the plan's inputs are assumptions. "
-        f"Of {plural(len(found), 'value')}: {', '.join(parts)}."
+        f"{bare:,} of {plural(len(found), 'value')} of the plan {'has' if bare == 1 else 'have'} no source; "
+        f"by trust: {', '.join(parts)}."
     )
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def values(run: Run, name: str, *dims: str) -> dict[tuple[str, ...], float]:
     """Values of a measure by exactly these dimensions, in the order of measures.json."""
-    rows = [row for row in run.measures["measures"] if row["name"] == name]
+    rows = [row for row in run.measures_json["measures"] if row["name"] == name]
     return {tuple(row["by"][d] for d in dims): row["value"] for row in rows if row["by"].keys() == set(dims)}
 
 

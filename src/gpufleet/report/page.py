@@ -16,7 +16,7 @@ from gpufleet.report.sources import Entry, entries, entry_id, inputs, quantity
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.report.view import View
 from gpufleet.report.words import plural, root_name
-from gpufleet.results.blame import blame, products_of
+from gpufleet.results.blame import FOREVER_S, Wish, blame, products_of, unpowered_in
 from gpufleet.results.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _refused(view: View) -> Part | None:
             jobs,
             least,
             most,
-            _lines(view.run, cause, queue, workload),
+            _lines(view.run, cause, queue, workload, least),
         )
         for tenant, queue, workload, cause, jobs, least, most in groups.iter_rows()
     ]
@@ -168,9 +168,10 @@ def _refused(view: View) -> Part | None:
     )
 
 
-def _lines(run: Run, cause: str, queue: str, workload: str) -> str:
-    """Where the plan says what refuses these jobs."""
-    found = blame(run.plan, cause, queue=queue, products=products_of(run.plan, workload))
+def _lines(run: Run, cause: str, queue: str, workload: str, least: int) -> str:
+    """Where the plan says what refuses these jobs for ever, by the smallest of them."""
+    wish = Wish(queue, tuple(products_of(run.plan, workload)), least, from_s=-FOREVER_S)
+    found = blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"]))
     places = list(dict.fromkeys(str(one) for one in found))
     more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
     return ", ".join(places[:MAX_PLACES]) + more

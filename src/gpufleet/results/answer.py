@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.units import format_duration
-from gpufleet.results.blame import blame, products_of, unpowered_in
+from gpufleet.results.blame import blame, line, seconds, unpowered_in
 from gpufleet.results.columns import ROOTS, WORDS
+from gpufleet.results.then import Bins, then, wish_of
 
 if TYPE_CHECKING:
     from gpufleet.results.facts import Facts
+    from gpufleet.results.find import Row
 
 Value = Callable[..., float | int | None]
 
@@ -38,7 +40,7 @@ def answer(facts: Facts, rows: list[dict[str, Any]]) -> str:
     def value(name: str, **by: str) -> float | int | None:
         return values.get((name, *sorted(by.items())))
 
-    parts = [_fleet(facts, value), _jobs(value), _waits(value), _cause(facts, value, rows)]
+    parts = [_fleet(facts, value), _power(facts), _jobs(value), _waits(value), _cause(facts, value, rows)]
     return "; ".join(part for part in parts if part)
 
 
@@ -59,6 +61,43 @@ def _fleet(facts: Facts, value: Value) -> str:
     return f"{count}{of} at {where} were {_percent(share)} busy {days}"
 
 
+def _power(facts: Facts) -> str:
+    """144 of 200 GPUs at lab came online; first limit: power at lab (plan.yaml:12)."""
+    lots: dict[int, list[tuple[int, int]]] = {}
+    for short in facts.seen.shortages:
+        if short.from_s < facts.until_s:
+            lots.setdefault(short.lot, []).append((short.from_s, short.gpus))
+    lock, names = facts.run.plan, facts.run.names.lots
+    never: dict[str, int] = {}
+    dark: dict[str, int] = {}
+    for lot, steps in lots.items():
+        delivery = lock["deliveries"][names[lot]]
+        site, at_s = delivery["to"], max(0, seconds(lock, delivery["at"]))
+        gpus = [n for _, n in steps]
+        at_once = max(0, steps[0][0]) <= at_s
+        never[site] = never.get(site, 0) + (min(gpus) if at_once else 0)
+        dark[site] = dark.get(site, 0) + max(gpus)
+    if not any(dark.values()):
+        return ""
+    site = max(dark, key=lambda name: (never[name], dark[name]))
+    at = line(lock, f"sites.{site}.power").at
+    place = f" ({at})" if at else ""
+    return f"{_lit(facts, site, never[site], dark[site])}; first limit: power at {site}{place}"
+
+
+def _lit(facts: Facts, site: str, never: int, dark: int) -> str:
+    """How many of the GPUs that came to a site had power."""
+    lock = facts.run.plan
+    came = sum(
+        delivery["gpus"]
+        for delivery in lock["deliveries"].values()
+        if delivery["to"] == site and seconds(lock, delivery["at"]) < facts.until_s
+    )
+    if never:
+        return f"{came - never:,} of {came:,} GPUs at {site} came online"
+    return f"{dark:,} of {came:,} GPUs at {site} were without power for a time"
+
+
 def _gpus(facts: Facts) -> tuple[int, int]:
     """Fewest and most GPUs online, as means over bins."""
     online = facts.by_bin.group_by("t_s").agg(pl.col("online").sum())
@@ -70,12 +109,16 @@ def _gpus(facts: Facts) -> tuple[int, int]:
 
 
 def _jobs(value: Value) -> str:
-    """412 of 415 jobs done; 3 can never run."""
-    total, done = value("jobs") or 0, value("jobs", state="done") or 0
+    """412 of 420 jobs done, 5 killed at their limit, 3 can never run."""
+    total = value("jobs") or 0
     if not total:
         return "no job came"
+    done, killed = (value("jobs", state=state) or 0 for state in ("done", "killed"))
     refused = value("refused_jobs") or 0
-    return f"{done:,} of {total:,} jobs done" + (f", {refused:,} can never run" if refused else "")
+    says = f"{done:,} of {total:,} jobs done"
+    if killed:
+        says += f", {killed:,} killed at {'its' if killed == 1 else 'their'} limit"
+    return says + (f", {refused:,} can never run" if refused else "")
 
 
 def _waits(value: Value) -> str:
@@ -95,11 +138,10 @@ def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
     cause = max(ROOTS, key=lambda root: hours[root])
     if not hours[cause]:
         return ""
-    queue, workload = _who(facts, cause)
-    lock = facts.run.plan
-    lines = blame(
-        lock, cause, queue=queue, products=products_of(lock, workload), unpowered=unpowered_in(rows)
-    )
+    row, lock = _who(facts, cause), facts.run.plan
+    bins = Bins(facts.seen.grid_s, facts.run.end_s, facts.seen.runs_on)
+    wish = wish_of(row, then(facts.run, row, bins))
+    lines = blame(lock, cause, wish, unpowered=unpowered_in(rows))
     first: dict[str, str] = {}  # of each section of the plan
     for path, at in lines:
         if at:
@@ -108,12 +150,21 @@ def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
     return f"first cause: {WORDS[cause]}" + (f" ({places})" if places else "")
 
 
-def _who(facts: Facts, cause: str) -> tuple[str, str]:
-    """Queue and workload whose jobs waited most for a cause, in GPU-hours."""
-    waited = (pl.col("gpus").cast(pl.Int64) * pl.col(f"root_{cause}_s")).sum().alias("gpu_s")
-    by = facts.run.scan_jobs().group_by("queue", "workload").agg(waited)
+def _who(facts: Facts, cause: str) -> Row:
+    """Of the queue and workload whose jobs waited most for a cause, in GPU-hours, the job that did so most.
+
+    A job that was itself refused so goes before one that stood behind others.
+    """
+    jobs, gpus = facts.run.scan_jobs(), pl.col("gpus").cast(pl.Int64)
+    waited = (gpus * pl.col(f"root_{cause}_s")).sum().alias("gpu_s")
+    by = jobs.group_by("queue", "workload").agg(waited)
     most = by.sort("gpu_s", "queue", "workload", descending=[True, False, False]).head(1).collect()
-    return most.item(0, "queue"), most.item(0, "workload")
+    own, root = (gpus * pl.col(f"{kind}_{cause}_s") for kind in ("wait", "root"))
+    mine = jobs.filter(
+        pl.col("queue") == most.item(0, "queue"), pl.col("workload") == most.item(0, "workload")
+    )
+    ranked = mine.with_columns(own=own, root=root).sort("own", "root", "job", descending=[True, True, False])
+    return ranked.head(1).drop("own", "root").collect().row(0, named=True)
 
 
 def _percent(share: float) -> str:

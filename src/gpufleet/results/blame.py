@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gpufleet.base.errors import GpufleetError
 
 Lock = Mapping[str, Any]
+
+FOREVER_S: Final = 1 << 40
+"""After every delivery; minus this is before every delivery."""
 
 
 class Blame(NamedTuple):
@@ -19,6 +22,18 @@ class Blame(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.path} at {self.at}" if self.at else f"{self.path} (default)"
+
+
+class Wish(NamedTuple):
+    """What a refused job asks for, and what is known of its options when it came."""
+
+    queue: str
+    products: tuple[str, ...]  # each is an option
+    gpus: int
+    from_s: int = 0  # it waits from here, s from the plan's start
+    until_s: int = FOREVER_S  # until here
+    held: Mapping[str, float] = {}  # GPUs of a product that its queue held when it came
+    place: Mapping[str, float] = {}  # most GPUs of a product online in one place when it came
 
 
 def line(lock: Lock, path: str) -> Blame:
@@ -66,37 +81,86 @@ def _product(written: str) -> str:
         return written  # a product of the plan's own
 
 
-def blame(
-    lock: Lock,
-    cause: str,
-    *,
-    queue: str,
-    products: Collection[str],
-    at_s: int = 0,
-    unpowered: Collection[str] = (),
-) -> list[Blame]:
+def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()) -> list[Blame]:
     """The lines behind a cause, the first the one to look at.
 
-    Args: cause: a refusal; queue, products: of the job that is refused so; at_s: when, from the plan's start;
-          unpowered: deliveries that stood without power: then it is the power of their site.
+    A job is refused with the cause of the option that came nearest to starting it, so the lines for that
+    cause are those of the options that the quota admits; the quotas that shut out the others follow.
+
+    Args: cause: a refusal; wish: of the job that is refused so;
+          unpowered: deliveries that stood without power: where that stands in the way, it is power.
     """
-    tenant = lock["queues"][queue]["tenant"]
     if cause == "own_quota":
-        return quotas(lock, queue, products)
-    names = usable(lock, products, tenant)
-    dark = dict.fromkeys(lock["deliveries"][name]["to"] for name in names if name in unpowered)
-    power = [line(lock, f"sites.{site}.power") for site in dark]
-    if cause in ("no_free", "fragmented"):
-        return [line(lock, f"deliveries.{name}") for name in names] + power
+        return quotas(lock, wish.queue, shut(lock, wish) or wish.products)
+    if cause not in ("no_free", "fragmented", "not_online"):
+        return [line(lock, _SETTINGS[cause])]
+    open_ = admitted(lock, wish)
+    if cause == "not_online":  # an option with enough GPUs online was not refused so
+        lacking = [product for product in open_ if wish.place.get(product, 0) < wish.gpus]
+        open_ = lacking or open_
+    names = _large_enough(lock, wish, open_)
+    power = _power(lock, wish, names, unpowered)
+    closed = [product for product in shut(lock, wish) if product not in open_]
+    quota = quotas(lock, wish.queue, closed) if closed else []
     if cause == "not_online":
-        return power + [line(lock, f"deliveries.{name}") for name in _later(lock, names, at_s)]
-    setting = {
-        "reservation": "policy.backfill",
-        "order": "policy.order",
-        "between_passes": "policy.interval",
-        "beyond_depth": "policy.backfill.depth",
-    }[cause]
-    return [line(lock, setting)]
+        return power + _lots(lock, _later(lock, names, wish.from_s)) + quota
+    return _lots(lock, names) + power + quota
+
+
+def _lots(lock: Lock, names: Iterable[str]) -> list[Blame]:
+    return [line(lock, f"deliveries.{name}") for name in names]
+
+
+_SETTINGS: Final = {
+    "reservation": "policy.backfill",
+    "order": "policy.order",
+    "between_passes": "policy.interval",
+    "beyond_depth": "policy.backfill.depth",
+}
+
+
+def shut(lock: Lock, wish: Wish) -> list[str]:
+    """Products whose quota had no room for the job, by what its queue held when it came."""
+    quota = lock["queues"][wish.queue]["quota"]
+    return [p for p in wish.products if p in quota and wish.held.get(p, 0) + wish.gpus > quota[p]]
+
+
+def admitted(lock: Lock, wish: Wish) -> list[str]:
+    """Products whose quota had room; if none had, those whose quota could ever have; else all."""
+    closed = shut(lock, wish)
+    never = shut(lock, wish._replace(held={}))
+    room = [p for p in wish.products if p not in closed]
+    return room or [p for p in wish.products if p not in never] or list(wish.products)
+
+
+def _large_enough(lock: Lock, wish: Wish, products: Collection[str]) -> list[str]:
+    """Deliveries of places that hold the job when all of them are there; if no place does, of all places."""
+    names = usable(lock, products, lock["queues"][wish.queue]["tenant"])
+    sizes: dict[tuple[Any, ...], int] = {}
+    for name in names:
+        sizes[_place(lock, name)] = sizes.get(_place(lock, name), 0) + lock["deliveries"][name]["gpus"]
+    return [name for name in names if sizes[_place(lock, name)] >= wish.gpus] or names
+
+
+def _place(lock: Lock, name: str) -> tuple[Any, ...]:
+    """Where a delivery's GPUs stand together with others: a job runs inside one such place."""
+    delivery = lock["deliveries"][name]
+    system = lock["systems"][delivery["system"]]
+    return delivery["to"], system["product"], system["gpus_per_node"], delivery.get("tenant")
+
+
+def _power(lock: Lock, wish: Wish, names: Sequence[str], unpowered: Collection[str]) -> list[Blame]:
+    """Power of the sites where more of it would have brought GPUs that the job could take."""
+    sizes: dict[tuple[Any, ...], int] = {}
+    dark = {}
+    for name in names:
+        delivery, place = lock["deliveries"][name], _place(lock, name)
+        if seconds(lock, delivery["at"]) < wish.until_s:
+            sizes[place] = sizes.get(place, 0) + delivery["gpus"]
+            if name in unpowered:
+                dark[place] = delivery["to"]
+    sites = dict.fromkeys(site for place, site in dark.items() if sizes[place] >= wish.gpus)
+    return [line(lock, f"sites.{site}.power") for site in sites]
 
 
 def _later(lock: Lock, names: list[str], at_s: int) -> list[str]:

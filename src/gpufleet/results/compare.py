@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.units import format_duration
+from gpufleet.results.facts import SIZES
 from gpufleet.results.lock import SECTIONS
 
 if TYPE_CHECKING:
@@ -132,9 +133,12 @@ def _text(value: Any) -> str:
 
 
 def _jobs_text(jobs: JobChanges) -> list[str]:
-    if not jobs.any:
+    if not jobs.both:
+        lines = ["", "jobs: no job is in both runs"]
+    elif not jobs.any:
         return ["", f"jobs: none of {jobs.both:,} starts, ends or finishes otherwise"]
-    lines = ["", f"jobs: {jobs.changed:,} of {jobs.both:,} start, end or finish otherwise"]
+    else:
+        lines = ["", f"jobs: {jobs.changed:,} of {jobs.both:,} start, end or finish otherwise"]
     if jobs.earlier or jobs.later:
         lines.append(f"  {jobs.earlier:,} start earlier, {jobs.later:,} later")
     lines += [f"  {sign} {n:,} jobs" for sign, n in (("+", jobs.added), ("-", jobs.removed)) if n]
@@ -160,7 +164,7 @@ def compare(a: Run, b: Run) -> Comparison:
 
 def _counted(run: Run) -> str:
     """Until when GPU-hours online and busy are counted: the plan's end, or the run's."""
-    return _local(run, run.measures["clock"]["counted_s"])
+    return _local(run, run.counted_s)
 
 
 def _local(run: Run, t_s: int) -> str:
@@ -203,22 +207,37 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]
 
 
 def _measure_changes(a: Run, b: Run) -> Iterator[Change]:
-    """Measures that differ, in the order of the measures."""
+    """Measures that differ, in the order of the measures, size classes by size."""
+    rows = [row for run in (a, b) for row in run.measures_json["measures"]]
+    units = {row["name"]: row["unit"] for row in rows}
+    rank = _ranks(rows)
     before, after = _measures(a), _measures(b)
-    units: dict[str, str] = {}
-    for run in (a, b):
-        units |= {row["name"]: row["unit"] for row in run.measures["measures"]}
-    for change in _differences(before, after):
+    for change in sorted(_differences(before, after), key=lambda change: rank[change.what]):
         yield change._replace(unit=units[change.what.partition("[")[0].rstrip()])
 
 
 def _measures(run: Run) -> dict[str, Any]:
-    """Values by name and dimensions: ``wait_p90_s [tenant=research]``."""
-    values = {}
-    for row in run.measures["measures"]:
-        by = ", ".join(f"{dim}={name}" for dim, name in sorted(row["by"].items()))
-        values[f"{row['name']} [{by}]" if by else row["name"]] = row["value"]
-    return values
+    """Values by their labels."""
+    return {_label(row): row["value"] for row in run.measures_json["measures"]}
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """Name and dimensions: ``wait_p90_s [tenant=research]``."""
+    by = ", ".join(f"{dim}={name}" for dim, name in sorted(row["by"].items()))
+    return f"{row['name']} [{by}]" if by else str(row["name"])
+
+
+def _ranks(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int, int]]:
+    """Places of the labels: by measure, then by which dimensions, as first seen; then by size."""
+    names: dict[str, int] = {}
+    dims: dict[tuple[str, ...], int] = {}
+    rank = {}
+    for row in rows:
+        by = row["by"]
+        size = SIZES.index(by["size"]) if by.get("size") in SIZES else 0
+        group = dims.setdefault((row["name"], *sorted(by)), len(dims))
+        rank[_label(row)] = (names.setdefault(row["name"], len(names)), group, size)
+    return rank
 
 
 # --- jobs

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.units import format_duration
-from gpufleet.results.blame import Blame, blame, line, products_of, quotas, unpowered_in, usable
+from gpufleet.results.blame import FOREVER_S, Blame, Wish, blame, line, quotas, unpowered_in, usable
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
 from gpufleet.results.find import Row, find_job, row_of
-from gpufleet.results.then import Then, then
+from gpufleet.results.then import Then, then, wish_of
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -22,8 +22,6 @@ MOST_HOPS: Final = 16
 MOST_LINES: Final = 3
 _BORROWED: Final = ("order", "reservation")
 """States whose root is the refusal of another job."""
-_LONG_AGO_S: Final = -(1 << 40)
-"""Before every delivery."""
 _MOMENTS: Final = ("submit", "start", "end")
 
 
@@ -149,9 +147,11 @@ def why(run: Run, job: int | str) -> Explanation:
     Raises: GpufleetError R006 if there is no such job, R007 if several are called so.
     """
     row = find_job(run, job)
-    causes = _causes(run, row)
+    came = then(run, row)
+    wish = wish_of(row, came)
+    causes = _causes(run, row, wish)
     parts = [
-        Part(state, row[f"wait_{state}_s"], _part_lines(run, row, state))
+        Part(state, row[f"wait_{state}_s"], _part_lines(run, wish, state))
         for state in WAITS
         if row[f"wait_{state}_s"]
     ]
@@ -159,8 +159,8 @@ def why(run: Run, job: int | str) -> Explanation:
         row=row,
         parts=tuple(sorted(parts, key=lambda part: -part.wait_s)),
         causes=causes,
-        then=then(run, row),
-        never=_never(run, row) if row["state"] == "refused" else "",
+        then=came,
+        never=_never(run, row, wish, came) if row["state"] == "refused" else "",
         times={key: _local(run, t_s) for key in _MOMENTS if (t_s := row[f"{key}_s"]) is not None},
         time_zone=run.time_zone,
     )
@@ -172,12 +172,13 @@ def _local(run: Run, t_s: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second else f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _causes(run: Run, row: Row) -> tuple[Cause, ...]:
+def _causes(run: Run, row: Row, wish: Wish) -> tuple[Cause, ...]:
     found = []
     for root in ROOTS:
         if row[f"root_{root}_s"]:
             who = _who(run, row, root)
-            found.append(Cause(root, row[f"root_{root}_s"], _lines(run, who, root), who["job"]))
+            whose = wish if who["job"] == row["job"] else wish_of(who, then(run, who))
+            found.append(Cause(root, row[f"root_{root}_s"], _lines(run, whose, root), who["job"]))
     return tuple(sorted(found, key=lambda cause: -cause.wait_s))
 
 
@@ -195,32 +196,33 @@ def _who(run: Run, row: Row, root: str) -> Row:
     return job if job[f"wait_{root}_s"] else row
 
 
-def _lines(run: Run, row: Row, cause: str, at_s: int | None = None) -> tuple[Blame, ...]:
-    products = products_of(run.plan, row["workload"])
-    unpowered = unpowered_in(run.measures["measures"])
-    when = row["submit_s"] if at_s is None else at_s
-    found = blame(run.plan, cause, queue=row["queue"], products=products, at_s=when, unpowered=unpowered)
-    return tuple(found)
+def _lines(run: Run, wish: Wish, cause: str) -> tuple[Blame, ...]:
+    return tuple(blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"])))
 
 
-def _part_lines(run: Run, row: Row, state: str) -> tuple[Blame, ...]:
+def _part_lines(run: Run, wish: Wish, state: str) -> tuple[Blame, ...]:
     """The lines behind a state: order is the policy's order and its strictness."""
     strict = (line(run.plan, "policy.strict"),) if state == "order" else ()
-    return _lines(run, row, state) + strict
+    return _lines(run, wish, state) + strict
 
 
-def _never(run: Run, row: Row) -> str:
-    """Why no wait would help."""
-    lock, queue = run.plan, row["queue"]
-    products = products_of(lock, row["workload"])
-    wants = f"it wants {_gpus(row['gpus'])}"
-    if row["last_refusal"] == "own_quota":
-        allowed = {p: n for p, n in lock["queues"][queue]["quota"].items() if p in products}
-        quota = ", ".join(f"{n:,} {p}" for p, n in allowed.items())
-        return f"{wants}; the quota of queue {queue} is {quota} ({quotas(lock, queue, products)[0]})"
-    if not usable(lock, products, row["tenant"]):
-        return f"{wants} of {', '.join(products)}; no delivery brings any that {row['tenant']} may use"
-    most = then(run, row).peak
-    shape = ", and not on whole nodes as it needs them" if most >= row["gpus"] else ""
-    at = _lines_text(_lines(run, row, "not_online", at_s=_LONG_AGO_S))
-    return f"{wants} of {' or '.join(products)}; at most {most:,} are ever online in one place{shape} ({at})"
+def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
+    """Why no wait would help, for each product that the job accepts."""
+    lock, gpus = run.plan, row["gpus"]
+    closed = [p for p in came.products if p.quota is not None and p.quota < gpus]
+    too_few = [p for p in came.products if p not in closed]
+    names = [p.name for p in too_few]
+    parts = []
+    if too_few and not usable(lock, names, row["tenant"]):
+        parts.append(f"no delivery brings {' or '.join(names)} that {row['tenant']} may use")
+    elif too_few:
+        most = max(p.peak for p in too_few)
+        shape = ", and not on whole nodes as it needs them" if most >= gpus else ""
+        ever = wish._replace(products=tuple(names), from_s=-FOREVER_S, until_s=FOREVER_S, held={}, place={})
+        at = _lines_text(_lines(run, ever, "not_online"))
+        parts.append(f"at most {most:,} {' or '.join(names)} are ever online in one place{shape} ({at})")
+    if closed:
+        allowed = ", ".join(f"{p.quota:,} {p.name}" for p in closed)
+        at = _lines_text(quotas(lock, row["queue"], [p.name for p in closed]))
+        parts.append(f"the quota of queue {row['queue']} is {allowed} ({at})")
+    return "; ".join([f"it wants {_gpus(gpus)}", *parts])

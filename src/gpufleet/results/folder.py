@@ -23,7 +23,7 @@ from gpufleet.results.codes import DISK_FULL, EXTRA_FILES, NO_RUN, NOT_A_RUN, NO
 from gpufleet.results.swap import exchange, lock_folder, sync_file, sync_folder
 
 MARK: Final = "complete.json"
-SCHEMA: Final = "gpufleet.run/1"
+SCHEMA: Final = "gpufleet.complete/1"
 LOCK, WORLD, JOBS, TIMELINE = "plan.lock.yaml", "world.npz", "jobs.parquet", "timeline.parquet"
 MEASURES, LEDGER, ENVIRONMENT, REPORT = "measures.json", "ledger.json", "environment.json", "report.html"
 FILES: Final = (LOCK, WORLD, JOBS, TIMELINE, MEASURES, LEDGER, ENVIRONMENT, REPORT)

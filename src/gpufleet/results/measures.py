@@ -224,7 +224,7 @@ def _wait_groups(facts: Facts) -> Iterator[tuple[By, Waits]]:
     """The waits of all jobs, of each tenant, and of each size class."""
     yield {}, Waits(facts.waits)
     for dim in ("tenant", "size"):
-        for (key,), part in facts.waits.group_by(dim, maintain_order=True):
+        for (key,), part in facts.waits.sort(dim).group_by(dim, maintain_order=True):
             yield {dim: SIZES[int(str(key))] if dim == "size" else str(key)}, Waits(part)
 
 

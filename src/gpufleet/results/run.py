@@ -63,7 +63,19 @@ class Run:
         return read_lock(self.path / folder.LOCK)
 
     @cached_property
-    def measures(self) -> dict[str, Any]:
+    def measures(self) -> pl.DataFrame:
+        """All measures: name, unit, value, one text column for each dimension (null: over all), formula."""
+        rows = self.measures_json["measures"]
+        dims = sorted({dim for row in rows for dim in row["by"]})
+        schema = {"name": pl.String, "unit": pl.String, "value": pl.Float64}
+        values = [
+            {**{key: row[key] for key in ("name", "unit", "value", "formula")}, **row["by"]} for row in rows
+        ]
+        by = dict.fromkeys(dims, pl.String)
+        return pl.DataFrame(values, schema={**schema, **by, "formula": pl.String})
+
+    @cached_property
+    def measures_json(self) -> dict[str, Any]:
         """measures.json: ``answer``, ``measures``, ``findings``, ``notes`` and ``clock``."""
         return self._json(folder.MEASURES)
 
@@ -87,37 +99,25 @@ class Run:
         >>> run.measure("utilisation"), run.measure("wait_p90_s", tenant="research")  # doctest: +SKIP
         (0.871, 15120.0)
         """
-        rows = (row for row in self.measures["measures"] if row["name"] == name and row["by"] == by)
+        rows = (row for row in self.measures_json["measures"] if row["name"] == name and row["by"] == by)
         found = next(rows, None)
         value: float | int | None = None if found is None else found["value"]
         return value
 
-    @cached_property
-    def measures_frame(self) -> pl.DataFrame:
-        """All measures as a frame: name, unit, value, one column for each dimension, formula."""
-        rows = self.measures["measures"]
-        dims = sorted({dim for row in rows for dim in row["by"]})
-        schema = {"name": pl.String, "unit": pl.String, "value": pl.Float64}
-        values = [
-            {**{key: row[key] for key in ("name", "unit", "value", "formula")}, **row["by"]} for row in rows
-        ]
-        by = dict.fromkeys(dims, pl.String)
-        return pl.DataFrame(values, schema={**schema, **by, "formula": pl.String})
-
     @property
     def answer(self) -> str:
         """The run in one sentence."""
-        return str(self.measures["answer"])
+        return str(self.measures_json["answer"])
 
     @property
     def findings(self) -> tuple[dict[str, Any], ...]:
         """Warnings of the plan and its traces."""
-        return tuple(self.measures["findings"])
+        return tuple(self.measures_json["findings"])
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks of the plan and its traces."""
-        return tuple(self.measures["notes"])
+        return tuple(self.measures_json["notes"])
 
     @property
     def start(self) -> datetime:
@@ -132,7 +132,12 @@ class Run:
     @property
     def grid_s(self) -> int:
         """Width of a bin of the timeline, s."""
-        return int(self.measures["clock"]["grid_s"])
+        return int(self.measures_json["clock"]["grid_s"])
+
+    @property
+    def counted_s(self) -> int:
+        """Until when GPUs online and busy are counted: the plan's end, or the run's if that is earlier."""
+        return int(self.measures_json["clock"]["counted_s"])
 
     @property
     def time_zone(self) -> str:
@@ -179,6 +184,6 @@ class Run:
             f"Run({str(self.path)!r})\n  {says}\n"
             "  .jobs       one row per job: waits, reasons, times\n"
             "  .timeline   GPU-seconds online, busy, waiting per bin\n"
-            "  .measures_frame  all measures; .measure('utilisation'), .measure('wait_p90_s', tenant=...)\n"
+            "  .measures   all measures; .measure('utilisation'), .measure('wait_p90_s', tenant=...)\n"
             "  .why(17)    why job 17 waited;  .compare(other) what another run changes"
         )

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from gpufleet.results.blame import products_of
+from gpufleet.results.blame import Wish, products_of
+from gpufleet.results.columns import WORDS
 
 if TYPE_CHECKING:
     from gpufleet.results.find import Row
     from gpufleet.results.run import Run
+
+
+class Bins(NamedTuple):
+    """Bins of the timeline."""
+
+    width_s: int
+    end_s: int  # the plan's end
+    runs_on: bool  # beyond it; else the last bin is cut there
 
 
 @dataclass(frozen=True)
@@ -24,16 +33,37 @@ class Product:
     busy: float  # of these
     queue: float  # GPUs that the job's queue holds
     quota: int | None  # of the queue; None = unlimited
+    place: float  # most GPUs online together at one site, of one owner, that the job may use
+    peak: int  # the same at any time of the run
+
+    def obstacle(self, gpus: int) -> str:
+        """What refuses a job of so many GPUs on this product, as far as means tell; "" if nothing does."""
+        if self.quota is not None and self.queue + gpus > self.quota:
+            return "own_quota"
+        if self.place < gpus:
+            return "not_online"
+        return "no_free" if self.online - self.busy < gpus else ""
+
+    def text(self) -> str:
+        """Online, busy, and the queue's share."""
+        quota = f" of a quota of {self.quota:,}" if self.quota is not None else ""
+        held = f"its queue held {self.queue:,.0f}{quota}"
+        return f"{self.online:,.0f} {self.name} online, {self.busy:,.0f} busy; {held}"
 
 
 @dataclass(frozen=True)
 class Then:
     """The products that a job accepts, when it came."""
 
+    gpus: int  # that the job wants
     products: tuple[Product, ...]
-    peak: int  # most GPUs ever online together at one site, of one product and owner, that the job may use
     whose: str  # whose GPUs are counted
     bin_s: int
+
+    @property
+    def peak(self) -> int:
+        """Most GPUs ever online together at one site, of one product and owner, that the job may use."""
+        return max((product.peak for product in self.products), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -44,61 +74,91 @@ class Then:
                 "busy_gpus": p.busy,
                 "queue_gpus": p.queue,
                 "quota_gpus": p.quota,
+                "obstacle": p.obstacle(self.gpus) or None,
             }
             for p in self.products
         ]
         return {"products": rows, "peak_gpus": self.peak, "whose": self.whose, "mean_over_s": self.bin_s}
 
     def __str__(self) -> str:
-        texts = []
-        for p in self.products:
-            quota = f" of a quota of {p.quota:,}" if p.quota is not None else ""
-            texts.append(
-                f"{p.online:,.0f} {p.name} online, {p.busy:,.0f} busy; its queue held {p.queue:,.0f}{quota}"
-            )
-        return f"when it came ({self.whose}, mean over {self.bin_s:,} s): {'; '.join(texts) or 'no GPU'}"
+        head = f"when it came ({self.whose}, mean over {self.bin_s:,} s):"
+        if len(self.products) < 2:
+            return f"{head} {self.products[0].text() if self.products else 'no GPU'}"
+        lines = [head]
+        for product in self.products:
+            code = product.obstacle(self.gpus)
+            lines.append(f"    {product.text()}" + (f": {WORDS[code]}" if code else ""))
+        return "\n".join(lines)
 
 
-def then(run: Run, row: Row) -> Then:
-    """The fleet in the bin of the timeline in which a job came."""
-    names, grid = products_of(run.plan, row["workload"]), run.grid_s
+def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
+    """The fleet in the bin of the timeline in which a job came.
+
+    Args: row: of jobs.parquet; bins: of the timeline, if measures.json is not written yet.
+    """
+    names, bins = products_of(run.plan, row["workload"]), bins or _bins(run)
     accepted = run.scan_timeline().filter(pl.col("product").is_in(names))
-    online = accepted.filter(pl.col("kind") == "online")
     own = pl.col("tenant") == row["tenant"]
-    mine = online.filter(own | pl.col("tenant").is_null())
-    peak = mine.group_by("t_s", "site", "product", "tenant").agg(pl.col("gpu_s").sum())
-    most = peak.select(pl.col("gpu_s").max()).collect().item() or 0
-    at = row["submit_s"] // grid * grid
+    usable = accepted.filter(pl.col("kind") == "online", own | pl.col("tenant").is_null())
+    places = usable.group_by("t_s", "site", "product", "tenant").agg(pl.col("gpu_s").sum())
+    peaks = dict(places.group_by("product").agg(pl.col("gpu_s").max()).collect().iter_rows())
+    at = row["submit_s"] // bins.width_s * bins.width_s
     now = accepted.filter(pl.col("t_s") == at).collect()
     # busy GPUs are known by tenant, not by owner: with no shared GPUs, a tenant's are on its own
     alone = now.filter(pl.col("kind") == "online", pl.col("tenant").is_null()).is_empty()
     fleet = now.filter(own) if alone else now
-    width = _width(run, at)
+    width = _width(bins, at)
+    largest = places.filter(pl.col("t_s") == at).group_by("product").agg(pl.col("gpu_s").max()).collect()
+    here = {name: gpu_s / width for name, gpu_s in largest.iter_rows()}
+    peak = {name: round(gpu_s / bins.width_s) for name, gpu_s in peaks.items()}
     return Then(
-        tuple(_product(run, row, fleet, name, width) for name in names),
-        round(most / grid),
+        row["gpus"],
+        tuple(
+            _product(run, row, fleet, name, width, place=here.get(name, 0.0), peak=peak.get(name, 0))
+            for name in names
+        ),
         f"GPUs of {row['tenant']}" if alone else "whole fleet",
         width,
     )
 
 
-def _width(run: Run, t_s: int) -> int:
+def wish_of(row: Row, fleet: Then) -> Wish:
+    """What a job asks for, and what is known of its options."""
+    return Wish(
+        row["queue"],
+        tuple(product.name for product in fleet.products),
+        row["gpus"],
+        from_s=row["submit_s"],
+        until_s=row["submit_s"] + max(1, row["wait_s"]),
+        held={product.name: product.queue for product in fleet.products},
+        place={product.name: product.place for product in fleet.products},
+    )
+
+
+def _bins(run: Run) -> Bins:
+    clock = run.measures_json["clock"]
+    return Bins(run.grid_s, int(clock["end_s"]), bool(clock["finish"]))
+
+
+def _width(bins: Bins, t_s: int) -> int:
     """Width of the bin that starts at a time: the last one may be cut at the plan's end."""
-    clock = run.measures["clock"]
-    cut = int(clock["end_s"]) - t_s
-    return run.grid_s if clock["finish"] or not 0 < cut < run.grid_s else cut
+    cut = bins.end_s - t_s
+    return bins.width_s if bins.runs_on or not 0 < cut < bins.width_s else cut
 
 
-def _product(run: Run, row: Row, fleet: pl.DataFrame, name: str, width: int) -> Product:
+def _product(
+    run: Run, row: Row, fleet: pl.DataFrame, name: str, width: int, *, place: float, peak: int
+) -> Product:
     of = fleet.filter(pl.col("product") == name)
     busy = pl.col("kind") == "busy"
-    quota = run.plan["queues"][row["queue"]]["quota"].get(name)
     return Product(
         name,
         online=_mean(of, [pl.col("kind") == "online"], width),
         busy=_mean(of, [busy], width),
         queue=_mean(of, [busy, pl.col("queue") == row["queue"]], width),
-        quota=quota,
+        quota=run.plan["queues"][row["queue"]]["quota"].get(name),
+        place=place,
+        peak=peak,
     )
 
 

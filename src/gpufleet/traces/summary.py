@@ -36,6 +36,7 @@ class TraceSummary:
     recorded_share: (
         float  # 0..1, share of the jobs whose recorded start was used; the others start when submitted
     )
+    over_limit: int  # jobs whose recorded run time exceeds their time limit
 
     def __repr__(self) -> str:
         hours = (self.last_submit - self.first_submit).total_seconds() / 3600
@@ -83,6 +84,7 @@ def summarise(trace: Trace) -> TraceSummary:
         _time(trace, submit[-1]),
         _time(trace, int(held.select(pl.col("end_s").max()).item())),
         trace.jobs["recorded_start_s"].is_not_null().mean() or 0.0,  # type: ignore[arg-type]
+        trace.jobs.filter((pl.col("limit_s") > 0) & (pl.col("run_s") > pl.col("limit_s"))).height,
     )
 
 

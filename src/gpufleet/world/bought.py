@@ -35,7 +35,8 @@ def bought_nodes(plan: Plan, names: Names) -> Bought:
     """One row for each node of all deliveries, sorted as `Nodes`: by cell, delivery date, delivery, unit.
 
     A delivery that is no whole number of units keeps its last unit in part: fewer nodes, and a last node
-    with fewer GPUs. A system without a known rating counts as 0 W.
+    with fewer GPUs. A rating that is not known is 0 W:
+    the site's power has no limit then (P060), and nothing is added up.
     """
     rows = sorted(range(len(plan.deliveries)), key=lambda row: (plan.seconds(plan.deliveries[row].at), row))
     lots = _join(_lot(plan, names, row) for row in rows)

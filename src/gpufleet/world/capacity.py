@@ -13,7 +13,6 @@ from gpufleet.base.errors import Finding, explain_code, finding
 from gpufleet.world.bought import Bought, bought_nodes, nodes_and_cells
 from gpufleet.world.layout import Capacity, Cells, Nodes
 from gpufleet.world.names import Names
-from gpufleet.world.ratings import unknown_ratings
 from gpufleet.world.service import Change, DatedRetirement, Retired, Shortage, SiteService
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def capacity_of(plan: Plan, names: Names) -> Fleet:
         changes += service.changes()
         shortages += service.shortages
         retired += service.retired
-    findings = [*unknown_ratings(plan), *_retirement_findings(plan, retired)]
-    return Fleet(nodes, cells, _events(changes, bought), tuple(shortages), tuple(findings))
+    findings = tuple(_retirement_findings(plan, retired))
+    return Fleet(nodes, cells, _events(changes, bought), tuple(shortages), findings)
 
 
 def _retirements(plan: Plan, names: Names, site: int) -> list[DatedRetirement]:

@@ -27,6 +27,14 @@ UNKNOWN_QUEUE: Final = explain_code(
     "still have no queue are left out and counted.",
     "workloads:\n  history: {kind: trace, file: jobs.csv, queue: {map: {ml-old: research}, default: other}}",
 ).code
+OVER_LIMIT: Final = explain_code(
+    "T062",
+    "recorded run times exceed their limit",
+    "With `policy.over_limit: kill` a job ends at its time limit, even where the log says that it ran "
+    "longer: schedulers grant some grace, and limits are raised while a job runs. `run-on` lets it run as "
+    "recorded.",
+    "policy: {over_limit: run-on}",
+).code
 NO_QUEUE: Final = "queue is not in the plan"
 
 _COLUMNS: Final = {
@@ -218,7 +226,20 @@ def _trace_jobs(
     findings = list(trace.findings)
     if unknown:
         findings.append(_unknown_queues(workload, unknown, lost, jobs.height))
+    findings += _over_limit(plan, workload, jobs)
     return jobs, Intake(workload.name, trace.rows_read, dropped, trace.format, trace.notes), findings
+
+
+def _over_limit(plan: Plan, workload: TraceWorkload, jobs: pl.DataFrame) -> Iterator[Finding]:
+    """A warning about jobs that ran longer than they may here, even on the fastest product."""
+    fastest = max((speed for _, speed in workload.products), default=1.0)
+    longer = (pl.col("limit_s") > 0) & (pl.col("work_s") / fastest > pl.col("limit_s"))
+    count = jobs.filter(longer).height
+    if count and plan.policy.over_limit == "kill":
+        times, they = ("run times exceed their", "they") if count > 1 else ("run time exceeds its", "it")
+        says = f"{count:,} recorded {times} limit; {they} will be killed (policy.over_limit)"
+        fix = "set `policy.over_limit: run-on` to let such jobs run as recorded"
+        yield finding(OVER_LIMIT, says, fix, workload.line, severity="warning")
 
 
 def _queued(jobs: pl.DataFrame, workload: TraceWorkload, names: Names) -> tuple[pl.DataFrame, list[str]]:
