@@ -15,7 +15,8 @@ from tests.oracle.compare import differences
 from tests.oracle.test_worlds import any_world
 
 from gpufleet.engine import run as engine
-from gpufleet.engine.state import State, new_state
+from gpufleet.engine.room import new_state
+from gpufleet.engine.state import State
 from gpufleet.world import layout as code
 from gpufleet.world.layout import Jobs, World
 

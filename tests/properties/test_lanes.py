@@ -12,7 +12,8 @@ from tests.oracle.by_hand import make
 
 from gpufleet.engine.memory import pack
 from gpufleet.engine.order import insert, take_out
-from gpufleet.engine.state import LEVELS, State, new_state
+from gpufleet.engine.room import new_state
+from gpufleet.engine.state import LEVELS, State
 
 N_SLOTS = 48
 WORLD = make([[8]], lanes=(((0, 1.0),), ((0, 1.0),)))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from gpufleet.engine.jit import entry
 from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
-from gpufleet.engine.state import NOW, RUNS, TOP_SLOT, WAITS, State, grow_bins
+from gpufleet.engine.room import grow_bins
+from gpufleet.engine.state import NOW, RUNS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, leave, step
 from gpufleet.world.layout import RUNNING, WAITING
 

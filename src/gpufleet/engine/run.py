@@ -14,19 +14,8 @@ from gpufleet.engine.forecast import look_ahead
 from gpufleet.engine.jit import compiling
 from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
-from gpufleet.engine.state import (
-    FIRST_ID,
-    N_OUT,
-    N_OUTCOMES,
-    NEXT_JOB,
-    NOW,
-    State,
-    grow_bins,
-    grow_lanes,
-    grow_plan,
-    grow_slots,
-    new_state,
-)
+from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, new_state
+from gpufleet.engine.state import FIRST_ID, N_OUT, N_OUTCOMES, NEXT_JOB, NOW, State
 from gpufleet.world.layout import EASY, N_REFUSALS, Jobs, Outcomes, Tallies, World, empty_jobs
 
 _KINDS = (*[np.int64] * 5, *[np.int32] * 5, np.int64)  # of the columns of Outcomes
