@@ -2,7 +2,7 @@
 
 Numba's own arrays can be strided, counted, and indexed from the end; each access brings the machine code for
 that. A ``Rows`` is an address and a length: indexing a row of records gives a pointer to it, indexing a row
-of numbers loads the number. Halving the code of every access is what keeps compilation short."""
+of numbers loads the number."""
 
 from __future__ import annotations
 
