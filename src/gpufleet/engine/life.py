@@ -8,6 +8,7 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import ceil_s, estimate_s
 from gpufleet.engine.place import grant_picks, release_grants
 from gpufleet.engine.quota import never
+from gpufleet.engine.rows import prefetch
 from gpufleet.engine.state import (
     ALIVE,
     DONE_FIRST,
@@ -169,12 +170,25 @@ def drop_stale_ends(s: State) -> None:
 
 
 @kernel
+def _bring_near(s: State) -> None:
+    """Have what ends next at hand."""
+    n = s.scalar[N_ENDS]
+    for at in range(min(n, 5)):
+        prefetch(s.slot, s.ends[at] & heap.SLOT_MASK)
+    if n > 0:
+        g = s.slot[s.ends[0] & heap.SLOT_MASK].grants
+        if g >= 0:
+            prefetch(s.grant, g)
+
+
+@kernel
 def end_jobs(w: Rules, s: State, now: int) -> None:
     """End all that ends at ``now``. Entries of attempts that were cut short are recognised and dropped."""
     while s.scalar[N_ENDS] > 0 and s.ends[0] >> heap.SLOT_BITS == now:
         i = heap.pop(s.ends, s.scalar[N_ENDS]) & heap.SLOT_MASK
         s.scalar[N_ENDS] -= 1
         job = s.slot[i]
+        _bring_near(s)
         if job.status == RUNS and job.end == now:
             stop(w, s, i)
             mark_due(s, s.cell[job.cell].island, 1)

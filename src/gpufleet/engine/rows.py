@@ -13,7 +13,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin, models, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from gpufleet.engine.jit import JITTED
 
 
 class RowsType(types.Type):  # type: ignore[misc]
@@ -95,3 +97,29 @@ def load_rows(context: Any, builder: Any, kind: Any, structure: Any) -> Any:
         value.set_metadata("invariant.load", builder.module.add_metadata([]))
         setattr(rows, name, value)
     return rows._getvalue()
+
+
+def _lower_prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    """Ask for the first three cache lines of a row."""
+    place = _place(context, builder, sig.args[0], *args)
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    ask = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0i8"
+    )
+    for at in range(0, sig.args[0].itemsize, 64):
+        line = builder.gep(place, [ir.Constant(ir.IntType(64), at)], inbounds=True)
+        builder.call(ask, [line, *(ir.Constant(number, n) for n in (1, 3, 1))])
+    return context.get_dummy_value()
+
+
+if JITTED:
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def prefetch(typingctx: Any, rows: Any, index: Any) -> Any:
+        """Have a row that is needed soon brought near to the processor; changes nothing."""
+        return types.none(rows, types.intp), _lower_prefetch
+
+else:
+
+    def prefetch(rows: Any, index: int) -> None:
+        """Have a row that is needed soon brought near to the processor; changes nothing."""
