@@ -3,25 +3,29 @@
 BIN := .venv/bin
 READY_TO_RUN := .venv/.ready-to-run
 READY_TO_DEVELOP := .venv/.ready-to-develop
-PLAN := plans/one-cluster
-OUT := runs/one-cluster
+PLAN := plans/korea-260k
+OUT := runs/korea-260k
+# Supply is always for the whole horizon. Its jobs take some two minutes more: `make run ALL=1` has them all.
+JOBS := $(if $(ALL),,--set jobs_until=2029-01-01)
 TESTS ?= -n auto
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint docs bench clean
+.PHONY: help run test lint docs bench messages clean
 
 help:
-	@echo "make run     simulate $(PLAN), print the answer, write a report to $(OUT)"
+	@echo "make run     simulate $(PLAN), print the answer, write a report to $(OUT);"
+	@echo "             jobs up to 2029, or with ALL=1 all of them"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make docs    build the documentation into site/"
 	@echo "make bench   run the benchmarks"
+	@echo "make messages   bring the translations up to date with the source"
 	@echo "make clean   remove .venv, site and caches; runs/ stays"
 
 run: $(READY_TO_RUN)
-	@$(BIN)/gpufleet run $(PLAN) --out $(OUT)
+	@$(BIN)/gpufleet run $(PLAN) --out $(OUT) $(JOBS)
 
 test: $(READY_TO_DEVELOP)
 	$(BIN)/python -m pytest $(TESTS)
@@ -37,6 +41,9 @@ docs: $(READY_TO_DEVELOP)
 
 bench: $(READY_TO_DEVELOP)
 	$(BIN)/python -m benchmarks
+
+messages: $(READY_TO_DEVELOP)
+	$(BIN)/python -m tools.messages
 
 clean:
 	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

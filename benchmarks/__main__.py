@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.machine import machine
 from benchmarks.measure import Row
 
-NAMES: Final = ("bare", "easy", "growth", "reference", "start", "worlds")
+NAMES: Final = ("bare", "demand", "easy", "growth", "pipeline", "reference", "start", "worlds")
 HEAD: Final = """\
 # Benchmarks
 

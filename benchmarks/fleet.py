@@ -125,7 +125,7 @@ def _timed(source: Iterator[Jobs], watch: Stopwatch) -> Iterator[Jobs]:
         yield batch
 
 
-class _Counter:
+class Counter:
     """The sink: counts, keeps nothing."""
 
     def __init__(self) -> None:
@@ -143,8 +143,8 @@ def simulate_here(**case: Any) -> Sample:
 
     wanted = Case(**case)
     short = Case(**(case | {"n_jobs": 1000}))
-    run(world_of(short), batches(short), _Counter())
-    whole, making, sink, world = Stopwatch(), Stopwatch(), _Counter(), world_of(wanted)
+    run(world_of(short), batches(short), Counter())
+    whole, making, sink, world = Stopwatch(), Stopwatch(), Counter(), world_of(wanted)
     with whole:
         summary = run(world, _timed(batches(wanted), making), sink)
     if sink.jobs != wanted.n_jobs:

@@ -315,6 +315,8 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.refusals": refusals,
     "run.jobs": partial(run_columns, "jobs"),
     "run.timeline": partial(run_columns, "timeline"),
+    "run.supply": partial(run_columns, "supply"),
+    "run.shortage": partial(run_columns, "shortage"),
     "limits": limits,
     "findings": findings,
     "commands": commands,

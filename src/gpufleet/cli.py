@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,7 +23,18 @@ from gpufleet.base.errors import (
     explanations,
     finding,
 )
-from gpufleet.console import Progress, findings_data, leave, print_findings, print_json, say, write_new
+from gpufleet.base.say import say as words
+from gpufleet.console import (
+    Progress,
+    aloud,
+    findings_data,
+    leave,
+    print_findings,
+    print_json,
+    say,
+    speak,
+    write_new,
+)
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -45,7 +58,7 @@ NO_CODE: Final = explain_code(
 EXISTS: Final = explain_code(
     "U004",
     "the file is there already",
-    "`gpufleet new` writes a new file and never over one that exists.",
+    "`gpufleet new` and `gpufleet profile` write a new file and never over one that exists.",
     "gpufleet new --out plans/second.yaml",
 ).code
 
@@ -62,6 +75,10 @@ _Scenarios = Annotated[
     typer.Option("--scenario", metavar="NAME", help="Apply a scenario of the plan. May be repeated."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON with a versioned schema.")]
+_Lang = Annotated[
+    str | None,
+    typer.Option("--lang", metavar="en|ko|ja", callback=speak, help="Language; else GPUFLEET_LANG."),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,6 +110,7 @@ def check(
     scenario: _Scenarios = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 on warnings too.")] = False,
     traces: Annotated[bool, typer.Option("--traces", help="Read the plan's traces too (slower).")] = False,
+    lang: _Lang = None,
     as_json: _Json = False,
 ) -> None:
     """Check a plan and print all findings, each with its place and a fix.
@@ -106,25 +124,35 @@ def check(
     from gpufleet.study import check_world
 
     loaded = _load(plan, sets, scenario)
-    found, said = check_world(loaded, traces=traces)
-    warnings, notes = [*loaded.warnings, *found], [*loaded.notes, *said]
+    checked = check_world(loaded, traces=traces)
+    warnings, notes = [*loaded.warnings, *checked.findings], [*loaded.notes, *checked.notes]
     if as_json:
-        print_json("check", {"plan": loaded.name, "findings": findings_data(warnings), "notes": notes})
+        content = {"plan": loaded.name, "findings": findings_data(warnings), "notes": notes}
+        print_json("check", content | {"demand": checked.implied and checked.implied.to_json()})
     else:
         _print_check(loaded, warnings, notes, traces)
+        for line in checked.implied.lines() if checked.implied else ():
+            say(line)
     if strict and warnings:
         raise typer.Exit(2)
 
 
 def _print_check(plan: Plan, warnings: Sequence[Finding], notes: Sequence[str], traces: bool) -> None:
-    for each in warnings:
-        say(each.text() + "\n")
+    with aloud():
+        for each in warnings:
+            say(each.text() + "\n")
     for note in notes:
-        say(f"note: {note}")
+        say(words("note: {note}", note=note))
     say(str(plan))
-    found = f"{_count(len(warnings), 'warning')}, no errors" if warnings else "no findings"
+    found = words("{n:,} warning, no errors", "{n:,} warnings, no errors", n=len(warnings))
+    found = found if warnings else words("no findings")
     unread = sum(1 for workload in plan.workloads.values() if hasattr(workload, "file"))
-    print(found + (f"; {_count(unread, 'trace')} not read (--traces reads)" if unread and not traces else ""))
+    if unread and not traces:
+        left = words(
+            "{n:,} trace not read (--traces reads)", "{n:,} traces not read (--traces reads)", n=unread
+        )
+        found = words("{found}; {left}", found=found, left=left)
+    say(found)
 
 
 @app.command(short_help="Simulate a plan and write a run folder.")
@@ -136,11 +164,16 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="Run folder; else runs/NAME[+SCENARIO].")
     ] = None,
     as_json: _Json = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew, whatever a run that was killed has left.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")] = False,
+    lang: _Lang = None,
 ) -> None:
     """Simulate a plan, job by job, and write what happened and why to a run folder.
 
-    An earlier run in the folder is replaced, in one step, when the new one is whole.
+    An earlier run in the folder is replaced, in one step, when the new one is whole. A long run that was
+    killed goes on where it was, when the same plan is run to the same folder.
 
     \b
     Examples:
@@ -152,14 +185,15 @@ def run(
     if not (quiet or as_json):
         print_findings(loaded.warnings)
         for note in loaded.notes:
-            say(f"note: {note}", file=sys.stderr)
+            say(words("note: {note}", note=note), file=sys.stderr)
     from gpufleet.report.html import write_html
     from gpufleet.report.text import print_summary
     from gpufleet.study import simulate
 
     target = out or Path("runs") / _folder_name([loaded.name, *(scenario or [])])
     with Progress(quiet=quiet or as_json) as progress:
-        done = simulate(loaded, out=target, progress=progress, finish=write_html)
+        finish = partial(write_html, language=lang)
+        done = simulate(loaded, out=target, progress=progress, finish=finish, fresh=fresh)
     if as_json:
         print_json("run", {"path": str(done.path), "plan": loaded.name, **done.measures_json})
     elif quiet:
@@ -167,41 +201,51 @@ def run(
     else:
         known = {(each.code, each.says) for each in loaded.warnings}
         print_findings([each for each in _findings(done) if (each.code, each.says) not in known])
-        print_summary(done)
-        _print_places(target)
+        with aloud():
+            print_summary(done)
+        _print_places(target, target / REPORT)
 
 
-def _print_places(run: Path) -> None:
+def _print_places(run: Path, report: Path) -> None:
     """The last line: where the results are."""
-    say(f"\nresults: {run}/   report: {run / REPORT}")
+    say(words("\nresults: {run}/   report: {report}", run=str(run), report=str(report)))
 
 
-@app.command(short_help="Why a job waited: reasons, root cause, plan line.")
+@app.command(short_help="Why a job waited, or what holds a lot: causes, plan lines.")
 def why(
     run: _RunPath,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Its number in jobs.parquet, or its name.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB|LOT", help="A job by number or name, or a delivery by name.")
+    ],
+    lang: _Lang = None,
     as_json: _Json = False,
 ) -> None:
     """Explain why a job waited: how long for what, and which line of the plan is behind it.
+
+    Of a lot (a delivery): when it is ordered, delivered, powered, online, and what holds it.
 
     \b
     Examples:
       gpufleet why runs/one-cluster 17
       gpufleet why runs/one-cluster history/job-0042
+      gpufleet why runs/one-cluster lot-2
     """
     from gpufleet.results.run import Run
 
     answer = Run.load(run).why(job)
     if as_json:
-        print_json("why", answer.to_json())
+        data = answer.to_json()
+        print_json("why-lot" if "lot" in data else "why", data)
     else:
-        say(answer.text())
+        with aloud():
+            say(answer.text())
 
 
 @app.command(short_help="What differs between two runs.")
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="A run folder: before.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="A run folder: after.")],
+    lang: _Lang = None,
     as_json: _Json = False,
 ) -> None:
     """Show what differs between two runs: ~ changed, + only in B, - only in A.
@@ -216,28 +260,85 @@ def compare(
     if as_json:
         print_json("compare", difference.to_json())
     else:
-        say(difference.text())
+        with aloud():
+            say(difference.text())
 
 
 @app.command(short_help="Write report.html of a run anew and print its summary.")
-def report(run: _RunPath, as_json: _Json = False) -> None:
-    """Write the report of a run anew (after an upgrade, say) and print its summary.
+def report(
+    run: _RunPath,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Else RUN/report.html.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="RUN2", help="Show what changes from this other run to RUN."),
+    ] = None,
+    lang: _Lang = None,
+    as_json: _Json = False,
+) -> None:
+    """Write the report of a run anew (after an upgrade, or in another language) and print its summary.
+
+    With another run it has a section about what differs: RUN2 is before, RUN is after.
 
     \b
-    Example:
+    Examples:
       gpufleet report runs/one-cluster
+      gpufleet report runs/one-cluster --lang ko --out report.ko.html
+      gpufleet report runs/one-cluster+late-nodes --against runs/one-cluster
     """
     from gpufleet.report.html import write_html
     from gpufleet.report.text import print_summary
     from gpufleet.results.run import Run
 
     loaded = Run.load(run)
-    write_html(loaded)
+    other = None if against is None else Run.load(against)
+    written = write_html(loaded, out, lang, other)
     if as_json:
-        print_json("report", {"path": str(run), "report": str(run / REPORT), "answer": loaded.answer})
+        print_json("report", {"path": str(run), "report": str(written), "answer": loaded.answer})
     else:
-        print_summary(loaded)
-        _print_places(run)
+        with aloud():
+            print_summary(loaded)
+        _print_places(run, written)
+
+
+@app.command(short_help="Tables of a run as CSV, Excel or Parquet files.")
+def export(
+    run: _RunPath,
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]...", help="Such as measures; else all tables.")
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="F", help="csv, xlsx or parquet; else as --out is called, or csv."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="A file, or a folder; else beside the run folder."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Write tables of a run for other programs: jobs, timeline, supply, shortage, measures, ledger, findings.
+
+    A workbook holds all of them in one file; its sheet `about` says what the columns are.
+
+    \b
+    Examples:
+      gpufleet export runs/one-cluster --format xlsx
+      gpufleet export runs/one-cluster measures jobs --out tables
+      gpufleet export runs/one-cluster jobs --out jobs.parquet
+    """
+    from gpufleet.results.export import export as write_tables
+    from gpufleet.results.run import Run
+
+    files = write_tables(Run.load(run), tables or (), format=format, out=out, force=force)
+    if as_json:
+        listed = [{**each._asdict(), "path": str(each.path)} for each in files]
+        print_json("export", {"run": str(run), "files": listed})
+    else:
+        for each in files:
+            held = ", ".join(each.tables)
+            rows = words("{n:,} row of {tables}", "{n:,} rows of {tables}", n=each.rows, tables=held)
+            say(words("wrote {path}   {rows}", path=each.path, rows=rows))
 
 
 @app.command(short_help="Write a commented starter plan.")
@@ -265,15 +366,63 @@ def new(
 
     target = out or Path(f"{name}.yaml")
     text = starter_plan(name, trace, format, target.parent)
-    try:
-        write_new(target, text)
-    except FileExistsError as error:
-        says = f"{target} is a folder; name a file in it" if target.is_dir() else f"{target} is left as it is"
-        raise GpufleetError(finding(EXISTS, says, "choose another NAME or --out")) from error
+    _write_new(target, text)
     if as_json:
         print_json("new", {"path": str(target), "plan": name, "from": str(trace) if trace else None})
     else:
         print(f"wrote {target}\nnext: gpufleet check {target}, then gpufleet run {target}")
+
+
+@app.command(short_help="Distil a job log to a profile that jobs can be drawn from.")
+def profile(
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A job log.")],
+    format: Annotated[
+        str, typer.Option("--format", metavar="F", help="Of TRACE: philly, helios, swf, sacct, gpufleet.")
+    ] = "auto",
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Else the trace's.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Else NAME.json.")] = None,
+    from_: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="Jobs submitted from this date on."),
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Jobs submitted before this date.")
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option("--time-zone", metavar="ZONE", help="In which hours of a week are counted.")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="What it is, in a line.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="TEXT", help="Where the log is from.")
+    ] = None,
+    license: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="Of the log.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Distil a job log to a small JSON file: arrivals by hour of week, sizes, run times, users, limits, ends.
+
+    A workload of kind `profile` draws jobs like these, as many as a plan says.
+
+    \b
+    Examples:
+      gpufleet profile sacct.csv --name lab
+      gpufleet profile philly.csv.gz --from 2017-09-25 --out philly.json
+    """
+    from gpufleet.distiller import Wish, distil_trace
+
+    made = distil_trace(Wish(trace, format, name, title, source, license, from_, to, time_zone))
+    target = out or Path(f"{_folder_name([made.profile.name])}.json")
+    _write_new(target, made.profile.text())
+    if as_json:
+        print_json(
+            "profile", {"path": str(target), "findings": findings_data(made.findings), **made.to_json()}
+        )
+        return
+    print_findings(made.findings)
+    for note in made.trace.notes:
+        say(words("note: {note}", note=note), file=sys.stderr)
+    say(f"{made.text()}\nwrote {target}")
 
 
 @app.command(short_help="JSON Schema of the plan language, for editors.")
@@ -306,7 +455,7 @@ def explain(
     known = all_codes().get(code.upper())
     if known is None:
         fix = did_you_mean(code.upper(), explanations)
-        raise GpufleetError(finding(NO_CODE, f"`{code}` is not the code of a finding", fix))
+        raise GpufleetError(finding(NO_CODE, words("`{code}` is not the code of a finding", code=code), fix))
     if as_json:
         print_json("explain", asdict(known))
         return
@@ -314,9 +463,11 @@ def explain(
     print(f"{known.code}  {known.title}\n\n{known.why}\n\nExample:\n{example}")
 
 
-@app.command(short_help="GPUs, systems, prices and grids that gpufleet knows.")
+@app.command(short_help="GPUs, systems, prices, grids and profiles that gpufleet knows.")
 def catalog(
-    table: Annotated[str, typer.Argument(metavar="gpus|systems|prices|grids", help="Which table.")] = "gpus",
+    table: Annotated[
+        str, typer.Argument(metavar="gpus|systems|prices|grids|profiles", help="Which table.")
+    ] = "gpus",
     as_json: _Json = False,
 ) -> None:
     """Print a table of the catalogue; --json prints every column with source and trust.
@@ -331,6 +482,16 @@ def catalog(
         print_json("catalog", {"table": table, "rows": rows_of(table)})
     else:
         print(table_text(table))
+
+
+def _write_new(target: Path, text: str) -> None:
+    """Write a file that is not there yet. Raises: GpufleetError U004 if it is."""
+    try:
+        write_new(target, text)
+    except FileExistsError as error:
+        folder = words("{path} is a folder; name a file in it", path=target)
+        says = folder if target.is_dir() else words("{path} is left as it is", path=target)
+        raise GpufleetError(finding(EXISTS, says, words("choose another NAME or --out"))) from error
 
 
 def _load(plan: Path, sets: Sequence[str] | None, scenarios: Sequence[str] | None) -> Plan:
@@ -353,18 +514,10 @@ def _findings(run: Run) -> list[Finding]:
     return [Finding(**{**each, "at": Place(each["at"], 0) if each["at"] else None}) for each in run.findings]
 
 
-def _count(number: int, word: str) -> str:
-    """A number with its word.
-
-    >>> _count(1, "trace"), _count(3, "trace")
-    ('1 trace', '3 traces')
-    """
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``gpufleet``. Ends the process with the exit code; no input ends in a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    speak("en")
     code = leave(
         lambda: app(given, prog_name="gpufleet", standalone_mode=False),
         as_json="--json" in given,

@@ -14,10 +14,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, Final
 
 from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
+from gpufleet.base.language import chosen, speaking
+from gpufleet.base.say import say as words
+from gpufleet.base.say import tell
 
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
@@ -36,12 +40,34 @@ SYSTEM_SAYS_NO: Final = explain_code(
 ).code
 
 
+class _Chosen:
+    """The language of this command."""
+
+    language = "en"
+
+
+def speak(language: str | None) -> str:
+    """Choose the language in which `say` and `print_findings` print; None: that of the environment.
+
+    Raises: GpufleetError U020 for one that is not there.
+    """
+    _Chosen.language = chosen(language)
+    return _Chosen.language
+
+
+def aloud() -> AbstractContextManager[None]:
+    """Inside the block, texts are made in the language of this command."""
+    return speaking(_Chosen.language)
+
+
 def say(text: str, file: IO[str] | None = None) -> None:
     """Print a text that may hold names from files, without what a terminal would obey.
 
     >>> say("a\\x1b[2Jb")
     a?[2Jb
     """
+    with aloud():
+        text = tell(text)
     print("".join(c if c.isprintable() or c == "\n" else "?" for c in text), file=file or sys.stdout)
 
 
@@ -65,6 +91,8 @@ def findings_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             "fix": each.fix,
             "file": each.at.file if each.at else None,
             "line": (each.at.line or None) if each.at else None,
+            "sheet": (each.at.sheet or None) if each.at else None,
+            "cell": each.at.cell if each.at else None,
         }
         for each in findings
     ]
@@ -73,7 +101,8 @@ def findings_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print findings on stderr, an empty line between two."""
     if findings:
-        say("\n\n".join(each.text() for each in findings), file=sys.stderr)
+        with aloud():
+            say("\n\n".join(each.text() for each in findings), file=sys.stderr)
 
 
 def write_new(path: Path, text: str) -> None:
@@ -152,7 +181,7 @@ def _exit_code(command: Callable[[], Any], as_json: bool, usage_errors: Errors, 
     except usage_errors as error:
         return _refuse([_misunderstood(error)], as_json)
     except (KeyboardInterrupt, *aborts):  # type: ignore[misc]
-        print("\ninterrupted; what was there before is unchanged", file=sys.stderr)
+        say(words("\ninterrupted; what was there before is unchanged"), file=sys.stderr)
         return INTERRUPTED
     except SystemExit as error:
         raise BrokenPipeError from error  # the argument parser's way to leave in that case
@@ -161,7 +190,8 @@ def _exit_code(command: Callable[[], Any], as_json: bool, usage_errors: Errors, 
     except OSError as error:
         return _refuse([_system_says_no(error)], as_json)
     except MemoryError:
-        return _refuse([finding(SYSTEM_SAYS_NO, "not enough memory", "simulate a smaller plan")], as_json)
+        full = finding(SYSTEM_SAYS_NO, words("not enough memory"), words("simulate a smaller plan"))
+        return _refuse([full], as_json)
     except Exception as error:
         return _fault(error)
 
@@ -183,7 +213,7 @@ def _misunderstood(error: Any) -> Finding:
 
 def _system_says_no(error: OSError) -> Finding:
     says = f"{error.filename or 'output'}: {error.strerror or error}"
-    return finding(SYSTEM_SAYS_NO, says, "check the path, its permissions and the free space")
+    return finding(SYSTEM_SAYS_NO, says, words("check the path, its permissions and the free space"))
 
 
 def _fault(error: Exception) -> int:

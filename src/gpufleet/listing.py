@@ -7,13 +7,15 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from gpufleet.base.errors import GpufleetError, did_you_mean, explain_code, finding
+from gpufleet.base.say import say
 from gpufleet.catalog import load
+from gpufleet.catalog.profiles import profiles
 from gpufleet.catalog.rows import Row
 
 NO_TABLE: Final = explain_code(
     "U005",
     "no such table of the catalogue",
-    "The catalogue has four tables: gpus, systems, prices, grids.",
+    "The catalogue has five tables: gpus, systems, prices, grids, profiles.",
     "gpufleet catalog systems",
 ).code
 
@@ -38,6 +40,10 @@ _SHOWN: Final[dict[str, tuple[Callable[[], Mapping[str, Row]], tuple[str, ...]]]
     ),
     "prices": (load.prices, ("kind", "item", "value", "low", "high", "unit", "date", "trust")),
     "grids": (load.grids, ("country", "kind", "item", "value", "low", "high", "unit", "date", "trust")),
+    "profiles": (
+        profiles,
+        ("id", "jobs", "weeks", "mean_gpus", "mean_run_s", "mean_gpu_s", "trust", "title"),
+    ),
 }
 """Tables and the columns of each that fit on a terminal."""
 
@@ -73,7 +79,9 @@ def table_text(table: str) -> str:
 def _rows(table: str) -> list[Row]:
     if table not in _SHOWN:
         fix = did_you_mean(table, _SHOWN)
-        raise GpufleetError(finding(NO_TABLE, f"`{table}` is no table of the catalogue", fix))
+        raise GpufleetError(
+            finding(NO_TABLE, say("`{table}` is no table of the catalogue", table=table), fix)
+        )
     return list(_SHOWN[table][0]().values())
 
 

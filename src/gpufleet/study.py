@@ -6,17 +6,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, explain_code, finding
+from gpufleet.base.say import say
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
+    from gpufleet.results.checkpoint import Checkpoint
     from gpufleet.results.run import Run
+    from gpufleet.world.asked import Implied
     from gpufleet.world.build import Built
-    from gpufleet.world.layout import Jobs, Outcomes, Tallies
+    from gpufleet.world.layout import Tallies
 
 Say = Callable[[str], None]
 
@@ -39,8 +43,12 @@ def simulate(
     out: Path | str | None = None,
     progress: Say = _silent,
     finish: Callable[[Run], object] | None = None,
+    fresh: bool = False,
 ) -> Run:
     """Simulate a plan, job by job, and write a run folder.
+
+    A long run that is killed is kept beside its folder, up to its last checkpoint; with the same plan,
+    version and folder it goes on from there, and ends with the bytes of a run that was not killed.
 
     Args:
         plan: from `gpufleet.plan.load.load_plan`.
@@ -48,6 +56,7 @@ def simulate(
             folder that lives as long as the returned run.
         progress: called with a line about what is being done.
         finish: called with the run before its folder is closed: to write a report into it, say.
+        fresh: start anew, whatever a killed run has left.
 
     Returns: the run; warnings are in `Run.findings`.
     Raises:  GpufleetError T0xx if a trace cannot be used, R0xx if the folder cannot be written.
@@ -61,8 +70,8 @@ def simulate(
 
     keep = None if out is not None else tempfile.TemporaryDirectory(prefix="gpufleet-")
     folder = Path(out) if out is not None else Path(keep.name if keep else "") / plan.name
-    with new_run(folder) as part:
-        _fill(part, plan, progress, finish)
+    with new_run(folder, resume=not fresh) as part:
+        _fill(part, plan, progress, finish, None if keep else folder)
     run = Run.load(folder)
     return run if keep is None else Run(run.path, keep=keep)
 
@@ -77,18 +86,19 @@ def load_run(path: Path | str) -> Run:
     return Run.load(path)
 
 
-def _fill(part: Path, plan: Plan, progress: Say, finish: Callable[[Run], object] | None) -> None:
-    """Write everything that a run folder holds."""
+def _fill(
+    part: Path, plan: Plan, progress: Say, finish: Callable[[Run], object] | None, out: Path | None
+) -> None:
+    """Write everything that a run folder holds; ``out``: its place, if it is to stay."""
     from gpufleet.results.write import write_environment, write_results
     from gpufleet.world.build import build
 
     started, watch = datetime.now(UTC), _Watch(progress)
     watch("reading the plan's traces")
     built = build(plan)
-    jobs = built.demand.jobs()
     findings = [*plan.warnings, *built.findings, *never_fits(plan, built)]
     watch("simulating")
-    tallies, end_s = _run_engine(part, built, jobs, progress)
+    tallies, end_s = _run_engine(part, plan, built, progress, out)
     watch("writing results")
     run = write_results(part, plan, built, tallies, end_s, findings)
     if finish:
@@ -101,9 +111,9 @@ def _fill(part: Path, plan: Plan, progress: Say, finish: Callable[[Run], object]
 class _Watch:
     """Says what is being done, and remembers how long each step took."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, progress: Say) -> None:
         self.seconds: dict[str, float] = {}
-        self._say = say
+        self._say = progress
         self._step, self._since = "", time.perf_counter()
 
     def __call__(self, step: str) -> None:
@@ -115,25 +125,42 @@ class _Watch:
         self._say(f"{step} ..." if step else "")
 
 
-def _run_engine(part: Path, built: Built, jobs: Jobs, progress: Say) -> tuple[Tallies, int]:
-    """Save the world and run it; outcomes go to jobs.parquet as they come."""
-    from gpufleet.engine import run as engine
+def _run_engine(part: Path, plan: Plan, built: Built, progress: Say, out: Path | None) -> tuple[Tallies, int]:
+    """Save the world and run it; outcomes go to the jobs table as they come."""
     from gpufleet.engine.jit import on_compile
-    from gpufleet.results.folder import JOBS, WORLD
-    from gpufleet.results.jobs import JobsWriter
+    from gpufleet.results.folder import JOBS, WORLD, take_over
+    from gpufleet.stream import Watcher, fingerprint, simulate_jobs
     from gpufleet.world.save import save_world
 
     on_compile(_tell_of_compiling)
-    save_world(part / WORLD, built.world, jobs, built.names)
-    table, total = built.demand.table, len(jobs.gpus)
-    with JobsWriter(part / JOBS, built.world, built.names) as writer:
-
-        def sink(outcomes: Outcomes) -> None:
-            writer.write(outcomes, jobs, table)
-            progress(f"simulating ... {writer.rows:,} of {total:,} jobs")
-
-        summary = engine.run(built.world, [jobs], sink)
+    save_world(part / WORLD, built.world, built.demand.arrivals, built.names)
+    mark = ""
+    if out is not None:
+        mark = fingerprint(part / WORLD, plan)
+        take_over(part, out, mark)
+    watcher = Watcher(
+        lambda rows: progress(say("simulating ... {n:,} job", "simulating ... {n:,} jobs", n=rows)),
+        lambda checkpoint: _tell(_resumed(plan, checkpoint)),
+        lambda warning: _tell(warning.text()),
+    )
+    summary = simulate_jobs(part / JOBS, built, mark, watcher=watcher)
     return summary.tallies, summary.end_s
+
+
+def _resumed(plan: Plan, checkpoint: Checkpoint) -> str:
+    """Where a run goes on, in the plan's time."""
+    day = (plan.start + timedelta(seconds=checkpoint.now_s)).astimezone(ZoneInfo(plan.time_zone)).date()
+    return say(
+        "resuming at {day}, {n:,} job is done (--fresh starts anew)",
+        "resuming at {day}, {n:,} jobs are done (--fresh starts anew)",
+        day=day,
+        n=checkpoint.rows,
+    )
+
+
+def _tell(text: str) -> None:
+    """Say something at once, though the line of progress may stand there."""
+    print(("\r\x1b[K" if sys.stderr.isatty() else "") + text, file=sys.stderr, flush=True)
 
 
 _told: set[str] = set()
@@ -142,29 +169,42 @@ _told: set[str] = set()
 def _tell_of_compiling(kernel: str) -> None:
     """Say once in a process why nothing seems to happen."""
     if not _told:
-        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # the line of progress
-        text = "compiling kernels, once (later runs take them from the cache) ..."
-        print(clear + text, file=sys.stderr, flush=True)
+        _tell(say("compiling kernels, once (later runs take them from the cache) ..."))
     _told.add(kernel)
 
 
-def check_world(plan: Plan, *, traces: bool = False) -> tuple[list[Finding], list[str]]:
-    """What only the world of a plan shows: its fleet and, with ``traces``, its jobs.
+class Checked(NamedTuple):
+    """What only the world of a plan shows."""
 
-    Returns: warnings, and notes for people.
-    Raises:  GpufleetError T0xx if a trace cannot be used.
+    findings: list[Finding]  # warnings
+    notes: list[str]  # for people
+    implied: Implied | None = None  # jobs that will be generated; None: none will
+
+
+def check_world(plan: Plan, *, traces: bool = False) -> Checked:
+    """Look at a plan's fleet, at what its workloads by profile come to and, with ``traces``, at its jobs.
+
+    No job is generated, and the engine is not needed.
+
+    Raises: GpufleetError T0xx if a trace cannot be used, P074 if more jobs are asked for than can be made.
     """
-    if not traces and not plan.retirements:
-        return [], []  # without NumPy, which takes longer than all else
-    if not traces:
-        from gpufleet.world.capacity import capacity_of
-        from gpufleet.world.names import Names
+    generates = any(hasattr(workload, "profile") for workload in plan.workloads.values())
+    if not (traces or generates or plan.retirements):
+        return Checked([], [])  # without NumPy, which takes longer than all else
+    from gpufleet.world.asked import demand_findings, implied
+    from gpufleet.world.capacity import capacity_of
+    from gpufleet.world.names import Names
 
-        return list(capacity_of(plan, Names.of(plan)).findings), []
-    from gpufleet.world.build import build
+    if traces:
+        from gpufleet.world.build import build
 
-    built = build(plan)
-    return [*built.findings, *never_fits(plan, built)], list(built.notes)
+        built = build(plan)
+        findings, notes = [*built.findings, *never_fits(plan, built)], list(built.notes)
+        return Checked(findings, notes, implied(plan, built.demand.streams))
+    names = Names.of(plan)
+    fleet = capacity_of(plan, names)
+    asks, found = demand_findings(plan, names, fleet)
+    return Checked([*fleet.findings, *found], [], implied(plan, [ask.stream for ask in asks]))
 
 
 def never_fits(plan: Plan, built: Built) -> Iterator[Finding]:
@@ -186,7 +226,12 @@ def never_fits(plan: Plan, built: Built) -> Iterator[Finding]:
         workload = plan.workloads[built.names.workloads[code]]
         if isinstance(workload, CampaignWorkload):
             continue  # the plan's own check has said so
-        word = "jobs ask" if jobs > 1 else "job asks"
-        says = f"{jobs:,} {word} for up to {gpus:,} GPUs; at most {reach:,} can ever be had at once"
-        fix = "raise quotas, let the jobs use more products, or deliver more GPUs to one site"
+        says = say(
+            "{n:,} job asks for up to {gpus:,} GPUs; at most {reach:,} can ever be had at once",
+            "{n:,} jobs ask for up to {gpus:,} GPUs; at most {reach:,} can ever be had at once",
+            n=jobs,
+            gpus=gpus,
+            reach=reach,
+        )
+        fix = say("raise quotas, let the jobs use more products, or deliver more GPUs to one site")
         yield finding(NEVER_FITS, says, fix, workload.line, severity="warning")

@@ -17,7 +17,7 @@ from gpufleet.listing import rows_of
 from gpufleet.plan.load import load_plan
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
-HEAVY = {"numpy", "polars", "numba", "pyarrow", "altair", "pandas", "rich"}
+HEAVY = {"numpy", "polars", "numba", "pyarrow", "altair", "pandas", "rich", "openpyxl"}
 
 
 def run(capsys, *arguments):
@@ -40,7 +40,8 @@ def modules_after(*arguments: str) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_reference():
-    assert COMMANDS == ["catalog", "check", "compare", "explain", "new", "report", "run", "schema", "why"]
+    commands = "catalog check compare explain export new profile report run schema why"
+    assert commands.split() == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -102,7 +103,7 @@ def test_the_schema_is_a_json_schema_that_takes_the_starter_plan(capsys, tmp_pat
     Draft202012Validator(schema).validate(data)
 
 
-@pytest.mark.parametrize("table", ["gpus", "systems", "prices", "grids"])
+@pytest.mark.parametrize("table", ["gpus", "systems", "prices", "grids", "profiles"])
 def test_the_catalogue_as_text_and_as_json(capsys, table):
     code, out, _ = run(capsys, "catalog", table)
     assert code == 0
@@ -188,3 +189,21 @@ def test_a_run_says_what_was_read_and_where_the_results_are(capsys, tmp_path):
     code, said, _ = run(capsys, "report", str(out), "--json")
     assert json.loads(said)["report"] == f"{out}/report.html"
     assert "results:" not in run(capsys, "run", str(plan), "--out", str(out), "--quiet")[1]
+
+
+def test_a_report_shows_another_run_beside_this_one(capsys, tmp_path):
+    plan, before, after = tmp_path / "plan.yaml", tmp_path / "before", tmp_path / "after"
+    run(capsys, "new", "--out", str(plan))
+    run(capsys, "run", str(plan), "--out", str(before))
+    run(capsys, "run", str(plan), "--set", "policy.backfill=none", "--out", str(after))
+    whole, page = (after / "report.html").read_text(), tmp_path / "page.html"
+    code, said, _ = run(capsys, "report", str(after), "--against", str(before), "--out", str(page))
+    assert code == 0
+    assert said.splitlines()[-1].endswith(f"report: {page}")
+    assert 'id="against"' in page.read_text()
+    assert "policy.backfill" in page.read_text()
+    assert (after / "report.html").read_text() == whole
+    code, _, err = run(capsys, "report", str(after), "--against", str(tmp_path / "nowhere"))
+    assert code == 2
+    assert "R004" in err
+    assert (after / "report.html").read_text() == whole

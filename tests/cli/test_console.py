@@ -83,6 +83,8 @@ def test_findings_as_json(capsys):
                 "fix": "did you mean `order`?",
                 "file": "plan.yaml",
                 "line": 3,
+                "sheet": None,
+                "cell": None,
             }
         ],
     }

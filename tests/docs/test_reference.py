@@ -43,10 +43,30 @@ def test_a_mark_that_is_not_known_fails_the_build(reference: ModuleType) -> None
         reference.on_page_markdown("text\n<!-- generated: nothing -->\n")
 
 
-@pytest.mark.parametrize("name", ["commands", "plan.keys", "trace.formats", "run.jobs", "findings"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "commands",
+        "plan.keys",
+        "trace.formats",
+        "run.jobs",
+        "run.supply",
+        "run.shortage",
+        "findings",
+    ],
+)
 def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) -> None:
     wanted = {
-        "commands": ["## gpufleet check", "## gpufleet run", "## gpufleet why"],
+        "commands": [
+            "## gpufleet check",
+            "## gpufleet run",
+            "## gpufleet why",
+            "## gpufleet profile",
+            "## gpufleet export",
+            "--lang",
+            "--against",
+            "--fresh",
+        ],
         "plan.keys": [
             "`start` (needed)",
             "## policy",
@@ -54,10 +74,20 @@ def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) 
             "`easy`",
             "## deliveries.NAME",
             "(kind: campaign)",
+            "(kind: profile)",
+            "## promises.NAME",
+            "## actuals.NAME",
+            "`counts_toward`",
+            "`gpu_hours_per_month`",
+            "`as_of`",
+            "`jobs_until`",
+            "`seed`",
         ],
         "trace.formats": ["## philly", "## sacct", "`duration_s`"],
         "run.jobs": ["`wait_s`", "`root_fragmented_s`"],
-        "findings": ["## P006", "## C002", "## T006"],
+        "run.supply": ["`gpus_low`", "`tflops_bf16`", "`first`"],
+        "run.shortage": ["`step`", "`overdue`", "`place`"],
+        "findings": ["## P006", "## P072", "## P081", "## P108", "## C002", "## T006", "## T081", "## U020"],
     }
     text = reference.FRAGMENTS[name]()
     assert [piece for piece in wanted[name] if piece not in text] == []

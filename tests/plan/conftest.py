@@ -18,6 +18,8 @@ start: 2026-01-05
 end: 2026-03-01
 time_zone: Asia/Seoul
 after_end: finish
+jobs_until: 2026-02-20
+seed: 7
 files: {trace: jobs.csv, nodes: nodes.csv}
 sites:
   lab: {title: Lab, time_zone: Asia/Tokyo, power: 900 kW, pue: 1.3, source: a, trust: stated}
@@ -30,7 +32,7 @@ systems:
      source: a, trust: stated}
 deliveries:
   - {name: lot-1, to: lab, system: DGX B200, gpus: 64, at: 2026-01-05, status: delivered, for: research,
-     source: a, trust: stated}
+     source: a, trust: stated, ordered: 2025-12-01, counts_toward: fifty, operator: Somebody}
   - {to: hall, system: own-node, nodes: 16, at: {value: 2026-02, range: [2026-01, 2026-03], trust: estimate}}
 retirements:
   - {from: lab, system: DGX B200, gpus: 16, at: 2026-02-12, mode: kill, for: research,
@@ -55,6 +57,20 @@ workloads:
   big:
     {kind: campaign, title: Big, queue: research, gpus: 32, duration: 3 d, at: 2026-01-08, priority: 10,
      limit: 4 d, products: {B200: 1.0}, source: a, trust: stated}
+  like-philly:
+    kind: profile
+    title: Like Philly
+    profile: philly
+    queue: train
+    load: [{from: 2026-01-05, value: 0.5, source: a, trust: assumption}, {from: 2026-02-01, value: 0}]
+    scale: {gpus: 2, run_time: 0.5, most_gpus: 16}
+    products: {own-gpu: 1.0}
+    priority: 1
+    from: 2026-01-06
+    to: 2026-02-15
+    source: a
+    trust: assumption
+  by-hours: {kind: profile, profile: philly, queue: debug, gpu_hours_per_month: 900}
 policy:
   order: priority
   strict: false
@@ -69,6 +85,13 @@ scenarios:
   both: {with: [more], set: {policy.strict: true}}
 sources:
   a: {title: A, url: "https://example.org", date: 2026-01-01, note: read}
+as_of: 2026-01-10
+promises:
+  fifty:
+    {title: Fifty, kind: target, by: Maker, for: research, gpus: {value: 64, range: [60, 80]},
+     product: Blackwell, at: 2025-10-31, from: 2026-01-01, until: 2026-02-28, source: a, trust: stated}
+actuals:
+  - {lot: lot-1, at: 2026-01-06, gpus: 56, source: a, trust: stated}
 """
 
 SMALL = """\

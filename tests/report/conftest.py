@@ -1,4 +1,4 @@
-"""Runs to report on. They come from a small queue model, so that no test here needs the engine or a plan."""
+"""Runs to report on. All but the nation's come from a small queue model, without engine or plan."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from gpufleet.plan.load import load_plan
 from gpufleet.report.html import write_html
 from gpufleet.report.page import Page, page_of
 from gpufleet.results.run import Run
+from gpufleet.study import simulate
 
 
 def _beside(name: str) -> ModuleType:
@@ -46,6 +48,7 @@ CASES: dict[str, dict[str, Any]] = {
     "nothing finished": {"finished": False},
     "no jobs": {"jobs": 0},
     "nothing recorded": {"recorded": False, "jobs": 100},
+    "nation": {"plan": "nation.yaml"},
     "hostile names": {
         "names": HOSTILE,
         "tenants": 5,
@@ -83,6 +86,14 @@ class Seen(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
+def _made(path: Path, case: dict[str, Any]) -> Run:
+    """The run of a case: of the small queue model, or simulated from a plan of this folder."""
+    plan = case.pop("plan", None)
+    if plan is None:
+        return fakes.make_run(path, **case)
+    return simulate(load_plan(Path(__file__).with_name(plan), **case), out=path)
+
+
 @dataclass(frozen=True)
 class Report:
     """A run with its page, made once for all tests."""
@@ -101,7 +112,7 @@ def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Repor
 
     def report(case: str) -> Report:
         if case not in made:
-            run = fakes.make_run(home / case.replace(" ", "-"), **CASES[case])
+            run = _made(home / case.replace(" ", "-"), dict(CASES[case]))
             page = page_of(run)
             path = write_html(run)
             html = path.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ import polars as pl
 import yaml
 
 from gpufleet.results.answer import answer
+from gpufleet.results.columns import TABLES, arrow_schema
 from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.ledger import ledger_of
 from gpufleet.results.measures import measured
@@ -192,6 +193,9 @@ def write_run(
     path.mkdir(parents=True, exist_ok=True)
     jobs.write_parquet(path / "jobs.parquet")
     timeline.write_parquet(path / "timeline.parquet")
+    for name in ("supply", "shortage"):
+        empty = pl.DataFrame(arrow_schema(TABLES[name]).empty_table())
+        empty.write_parquet(path / f"{name}.parquet")
     (path / "plan.lock.yaml").write_text(yaml.safe_dump(lock, allow_unicode=True), encoding="utf-8")
     run = Run(path)
     intake = SimpleNamespace(
@@ -221,6 +225,7 @@ def make_lock(names: tuple[str, ...], days: int, gpus: int, title: str = "A fake
         "at": "2026-01-04T15:00:00Z",
         "status": "online",
         "tenant": None,
+        "counts_toward": [],
     }
     policy = {"order": "fifo", "strict": True, "backfill": "none", "placement": "best-fit", "interval_s": 0,
               "estimate": "exact", "over_limit": "kill", "select": "placement", "restart_overhead": [],
@@ -234,10 +239,13 @@ def make_lock(names: tuple[str, ...], days: int, gpus: int, title: str = "A fake
         "end": f"{end:%Y-%m-%dT%H:%M:%SZ}",
         "time_zone": "Asia/Seoul",
         "after_end": "stop",
+        "as_of": "2026-01-04T15:00:00Z",
         "sites": {"lab": {"name": "lab", "time_zone": "Asia/Seoul", "power_w": [], "pue": 1.3}},
         "systems": {"DGX B200": {"product": "B200-SXM", "gpus_per_node": 8}},
         "deliveries": {"lot-1": delivery},
         "retirements": [],
+        "promises": {},
+        "actuals": [],
         "tenants": {name: {} for name in names},
         "queues": {f"{name}-q": {"tenant": name, "quota": {"B200-SXM": gpus // 2}} for name in names},
         "workloads": {"history": {"file": {"name": "jobs.csv", "bytes": 1, "sha256": "00"}, "products": []}},

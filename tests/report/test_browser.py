@@ -46,7 +46,7 @@ def test_charts_are_drawn(tab: Any, three: Any) -> None:
     _open(tab, three.path, 1200)
     drawn = "[...document.querySelectorAll('.chart')].map((c) => c.querySelectorAll('svg path').length)"
     marks = tab.evaluate(drawn)
-    assert len(marks) == 8
+    assert len(marks) == sum(len(figure.specs) for figure in three.page.figures)
     assert min(marks) > 0
 
 
@@ -121,3 +121,88 @@ def test_times_are_the_plans_wherever_it_is_read(tab: Any, three: Any) -> None:
         seen.append(tab.evaluate(label))
     tab.call("Emulation.setTimezoneOverride", timezoneId="")
     assert seen == ["5 Jan"] * 3
+
+
+AXE = """
+(async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  const where = (v) => v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | ");
+  return found.violations.map((v) => `${v.impact} ${v.id}: ${v.help}; ${where(v)}`);
+})()
+"""
+
+
+def _axe() -> str:
+    """The source of axe-core, which the package axe-core-python carries."""
+    package = pytest.importorskip("axe_core_python", reason="needs the package axe-core-python")
+    return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", ["nation", "three tenants", "hostile names"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "light"), (1440, "dark")])
+def test_axe_finds_nothing(tab: Any, report_of: Any, case: str, width: int, scheme: str) -> None:
+    source = _axe()
+    _open(tab, report_of(case).path, width, scheme)
+    tab.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    tab.evaluate(source + ";1")
+    assert tab.evaluate(AXE) == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_page_with_another_run_fits_and_has_no_faults(
+    tab: Any, report_of: Any, tmp_path: Path, width: int
+) -> None:
+    from gpufleet.report.html import write_html
+
+    run = report_of("nation").run
+    path = write_html(run, tmp_path / "report.html", other=run)
+    _open(tab, path, width)
+    assert tab.evaluate(SIDEWAYS) <= 0
+    assert tab.errors == []
+
+
+def test_print_fits_the_paper(tab: Any, report_of: Any, tmp_path: Path) -> None:
+    report = report_of("nation")
+    _open(tab, report.path, 1200)
+    tab.pdf(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    tab.look("light", "print")
+    wide = "[...document.querySelectorAll('main > section')].map((s) => s.scrollWidth - s.clientWidth)"
+    assert max(tab.evaluate(wide)) <= 0
+    assert tab.evaluate("getComputedStyle(document.querySelector('.filter')).display") == "none"
+    tab.look("light", "screen")
+
+
+def test_rows_can_be_filtered(tab: Any, report_of: Any) -> None:
+    _open(tab, report_of("nation").path, 1200)
+    tab.evaluate(
+        """(() => { const box = document.querySelector("[data-filter='table-inputs']");
+        box.value = "ROUND-1 gpus"; box.dispatchEvent(new Event("input", { bubbles: true })); })()"""
+    )
+    rows = "[...document.querySelectorAll('#table-inputs tbody tr')]"
+    shown = rows + ".filter((r) => !r.hidden).map((r) => r.cells[0].textContent)"
+    assert tab.evaluate(shown) == ["deliveries.round-1.gpus"]
+    says = tab.evaluate("document.querySelector(\"[for='filter-table-inputs'] ~ output\").textContent")
+    assert says.startswith("1 of ")
+
+
+def test_a_cell_opens_what_stands_behind_it(tab: Any, report_of: Any) -> None:
+    """The number's link opens the promise's entry and takes the keyboard there; a source's row likewise."""
+    _open(tab, report_of("nation").path, 1200)
+    press = "(sel) => { document.querySelector(sel).click(); }"
+    later = "new Promise((done) => setTimeout(() => done(%s), 100))"
+    tab.evaluate(f"({press})('#table-promises tbody tr:nth-child(2) td:nth-child(3) a')")
+    assert tab.evaluate(later % "document.querySelector('.ledger details[open]')?.id") == "promise-2"
+    assert tab.evaluate("document.activeElement.parentElement.id") == "promise-2"
+    tab.evaluate(f"({press})('#table-inputs a[href=\"#source-2\"]')")
+    assert tab.evaluate(later % "document.activeElement.id") == "source-2"
+
+
+def test_panels_are_drawn(tab: Any, report_of: Any) -> None:
+    _open(tab, report_of("nation").path, 390)
+    drawn = (
+        "[...document.querySelectorAll('.panels .chart')].map((c) => c.querySelectorAll('svg path').length)"
+    )
+    marks = tab.evaluate(drawn)
+    assert len(marks) >= 8
+    assert min(marks) > 5

@@ -49,7 +49,7 @@ def test_every_chart_has_its_table(each: Any) -> None:
     page, seen = each.page, each.seen
     tables = {attrs["id"] for attrs in seen.all("table")}
     charts = {attrs["data-spec"] for attrs in seen.all("div") if "data-spec" in attrs}
-    assert charts == {f.id for f in page.figures if f.spec}
+    assert charts == {id_ for f in page.figures for id_ in f.specs}
     assert {f"table-{f.id}" for f in page.figures} <= tables
     assert charts == set(json.loads(seen.scripts[0]))
     assert len(seen.all("caption")) == len(tables)
@@ -140,7 +140,7 @@ def test_report_is_replaced_whole(three: Any, tmp_path: Path, monkeypatch: pytes
     assert write_html(three.run, target) == target
     before = target.read_bytes()
 
-    def broken(_: Run) -> str:
+    def broken(*_: object) -> str:
         raise OSError("disk full")
 
     monkeypatch.setattr("gpufleet.report.html.render_html", broken)

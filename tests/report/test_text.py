@@ -86,3 +86,11 @@ def test_names_cannot_steer_the_terminal(three: Any, monkeypatch: pytest.MonkeyP
 
 def test_no_waiting_is_said(report_of: Any) -> None:
     assert "No job had to wait." in summary(report_of("no waiting").run)
+
+
+def test_promises_stand_before_the_fleet(report_of: Any) -> None:
+    lines = summary(report_of("nation").run, Style(100)).splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("promises, GPUs"))
+    assert lines[head + 2].split() == ["pledge-gov", "5,000", "2,024", "2,296", "2,704", "2030-12-31"]
+    assert head < next(i for i, line in enumerate(lines) if line.startswith("On average"))
+    assert "promises, GPUs" not in summary(report_of("nation").run, Style(40))

@@ -105,13 +105,14 @@ class Small:
 
     def write(self, out: Path, batches: Iterable[slice] = (slice(None),)) -> Run:
         """Write the run folder as the study does."""
-        built, jobs = self.built, self.built.demand.jobs()
+        built = self.built
         with new_run(out) as path:
             with JobsWriter(path / JOBS, built.world, built.names) as writer:
+                for batch in built.demand.batches():
+                    writer.add(batch)
                 for rows in batches:
-                    part = Outcomes._make(column[rows] for column in self.outcomes)
-                    writer.write(part, jobs, built.demand.table)
-            save_world(path / "world.npz", built.world, jobs, built.names)
+                    writer.write(Outcomes._make(column[rows] for column in self.outcomes))
+            save_world(path / "world.npz", built.world, built.demand.arrivals, built.names)
             write_results(path, self.plan, built, self.tallies, 86400, self.plan.warnings)
             write_environment(path, started=datetime.now(UTC), seconds={"engine": 0.5})
         return Run.load(out)

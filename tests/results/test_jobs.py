@@ -18,7 +18,7 @@ from gpufleet.results.jobs import JobsWriter
 from gpufleet.results.run import Run
 from gpufleet.world.layout import BETWEEN_PASSES, NO_FREE, ORDER, OWN_QUOTA, RESERVATION, Outcomes
 
-KINDS = {"i64": pl.Int64, "i32": pl.Int32, "f64": pl.Float64, "str": pl.String}
+KINDS = {"i64": pl.Int64, "i32": pl.Int32, "f64": pl.Float64, "str": pl.String, "bool": pl.Boolean}
 
 
 def test_columns_are_those_of_the_table(run: Run) -> None:
@@ -65,13 +65,13 @@ def test_waits_sum_to_the_wait_by_refusal_and_by_root(run: Run) -> None:
         assert run.jobs.select(pl.sum_horizontal(names)).to_series().to_list() == run.jobs["wait_s"].to_list()
 
 
-def bytes_of(told: Small, path: Path, cuts: list[int]) -> bytes:
-    table, jobs = told.built.demand.table, told.built.demand.jobs()
-    bounds = [0, *sorted(cuts), len(jobs.gpus)]
+def bytes_of(told: Small, path: Path, cuts: list[int], rows: int = 1 << 17) -> bytes:
+    bounds = [0, *sorted(cuts), len(told.outcomes.id)]
     with JobsWriter(path, told.built.world, told.built.names) as writer:
+        for batch in told.built.demand.batches(rows):
+            writer.add(batch)
         for low, high in pairwise(bounds):
-            part = Outcomes._make(column[low:high] for column in told.outcomes)
-            writer.write(part, jobs, table)
+            writer.write(Outcomes._make(column[low:high] for column in told.outcomes))
     return path.read_bytes()
 
 
@@ -98,14 +98,14 @@ def test_rows_in_the_order_of_ends_come_back_by_number(told: Small, tmp_path: Pa
     assert (mixed.path / "measures.json").read_bytes() == (run.path / "measures.json").read_bytes()
 
 
-def test_jobs_that_come_in_chunks_bring_their_own_tables(told: Small, tmp_path: Path) -> None:
-    jobs, table = told.built.demand.jobs(), told.built.demand.table
+def test_jobs_that_come_in_chunks_while_others_end(told: Small, tmp_path: Path) -> None:
     whole = bytes_of(told, tmp_path / "whole", [])
+    assert bytes_of(told, tmp_path / "small", [], rows=2) == whole
     with JobsWriter(tmp_path / "chunks", told.built.world, told.built.names) as writer:
-        for at in range(0, 7, 2):
-            rows = slice(at, at + 2)
-            out = Outcomes._make(column[rows] for column in told.outcomes)
-            writer.write(out, jobs._make(column[rows] for column in jobs), table[rows], first_id=at)
+        for at, batch in zip(range(0, 7, 2), told.built.demand.batches(2), strict=True):
+            writer.add(batch)
+            writer.write(Outcomes._make(column[at : at + 2] for column in told.outcomes))
+            assert writer.living.n == 0
         assert writer.rows == 7
     assert (tmp_path / "chunks").read_bytes() == whole
 

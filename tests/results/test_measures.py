@@ -132,14 +132,16 @@ def test_measures_are_the_same_bytes_each_time(told: Small, run: Run, tmp_path: 
         assert same or file.name == "environment.json"
 
 
-@given(st.lists(st.integers(0, 10**7), min_size=1, max_size=60), st.sampled_from([0.5, 0.9, 0.99, 0.0, 1.0]))
+@given(
+    st.lists(st.integers(0, 10**7) | st.integers(0, 10**12), min_size=1, max_size=60),
+    st.sampled_from([0.5, 0.9, 0.99, 0.0, 1.0]),
+)
 @settings(max_examples=100, deadline=None)
 def test_quantiles_are_those_of_the_waits(waits: list[int], share: float) -> None:
     series = pl.Series("wait_s", waits)
-    counted = series.value_counts(name="n").with_columns(pl.col("n").cast(pl.Int64))
-    expected = series.quantile(share, "linear")
-    assert Waits(counted).quantile(share) == pytest.approx(expected, rel=1e-12, abs=1e-6)
-    assert Waits(counted).mean() == pytest.approx(series.mean())
+    found = Waits(series.to_numpy())
+    assert found.quantile(share) == pytest.approx(series.quantile(share, "linear"), rel=1e-12, abs=1e-6)
+    assert found.mean() == pytest.approx(series.mean())
 
 
 def test_size_classes() -> None:

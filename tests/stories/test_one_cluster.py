@@ -18,6 +18,8 @@ FILES = {
     "measures.json",
     "plan.lock.yaml",
     "report.html",
+    "shortage.parquet",
+    "supply.parquet",
     "timeline.parquet",
     "world.npz",
 }
@@ -117,7 +119,8 @@ def test_a_saved_world_runs_again_without_the_plan(cli, plan):
 
     assert cli("run", plan.name).code == 0
     plan.unlink()
-    world, jobs, names = load_world(Path("runs/tiny/world.npz"))
+    world, arrivals, names = load_world(Path("runs/tiny/world.npz"))
+    (jobs,) = arrivals.batches()
     result = run_world(world, jobs, debug=True)
     frame = Run.load("runs/tiny").jobs
     assert result.outcomes.start_s.tolist() == frame["start_s"].to_list()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # plans and their numbers that tests share
 
 from gpufleet.plan import Plan
 from gpufleet.plan.load import load_plan

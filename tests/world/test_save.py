@@ -22,15 +22,16 @@ workloads: {w: {kind: campaign, queue: b, gpus: 1, duration: 1 h, at: 2026-01-02
 @pytest.fixture
 def parts(plan_of):
     built = build(plan_of(TEXT))
-    return built.world, built.demand.jobs(), built.names
+    return built.world, built.demand.arrivals, built.names
 
 
 def test_a_world_comes_back_as_it_was(parts, tmp_path):
-    world, jobs, names = parts
+    world, arrivals, names = parts
     save_world(tmp_path / "world.npz", *parts)
     again = load_world(tmp_path / "world.npz")
     assert again[2] == names
-    for before, after in ((jobs, again[1]), *zip(world, again[0], strict=True)):
+    np.testing.assert_array_equal(arrivals.workload, again[1].workload)
+    for before, after in ((arrivals.jobs, again[1].jobs), *zip(world, again[0], strict=True)):
         assert type(before) is type(after)
         for x, y in zip(before, after, strict=True):
             np.testing.assert_array_equal(x, y)

@@ -10,23 +10,53 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from gpufleet.base.say import Said, say, tell
+
 Severity = Literal["error", "warning"]
+
+SEVERITIES: Final[dict[str, Said]] = {"error": say("error"), "warning": say("warning")}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """Where a value was written: a file, or a command line option such as ``--set policy.order``.
 
+    In a workbook the line is the row of a sheet, and the column is shown as its letters.
+
     >>> str(Place("plan.yaml", 41, 7)), str(Place("--set policy.order", 0))
     ('plan.yaml:41', '--set policy.order')
+    >>> str(Place("supply.xlsx", 7, 3, "deliveries")), str(Place("supply.xlsx", 0, 0, "deliveries"))
+    ('supply.xlsx!deliveries:C7', 'supply.xlsx!deliveries')
     """
 
     file: str
     line: int  # from 1; 0 = the whole file, or not a file
     column: int = 0  # from 1; 0 = not known
+    sheet: str = ""  # of a workbook
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
+        file = f"{self.file}!{self.sheet}" if self.sheet else self.file
+        return f"{file}:{self.cell or self.line}" if self.line else file
+
+    @property
+    def cell(self) -> str | None:
+        """The cell of a sheet as spreadsheets call it, such as C7; None outside of a workbook."""
+        if not (self.sheet and self.line and self.column):
+            return None
+        return f"{column_letters(self.column)}{self.line}"
+
+
+def column_letters(column: int) -> str:
+    """What spreadsheets call a column, from 1.
+
+    >>> [column_letters(n) for n in (1, 26, 27, 702, 703, 16384)]
+    ['A', 'Z', 'AA', 'ZZ', 'AAA', 'XFD']
+    """
+    letters = ""
+    while column > 0:
+        column, letter = divmod(column - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +81,10 @@ class Finding:
     def text(self) -> str:
         """The finding in three lines: place, severity, code and title; the numbers; the fix."""
         place = f"{self.at}  " if self.at else ""
-        says = "".join(f"\n  {line}" for line in self.says.splitlines() if line.strip())
-        more = f"more: gpufleet explain {self.code}"
-        last = f"fix: {self.fix}        {more}" if self.fix else more
-        return f"{place}{self.severity} {self.code}  {self.title}{says}\n  {last}"
+        says = "".join(f"\n  {line}" for line in tell(self.says).splitlines() if line.strip())
+        more = say("more: gpufleet explain {code}", code=self.code)
+        last = say("fix: {fix}        {more}", fix=self.fix, more=more) if self.fix else more
+        return f"{place}{tell(SEVERITIES[self.severity])} {self.code}  {tell(self.title)}{says}\n  {last}"
 
 
 class GpufleetError(Exception):
@@ -91,7 +121,7 @@ def explain_code(code: str, title: str, why: str, example: str) -> Explanation:
     known = explanations.get(code)
     if known is not None and known.title != title:
         raise ValueError(f"{code} is taken by {known.title!r}")
-    explanations[code] = Explanation(code, title, why, example)
+    explanations[code] = Explanation(code, Said(title), why, example)
     return explanations[code]
 
 
@@ -129,8 +159,9 @@ def did_you_mean(word: str, known: Iterable[str], *, limit: int = 12) -> str:
     names = sorted(known)
     close = nearest(word, names)
     if close is not None:
-        return f"did you mean `{close}`?"
+        return say("did you mean `{close}`?", close=close)
     if not names:
-        return "none is declared"
-    more = f", ... ({len(names) - limit} more)" if len(names) > limit else ""
-    return f"known: {', '.join(names[:limit])}{more}"
+        return say("none is declared")
+    if len(names) > limit:
+        return say("known: {names}, ... ({n:,} more)", names=names[:limit], n=len(names) - limit)
+    return say("known: {names}", names=names)

@@ -9,6 +9,8 @@ import math
 import re
 from typing import Final, Literal
 
+from gpufleet.base.say import say
+
 Dimension = Literal["power", "time"]
 
 UNITS: Final[dict[Dimension, dict[str, float]]] = {
@@ -17,6 +19,7 @@ UNITS: Final[dict[Dimension, dict[str, float]]] = {
 }
 """Accepted units per dimension and their size in the base unit (W, s)."""
 
+_DIMENSIONS: Final[dict[Dimension, str]] = {"power": say("power"), "time": say("time")}
 EXAMPLES: Final[dict[Dimension, str]] = {"power": "120 kW", "time": "90 min"}
 
 NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -49,15 +52,21 @@ def parse_quantity(text: str, dimension: Dimension) -> float:
     """
     stripped = text.strip()
     if _PLAIN.fullmatch(stripped):
-        raise UnitError(f"`{stripped}` has no unit; write e.g. `{stripped} {_first_unit(dimension)}`")
-    parts = _PART.findall(stripped)
+        unit = _first_unit(dimension)
+        raise UnitError(say("`{text}` has no unit; write e.g. `{text} {unit}`", text=stripped, unit=unit))
+    parts, short = _PART.findall(stripped), _short(stripped)
     if not parts or _PART.sub("", stripped).strip():
-        raise UnitError(f"`{_short(stripped)}` is not a {dimension}; write e.g. `{EXAMPLES[dimension]}`")
+        kind, example = _DIMENSIONS[dimension], EXAMPLES[dimension]
+        raise UnitError(
+            say("`{text}` is not a {kind}; write e.g. `{example}`", text=short, kind=kind, example=example)
+        )
     if len(parts) > 1 and dimension != "time":
-        raise UnitError(f"`{_short(stripped)}` holds {len(parts)} numbers; write one, with one unit")
+        raise UnitError(
+            say("`{text}` holds {numbers} numbers; write one, with one unit", text=short, numbers=len(parts))
+        )
     total = sum(float(number) * _factor(unit, dimension) for number, unit in parts)
     if not math.isfinite(total):
-        raise UnitError(f"`{_short(stripped)}` is too large")
+        raise UnitError(say("`{text}` is too large", text=short))
     return total
 
 
@@ -75,8 +84,22 @@ def _factor(unit: str, dimension: Dimension) -> float:
         return factor
     for known in UNITS[dimension]:
         if known.lower() == unit.lower():
-            raise UnitError(f"unit `{_short(unit)}`: did you mean `{known}`? accepted: {accepted(dimension)}")
-    raise UnitError(f"`{_short(unit)}` is not a unit of {dimension}; accepted: {accepted(dimension)}")
+            raise UnitError(
+                say(
+                    "unit `{unit}`: did you mean `{known}`? accepted: {accepted}",
+                    unit=_short(unit),
+                    known=known,
+                    accepted=accepted(dimension),
+                )
+            )
+    raise UnitError(
+        say(
+            "`{unit}` is not a unit of {kind}; accepted: {accepted}",
+            unit=_short(unit),
+            kind=_DIMENSIONS[dimension],
+            accepted=accepted(dimension),
+        )
+    )
 
 
 def format_quantity(value: float, dimension: Dimension) -> str:
@@ -114,16 +137,19 @@ def format_duration(seconds: float) -> str:
     ('1 d 2 h', '1 h 30 min', '0.4 s', '0 s')
     """
     if seconds < 0:
-        return "-" + format_duration(-seconds)
+        return say("-{time}", time=format_duration(-seconds))
     if seconds < 1:
-        return f"{seconds:.2g} s"
-    rest = round(seconds)
-    parts: list[tuple[int, str]] = []
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        number, rest = divmod(rest, size)
-        if number or parts:
-            parts.append((number, unit))
-    return " ".join(f"{number:,} {unit}" for number, unit in parts[:2] if number)
+        return say("{s:.2g} s", s=seconds)
+    d, rest = divmod(round(seconds), 86400)
+    h, rest = divmod(rest, 3600)
+    m, s = divmod(rest, 60)
+    if d:
+        return say("{d:,} d {h} h", d=d, h=h) if h else say("{d:,} d", d=d)
+    if h:
+        return say("{h} h {m} min", h=h, m=m) if m else say("{h} h", h=h)
+    if m:
+        return say("{m} min {s} s", m=m, s=s) if s else say("{m} min", m=m)
+    return say("{s} s", s=s)
 
 
 def format_count(number: float) -> str:

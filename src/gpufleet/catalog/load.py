@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, NoReturn, TypeVar
 
 from gpufleet.base.errors import GpufleetError, explain_code, finding
+from gpufleet.base.say import say
 from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
 
 Kind = Literal["product", "system"]
+_KINDS = {"product": say("product"), "system": say("system")}
 
 explain_code(
     "C001",
@@ -175,8 +177,10 @@ def _resolve(kind: Kind, name: str) -> Resolved:
     row_id = meaning.ids[0]
     if not meaning.note:
         return Resolved(row_id, None)
-    read_as = f"{name} is read as {row_id}" if name != row_id else name
-    return Resolved(row_id, f"{read_as}: {meaning.note}")
+    if name == row_id:
+        return Resolved(row_id, f"{name}: {meaning.note}")
+    note = say("{name} is read as {row}: {note}", name=name, row=row_id, note=meaning.note)
+    return Resolved(row_id, note)
 
 
 def _refuse_unknown(kind: Kind, name: str) -> NoReturn:
@@ -184,26 +188,34 @@ def _refuse_unknown(kind: Kind, name: str) -> NoReturn:
     parts = [_meanings(kind).get(_key(part)) for part in re.split(r"[+/|,]", name)]
     if len(parts) > 1 and any(parts):
         named = (i for part in parts if part for i in part.ids)
-        _refuse_unclear(kind, name, named, f"it holds {len(parts)} names")
+        _refuse_unclear(kind, name, named, say("it holds {names} names", names=len(parts)))
     if kind == "product" and (system := _meanings("system").get(_key(name))):
         held = (p for i in system.ids if (p := systems()[i].product))
-        _refuse_unclear(kind, name, held, "this is a system")
+        _refuse_unclear(kind, name, held, say("this is a system"))
     if kind == "system" and (product := _meanings("product").get(_key(name))):
         holding = (row.id for row in systems().values() if row.product in product.ids)
-        _refuse_unclear(kind, name, holding, "this is a product")
+        _refuse_unclear(kind, name, holding, say("this is a product"))
     near = difflib.get_close_matches(_key(name), _meanings(kind), n=3, cutoff=0.6)
     ids = tuple(dict.fromkeys(i for key in near for i in _meanings(kind)[key].ids))
-    fix = f"did you mean {_either(ids)}? " if ids else ""
+    fix = say("did you mean {either}? ", either=_either(ids)) if ids else ""
     listing = "gpus" if kind == "product" else "systems"
-    says = f"{name!r} is no {kind} of the catalogue"
-    raise GpufleetError(finding("C001", says, f"{fix}`gpufleet catalog {listing}` lists all"))
+    says = say("{name!r} is no {kind} of the catalogue", name=name, kind=_KINDS[kind])
+    raise GpufleetError(
+        finding("C001", says, say("{fix}`gpufleet catalog {listing}` lists all", fix=fix, listing=listing))
+    )
 
 
 def _refuse_unclear(kind: Kind, name: str, candidates: Iterable[str], why: str | None) -> NoReturn:
     ids = tuple(dict.fromkeys(candidates))
-    fix = f"write {_either(ids)}" if ids else f"write the id of a {kind}"
-    fix += " if you mean that" if len(ids) == 1 else ""
-    says = f"{name!r} does not say which {kind} it means" + (f": {why}" if why else "")
+    if not ids:
+        fix = say("write the id of a {kind}", kind=_KINDS[kind])
+    elif len(ids) == 1:
+        fix = say("write {id} if you mean that", id=_either(ids))
+    else:
+        fix = say("write {either}", either=_either(ids))
+    says = say("{name!r} does not say which {kind} it means", name=name, kind=_KINDS[kind])
+    if why:
+        says = say("{says}: {why}", says=says, why=why)
     raise GpufleetError(finding("C002", says, fix))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
+from gpufleet.base.say import say
 
 FOLDER: Final = Path(__file__).parent
 
@@ -47,10 +48,12 @@ class Row:
         """
         value = getattr(self, column)
         if value is None:
-            says = f"{self.id} has no {column}: it is not published or was not found"
-            others = ", ".join(self._that_have(column))
-            fix = "give your own value and its source in the plan"
-            fix += f", or choose a row that has it: {others}" if others else ""
+            says = say(
+                "{id} has no {column}: it is not published or was not found", id=self.id, column=column
+            )
+            fix = say("give your own value and its source in the plan")
+            if others := self._that_have(column):
+                fix = say("{fix}, or choose a row that has it: {others:, }", fix=fix, others=others)
             raise GpufleetError(finding("C003", says, fix, Place(self.file, self.line)))
         if not isinstance(value, int | float):
             raise TypeError(f"{column} of {self.file} holds text; read it as an attribute")

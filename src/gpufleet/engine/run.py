@@ -12,6 +12,7 @@ from gpufleet.engine import loop
 from gpufleet.engine.close import close_books
 from gpufleet.engine.forecast import look_ahead
 from gpufleet.engine.jit import compiling
+from gpufleet.engine.keep import Keep, Moment
 from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, new_state
@@ -57,20 +58,34 @@ def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
     return Result(Outcomes(*(column[order] for column in columns)), summary.tallies, summary.end_s)
 
 
-def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = False) -> Summary:
+def run(
+    world: World,
+    batches: Iterable[Jobs],
+    sink: Sink,
+    *,
+    debug: bool = False,
+    keep: Keep | None = None,
+    start: Moment | None = None,
+) -> Summary:
     """Simulate batches of jobs (each sorted, none before the last one's end) and hand outcomes to ``sink`` as
     they come.
 
     Memory is bounded by what is alive, not by what has run.
+
+    Args:
+        keep: when to put the run aside, so that it can go on from there.
+        start: of an earlier run of the same world and batches; ``batches`` then begins with its ``batch``.
+            The sink gets what that run's sink would have got from there on.
     """
-    state, rules = new_state(world), rules_of(world)
+    rules = rules_of(world)
+    state = new_state(world) if start is None else start.state
     w, s = pack(rules), pack(state)
     advance = loop.driver(rules.order, rules.backfill)
     with compiling():
         advance(w, s, pack(empty_jobs()), False, debug)  # asks for jobs at once
-    if rules.backfill == EASY:
+    if rules.backfill == EASY and start is None:
         look_ahead(w, s)
-    source, outbox = _with_last(batches), _Outbox(sink)
+    source, outbox = _with_last(batches), _Outbox(sink, keep, start)
     jobs, closed = next(source, (empty_jobs(), True))
     batch = pack(jobs)
     while True:
@@ -84,8 +99,10 @@ def run(world: World, batches: Iterable[Jobs], sink: Sink, *, debug: bool = Fals
             state.scalar[NEXT_JOB] = 0
             jobs, closed = next(source)
             batch = pack(jobs)
+            outbox.batch += 1
         elif code == loop.OUT_FULL:
             outbox.take(state)
+            outbox.put_aside(state)
         else:
             state = _make_room(state, code)
             s = pack(state)
@@ -126,9 +143,21 @@ class _Outbox:
 
     ROWS = 1 << 17
 
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
+    def __init__(self, sink: Sink, keep: Keep | None, start: Moment | None) -> None:
+        self.sink, self.keep = sink, keep
+        self.batch, self.passed = (start.batch, start.rows) if start else (0, 0)
+        self._kept = self.passed
         self._start_anew()
+
+    def put_aside(self, state: State) -> None:
+        """Have the run kept if it is time; all rows go to the sink before."""
+        if self.keep is None:
+            return
+        every, rows = self.keep.every, self.passed + self.rows
+        if rows // every > self._kept // every:
+            self.flush()
+            self._kept = rows
+            self.keep.save(Moment(state, self.batch, rows))
 
     def _start_anew(self) -> None:
         self.rows = 0
@@ -153,6 +182,7 @@ class _Outbox:
             for column, kind in zip(self.columns, _KINDS, strict=True)
         ]
         columns += [table[: self.rows] for table in self.tables]
+        self.passed += self.rows
         self.sink(Outcomes._make(columns))
         self._start_anew()
 

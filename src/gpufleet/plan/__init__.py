@@ -5,13 +5,14 @@ from gpufleet.plan.policy import PolicyPlan
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
-from gpufleet.plan.workloads import CampaignWorkload, TraceWorkload
+from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload, TraceWorkload
 
 __all__ = [
     "CampaignWorkload",
     "Delivery",
     "Plan",
     "PolicyPlan",
+    "ProfileWorkload",
     "Queue",
     "Retirement",
     "Scenario",

@@ -168,5 +168,10 @@ def _register(block: str) -> None:
     explain_code(code, title, why, example)
 
 
-for _block in _TEXT.strip().split("\n\n"):
-    _register(_block)
+def register(text: str) -> None:
+    """Register the codes of a text in blocks: code and title, why, and an indented example."""
+    for block in text.strip().split("\n\n"):
+        _register(block)
+
+
+register(_TEXT)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from gpufleet.base.errors import Place, did_you_mean
+from gpufleet.base.say import say
 from gpufleet.plan.kinds import TRUSTS, Choice, Kind, Schema, SourceRef
 from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name
@@ -61,8 +62,14 @@ class Keyed(BaseModel):
                 continue
             ok = False
             if under(path, name) not in reader.broken:
-                says = f"{f'`{path}`' if path else 'the plan'} has no `{name}`"
-                reader.report("P007", body.at, says, f"add `{name}`: {keys_of(cls)[name].doc}")
+                says = say(
+                    "{path} has no `{name}`",
+                    path=say("`{path}`", path=path) if path else say("the plan"),
+                    name=name,
+                )
+                reader.report(
+                    "P007", body.at, says, say("add `{name}`: {doc}", name=name, doc=keys_of(cls)[name].doc)
+                )
         ok = cls._has_one(body, path, reader) and ok
         source, trust = values.get("source"), values.get("trust")
         reader.origins[path] = Origin(body.at, "", source, trust)
@@ -79,9 +86,13 @@ class Keyed(BaseModel):
         written = [f"`{key}`" for key in cls.one_of if key in body.items]
         if len(written) == 1 or not cls.one_of:
             return True
-        either = " or ".join(f"`{key}`" for key in cls.one_of)
-        says = f"`{path}` has both {' and '.join(written)}" if written else f"`{path}` has neither {either}"
-        reader.report("P023", body.at, says, f"write either {either}")
+        either = say("{keys: or }", keys=[f"`{key}`" for key in cls.one_of])
+        says = (
+            say("`{path}` has both {written: and }", path=path, written=written)
+            if written
+            else say("`{path}` has neither {either}", path=path, either=either)
+        )
+        reader.report("P023", body.at, says, say("write either {either}", either=either))
         return False
 
 
@@ -107,7 +118,11 @@ def _read_keys(model: type[Keyed], body: Map, path: str, reader: Reader) -> tupl
         if name in model.constant:
             continue
         if name not in keys:
-            says = f"`{name}` is not a key of {f'`{path}`' if path else 'the plan'}"
+            says = say(
+                "`{name}` is not a key of {path}",
+                name=name,
+                path=say("`{path}`", path=path) if path else say("the plan"),
+            )
             fix = did_you_mean(name, [*keys, *model.constant], limit=20)
             reader.report("P006", body.key_at.get(name, item.at), says, fix)
             ok = False
@@ -166,12 +181,21 @@ def as_map(node: Node, path: str, reader: Reader) -> Map:
         return node
     if isinstance(node, Leaf) and node.value is None:
         return Map({}, node.at)
-    what = "a list" if isinstance(node, Seq) else "a single value"
+    what = say("a list") if isinstance(node, Seq) else say("a single value")
     fix = (
-        "write `name: {...}` for each entry" if isinstance(node, Seq) else "write `key: value` lines below it"
+        say("write `name: {...}` for each entry")
+        if isinstance(node, Seq)
+        else say("write `key: value` lines below it")
     )
     raise reader.refuse(
-        "P008", node.at, f"{what} stands here; {f'`{path}`' if path else 'a plan'} is a mapping", fix
+        "P008",
+        node.at,
+        say(
+            "{what} stands here; {path} is a mapping",
+            what=what,
+            path=say("`{path}`", path=path) if path else say("a plan"),
+        ),
+        fix,
     )
 
 
@@ -235,16 +259,16 @@ class PartList(Kind[tuple[M, ...]], Generic[M]):
     @override
     def read(self, node: Node, path: str, reader: Reader) -> tuple[M, ...]:
         if not isinstance(node, Seq):
-            says = f"`{path}` is a list"
-            raise reader.refuse("P008", node.at, says, "write one `- {...}` line for each entry")
+            says = say("`{path}` is a list", path=path)
+            raise reader.refuse("P008", node.at, says, say("write one `- {...}` line for each entry"))
         parts: list[M] = []
         ok = True
         seen: dict[str, Place] = {}
         for i, item in enumerate(node.items):
             name = item_name(item, i)
             if name in seen:
-                says = f"`{name}` stands here and in {seen[name]}"
-                reader.report("P020", item.at, says, "give one of them another name")
+                says = say("`{name}` stands here and in {seen}", name=name, seen=seen[name])
+                reader.report("P020", item.at, says, say("give one of them another name"))
                 ok = False
             seen[name] = item.at
             try:

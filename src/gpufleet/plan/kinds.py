@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from typing_extensions import override
 
 from gpufleet.base.errors import did_you_mean
+from gpufleet.base.say import say
 from gpufleet.base.units import EXAMPLES, UNITS, Dimension, UnitError, accepted, parse_quantity
-from gpufleet.plan.reader import Origin, Reader
+from gpufleet.plan.reader import Origin, Reader, noun
 from gpufleet.plan.tree import Leaf, Map, Node, Seq
 
 T = TypeVar("T")
@@ -67,15 +68,18 @@ class Value(Kind[T]):
     def _leaf(self, node: Node, reader: Reader) -> Leaf:
         if isinstance(node, Leaf) and not (node.value is None and node.text == ""):
             return node
-        what = {Map: "a mapping", Seq: "a list"}.get(type(node), "nothing")
+        what = {Map: say("a mapping"), Seq: say("a list")}.get(type(node), say("nothing"))
         raise reader.refuse(
-            "P008", node.at, f"{what} stands here; {self.wants} is wanted", f"write {self.wants}"
+            "P008",
+            node.at,
+            say("{what} stands here; {wants} is wanted", what=what, wants=self.wants),
+            say("write {wants}", wants=self.wants),
         )
 
     def _read_long(self, node: Map, path: str, reader: Reader) -> T:
         for key in node.items:
             if key not in LONG_KEYS:
-                says = f"`{key}` is not a key of a value written long"
+                says = say("`{key}` is not a key of a value written long", key=key)
                 reader.report("P006", node.key_at.get(key, node.at), says, did_you_mean(key, LONG_KEYS))
         leaf = self._leaf(node.items["value"], reader)
         value = self.parse(leaf, reader)
@@ -92,19 +96,30 @@ class Value(Kind[T]):
 
     def _range(self, node: Node, value: T, reader: Reader) -> tuple[T, T]:
         if not self.ranged:
-            raise reader.refuse("P008", node.at, f"{self.wants} has no range", "leave `range` out")
+            raise reader.refuse(
+                "P008", node.at, say("{wants} has no range", wants=self.wants), say("leave `range` out")
+            )
         if not isinstance(node, Seq) or len(node.items) != 2:
             raise reader.refuse(
-                "P014", node.at, "a range is a list of two values", "write `range: [low, high]`"
+                "P014", node.at, say("a range is a list of two values"), say("write `range: [low, high]`")
             )
         low, high = (self.parse(self._leaf(item, reader), reader) for item in node.items)
         texts = [item.text for item in node.items if isinstance(item, Leaf)]
         if low > high:  # type: ignore[operator]
-            says = f"the range is upside down: {texts[0]} is more than {texts[1]}"
-            raise reader.refuse("P014", node.at, says, f"write `range: [{texts[1]}, {texts[0]}]`")
+            says = say(
+                "the range is upside down: {texts} is more than {texts_2}", texts=texts[0], texts_2=texts[1]
+            )
+            raise reader.refuse(
+                "P014",
+                node.at,
+                says,
+                say("write `range: [{texts}, {texts_2}]`", texts=texts[1], texts_2=texts[0]),
+            )
         if not low <= value <= high:  # type: ignore[operator]
-            says = f"the value lies outside its range {texts[0]} to {texts[1]}"
-            raise reader.refuse("P014", node.at, says, "widen the range, or correct the value")
+            says = say(
+                "the value lies outside its range {texts} to {texts_2}", texts=texts[0], texts_2=texts[1]
+            )
+            raise reader.refuse("P014", node.at, says, say("widen the range, or correct the value"))
         return low, high
 
     @override
@@ -120,12 +135,14 @@ class Value(Kind[T]):
 class Text(Value[str]):
     """Free text, or a name; numbers are taken as they are written."""
 
-    wants = "text"
+    wants = say("text")
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
         if not leaf.text.strip():
-            raise reader.refuse("P008", leaf.at, "the text is empty", "write something, or leave the key out")
+            raise reader.refuse(
+                "P008", leaf.at, say("the text is empty"), say("write something, or leave the key out")
+            )
         return leaf.text
 
     @override
@@ -138,7 +155,7 @@ class Ref(Text):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        self.wants = f"the name of a {what}"
+        self.wants = say("the name of a {what}", what=noun(what))
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
@@ -159,7 +176,7 @@ class SourceRef(Ref):
 class File(Text):
     """A key of `files`, or a path."""
 
-    wants = "a key of `files`, or a path"
+    wants = say("a key of `files`, or a path")
 
     @override
     def read(self, node: Node, path: str, reader: Reader) -> Path:  # type: ignore[override]
@@ -181,7 +198,9 @@ class Choice(Value[str]):
     def parse(self, leaf: Leaf, reader: Reader) -> str:
         if leaf.text not in self.words:
             fix = did_you_mean(leaf.text, self.words)
-            raise reader.refuse("P015", leaf.at, f"`{leaf.text[:60]}` is not {self.wants}", fix)
+            raise reader.refuse(
+                "P015", leaf.at, say("`{text}` is not {wants}", text=leaf.text[:60], wants=self.wants), fix
+            )
         return leaf.text
 
     @override
@@ -192,13 +211,16 @@ class Choice(Value[str]):
 class Flag(Value[bool]):
     """true or false."""
 
-    wants = "true or false"
+    wants = say("true or false")
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> bool:
         if not isinstance(leaf.value, bool):
             raise reader.refuse(
-                "P008", leaf.at, f"`{leaf.text[:60]}` is not true or false", "write true or false"
+                "P008",
+                leaf.at,
+                say("`{text}` is not true or false", text=leaf.text[:60]),
+                say("write true or false"),
             )
         return leaf.value
 
@@ -214,7 +236,7 @@ class Count(Value[int]):
 
     def __init__(self, what: str = "GPUs", *, least: int = 0, most: int = 10_000_000) -> None:
         self.what, self.least, self.most = what, least, most
-        self.wants = f"a whole number of {what}"
+        self.wants = say("a whole number of {what}", what=noun(what))
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> int:
@@ -223,11 +245,28 @@ class Count(Value[int]):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             digits = re.sub(r"[,_ ]", "", leaf.text)
-            fix = f"write {digits}" if digits.isdecimal() else f"write {self.wants}, such as 32"
-            raise reader.refuse("P010", leaf.at, f"`{leaf.text[:60]}` is not {self.wants}", fix)
+            fix = (
+                say("write {digits}", digits=digits)
+                if digits.isdecimal()
+                else say("write {wants}, such as 32", wants=self.wants)
+            )
+            raise reader.refuse(
+                "P010", leaf.at, say("`{text}` is not {wants}", text=leaf.text[:60], wants=self.wants), fix
+            )
         if not self.least <= value <= self.most:
-            says = f"{value:,} {self.what}: {self.least:,} to {self.most:,} are possible"
-            raise reader.refuse("P010", leaf.at, says, f"write a number from {self.least:,} to {self.most:,}")
+            says = say(
+                "{value:,} {what}: {least:,} to {most:,} are possible",
+                value=value,
+                what=noun(self.what),
+                least=self.least,
+                most=self.most,
+            )
+            raise reader.refuse(
+                "P010",
+                leaf.at,
+                says,
+                say("write a number from {least:,} to {most:,}", least=self.least, most=self.most),
+            )
         return value
 
     @override
@@ -239,7 +278,7 @@ class Number(Value[float]):
     """A number without a unit."""
 
     ranged = True
-    wants = "a number"
+    wants = say("a number")
 
     def __init__(
         self, *, least: float = 0.0, above: bool = False, most: float = 1e6, code: str = "P011"
@@ -250,14 +289,26 @@ class Number(Value[float]):
     def parse(self, leaf: Leaf, reader: Reader) -> float:
         if isinstance(leaf.value, bool) or not isinstance(leaf.value, int | float):
             raise reader.refuse(
-                "P008", leaf.at, f"`{leaf.text[:60]}` is not a number", "write a number, such as 1.5"
+                "P008",
+                leaf.at,
+                say("`{text}` is not a number", text=leaf.text[:60]),
+                say("write a number, such as 1.5"),
             )
         value = float(leaf.value)
-        low = value <= self.least if self.above else value < self.least
-        if low or value > self.most or not math.isfinite(value):
-            bound = "more than" if self.above else "at least"
-            says = f"{leaf.text[:60]} is out of bounds: {bound} {self.least:g}, at most {self.most:g}"
-            raise reader.refuse(self.code, leaf.at, says, f"write a number that is {bound} {self.least:g}")
+        too_low = value <= self.least if self.above else value < self.least
+        if too_low or value > self.most or not math.isfinite(value):
+            low = (
+                say("more than {least:g}", least=self.least)
+                if self.above
+                else say("at least {least:g}", least=self.least)
+            )
+            says = say(
+                "{text} is out of bounds: {low}, at most {most:g}",
+                text=leaf.text[:60],
+                low=low,
+                most=self.most,
+            )
+            raise reader.refuse(self.code, leaf.at, says, say("write a number that is {low}", low=low))
         return value
 
     @override
@@ -274,18 +325,29 @@ class Quantity(Value[float]):
     def __init__(self, dimension: Dimension, *, above: bool = False) -> None:
         self.dimension: Dimension = dimension
         self.above = above
-        self.wants = f"a {dimension} such as `{EXAMPLES[dimension]}`"
+        self.wants = say(
+            "a {dimension} such as `{example}`", dimension=noun(dimension), example=EXAMPLES[dimension]
+        )
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> float:
         try:
             value = parse_quantity(leaf.text, self.dimension)
         except UnitError as error:
-            fix = f"units of {self.dimension}: {accepted(self.dimension)}"
-            raise reader.refuse("P009", leaf.at, str(error), fix) from error
+            fix = say(
+                "units of {dimension}: {accepted}",
+                dimension=noun(self.dimension),
+                accepted=accepted(self.dimension),
+            )
+            raise reader.refuse("P009", leaf.at, error.args[0], fix) from error
         if value < 0 or (self.above and value == 0):
-            least = "more than 0" if self.above else "0 or more"
-            raise reader.refuse("P011", leaf.at, f"`{leaf.text[:60]}` must be {least}", f"write {self.wants}")
+            least = say("more than 0") if self.above else say("0 or more")
+            raise reader.refuse(
+                "P011",
+                leaf.at,
+                say("`{text}` must be {least}", text=leaf.text[:60], least=least),
+                say("write {wants}", wants=self.wants),
+            )
         return value
 
     @override

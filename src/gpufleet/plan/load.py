@@ -10,21 +10,22 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, finding
-from gpufleet.plan import codes, ratings
+from gpufleet.base.say import say
+from gpufleet.plan import codes, profile_checks, promised, ratings
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.plan import Files, Plan
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.scenarios import apply, check_scenarios, parse_sets, scenario_overrides
 from gpufleet.plan.supply import own_product
-from gpufleet.plan.tables import expand_tables
-from gpufleet.plan.tree import Leaf, Map, Node, parse_yaml, to_data, word_at
+from gpufleet.plan.tables import expand_alone, expand_tables, table_of
+from gpufleet.plan.tree import Leaf, Map, Node, Seq, parse_yaml, to_data, word_at
 from gpufleet.plan.warnings import remarks
 
 MAX_BYTES: Final = 2_000_000
 MAX_FILES: Final = 200
 
-__all__ = ["codes", "load_plan", "ratings"]
+__all__ = ["codes", "load_plan", "profile_checks", "promised", "ratings"]
 
 
 def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Plan:
@@ -58,9 +59,9 @@ def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence
     raise GpufleetError(*sorted(findings, key=_by_place))
 
 
-def _by_place(found: Finding) -> tuple[bool, str, int, str]:
+def _by_place(found: Finding) -> tuple[bool, str, str, int, int, str]:
     at = found.at or Place("", 0)
-    return found.severity != "error", at.file, at.line, found.code
+    return found.severity != "error", at.file, at.sheet, at.line, at.column if at.sheet else 0, found.code
 
 
 def _merge(*parts: Sequence[Finding]) -> list[Finding]:
@@ -97,9 +98,9 @@ def read_tree(path: Path) -> Map:
             continue
         for key, node in tree.items.items():
             if key in merged:
-                says = f"`{key}` stands here and in {places[key]}"
+                says = say("`{key}` stands here and in {places}", key=key, places=places[key])
                 findings.append(
-                    finding("P005", says, "keep each top-level key in one file", tree.key_at[key])
+                    finding("P005", says, say("keep each top-level key in one file"), tree.key_at[key])
                 )
             merged[key], places[key] = node, tree.key_at[key]
     if findings:
@@ -117,10 +118,13 @@ def _plan_files(path: Path) -> list[Path]:
             files = sorted(path.glob("*.yaml"), key=lambda file: (file.name != "plan.yaml", file.name))
             _refuse_unfit(path, [file.name for file in files])
             return files
-        says = "this is not a file" if path.exists() else "there is no such file or folder"
+        says = say("this is not a file") if path.exists() else say("there is no such file or folder")
         around = [entry.name for entry, _ in zip(path.parent.iterdir(), range(300), strict=False)]
     except (OSError, ValueError) as error:
-        says, around = f"it cannot be read: {getattr(error, 'strerror', None) or error}", []
+        says, around = (
+            say("it cannot be read: {getattr}", getattr=getattr(error, "strerror", None) or error),
+            [],
+        )
     raise GpufleetError(finding("P002", says, did_you_mean(path.name, around), at))
 
 
@@ -131,12 +135,22 @@ def _refuse_unfit(folder: Path, names: Sequence[str]) -> None:
     """
     if names and names[0] == "plan.yaml" and len(names) <= MAX_FILES:
         return
-    says, fix = "the folder holds no *.yaml file", "is this the folder of a plan?"
+    says, fix = say("the folder holds no *.yaml file"), say("is this the folder of a plan?")
     if names and names[0] != "plan.yaml":
-        says = f"the folder has no plan.yaml, but {len(names):,} other *.yaml file{'s' * (len(names) > 1)}"
-        fix = f"name one of them, such as {folder / names[0]}, or call the first one plan.yaml"
+        says = say(
+            "the folder has no plan.yaml, but {n:,} other *.yaml file",
+            "the folder has no plan.yaml, but {n:,} other *.yaml files",
+            n=len(names),
+        )
+        fix = say(
+            "name one of them, such as {folder}, or call the first one plan.yaml", folder=folder / names[0]
+        )
     elif names:
-        says = f"the folder holds {len(names):,} *.yaml files; at most {MAX_FILES} make a plan"
+        says = say(
+            "the folder holds {count:,} *.yaml files; at most {max_files} make a plan",
+            count=len(names),
+            max_files=MAX_FILES,
+        )
     raise GpufleetError(finding("P002", says, fix, Place(str(folder), 0)))
 
 
@@ -147,23 +161,33 @@ def _read_file(file: Path) -> Map:
             size = file.stat().st_size
             data = stream.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
     except OSError as error:
-        raise GpufleetError(finding("P002", f"{error.strerror}", "make the file readable", at)) from error
+        raise GpufleetError(
+            finding("P002", f"{error.strerror}", say("make the file readable"), at)
+        ) from error
     if size > MAX_BYTES or len(data) > MAX_BYTES:
-        says = f"{size / 1e6:,.0f} MB; a plan file is at most {MAX_BYTES / 1e6:.0f} MB"
-        fix = "is this a plan? Long lists belong in a CSV file, used by `table:`"
+        says = say(
+            "{size:,.0f} MB; a plan file is at most {max_bytes:.0f} MB",
+            size=size / 1e6,
+            max_bytes=MAX_BYTES / 1e6,
+        )
+        fix = say("is this a plan? Long lists belong in a CSV file, used by `table:`")
         raise GpufleetError(finding("P003", says, fix, at))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = Place(file.name, data[: error.start].count(b"\n") + 1)
         raise GpufleetError(
-            finding("P002", "the file is not UTF-8 text", "save it as UTF-8", place)
+            finding("P002", say("the file is not UTF-8 text"), say("save it as UTF-8"), place)
         ) from error
     tree = parse_yaml(text, file.name)
     if not isinstance(tree, Map):
-        says = "the file is empty" if isinstance(tree, Leaf) and tree.value is None else "a plan is a mapping"
+        says = (
+            say("the file is empty")
+            if isinstance(tree, Leaf) and tree.value is None
+            else say("a plan is a mapping")
+        )
         raise GpufleetError(
-            finding("P008", says, "start with `gpufleet: 1`; `gpufleet new` writes a plan", at)
+            finding("P008", says, say("start with `gpufleet: 1`; `gpufleet new` writes a plan"), at)
         )
     return tree
 
@@ -176,6 +200,8 @@ def new_reader(tree: Map, root: Path) -> Reader:
 def _read(tree: Map, root: Path) -> tuple[Plan | None, list[Finding]]:
     """The plan that a tree declares, and what is wrong with it."""
     reader = new_reader(tree, root)
+    if table_of(tree, "sources"):
+        tree = expand_alone(tree, reader, ["sources"])  # everything else may name a source
     _read_frame(tree, reader)
     tree = expand_tables(tree, reader)
     _know_names(tree, reader)
@@ -185,7 +211,7 @@ def _read(tree: Map, root: Path) -> tuple[Plan | None, list[Finding]]:
         plan = None
     if plan is None or reader.findings:
         return None, reader.findings
-    notes = (*reader.notes, *remarks(plan))
+    notes = (*reader.notes, *remarks(plan), *promised.promise_remarks(plan))
     return plan.model_copy(update={"origins": reader.origins, "notes": notes}), []
 
 
@@ -198,8 +224,12 @@ def _read_frame(tree: Map, reader: Reader) -> None:
         reader.zone = ZoneInfo(Zone().read(zone, "time_zone", reader)) if zone else reader.zone
     reader.start, end = _moment(tree, "start", reader), _moment(tree, "end", reader)
     if reader.start and end and end <= reader.start:
-        says = f"the plan ends on {reader.local(end)}, and starts on {reader.local(reader.start)}"
-        reader.report("P022", tree.items["end"].at, says, "correct one of the two")
+        says = say(
+            "the plan ends on {local}, and starts on {local_2}",
+            local=reader.local(end),
+            local_2=reader.local(reader.start),
+        )
+        reader.report("P022", tree.items["end"].at, says, say("correct one of the two"))
     else:
         reader.end = end
     if "files" in tree.items:
@@ -226,9 +256,11 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("system", "systems"),
         ("tenant", "tenants"),
         ("scenario", "scenarios"),
+        ("promise", "promises"),
     ):
         reader.known[what] = _keys(tree, part)
     reader.known["queue"] = list(_queue_names(tree))
+    reader.known["lot"] = list(_lot_names(tree))
     reader.site_zones = dict(_site_zones(tree))
     reader.known["product"] = list(_own_products(tree))
 
@@ -238,6 +270,14 @@ def _queue_names(tree: Map) -> Iterator[str]:
     for name, body in tenants.items.items() if isinstance(tenants, Map) else ():
         queues = body.items.get("queues") if isinstance(body, Map) else None
         yield from queues.items if isinstance(queues, Map) else [name]
+
+
+def _lot_names(tree: Map) -> Iterator[str]:
+    """Names of deliveries; those without one are numbered from #1."""
+    lots = tree.items.get("deliveries")
+    for i, body in enumerate(lots.items if isinstance(lots, Seq) else ()):
+        name = word_at(body, "name")
+        yield name if name else f"#{i + 1}"
 
 
 def _site_zones(tree: Map) -> Iterator[tuple[str, ZoneInfo]]:

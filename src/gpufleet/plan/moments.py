@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from typing_extensions import override
 
 from gpufleet.base.errors import nearest
+from gpufleet.base.say import say
 from gpufleet.plan.kinds import Quantity, Schema, Value
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.tree import Leaf
@@ -23,7 +24,7 @@ class Duration(Value[int]):
     """A length of time in whole seconds."""
 
     ranged = True
-    wants = "a time such as `90 min`"
+    wants = say("a time such as `90 min`")
 
     def __init__(self, *, least: int = 0) -> None:
         self.least = least
@@ -32,11 +33,15 @@ class Duration(Value[int]):
     def parse(self, leaf: Leaf, reader: Reader) -> int:
         seconds = Quantity("time").parse(leaf, reader)
         if not self.least <= seconds <= MAX_SECONDS:
-            says = f"`{leaf.text[:60]}` is out of bounds: {self.least} s to 100 years"
-            raise reader.refuse("P011", leaf.at, says, f"write {self.wants}")
+            says = say(
+                "`{text}` is out of bounds: {least} s to 100 years", text=leaf.text[:60], least=self.least
+            )
+            raise reader.refuse("P011", leaf.at, says, say("write {wants}", wants=self.wants))
         if abs(seconds - round(seconds)) > 1e-6:
-            fix = f"write `{math.ceil(seconds)} s`"
-            raise reader.refuse("P011", leaf.at, f"`{leaf.text[:60]}` is not a whole number of seconds", fix)
+            fix = say("write `{ceil} s`", ceil=math.ceil(seconds))
+            raise reader.refuse(
+                "P011", leaf.at, say("`{text}` is not a whole number of seconds", text=leaf.text[:60]), fix
+            )
         return round(seconds)
 
     @override
@@ -47,7 +52,7 @@ class Duration(Value[int]):
 class Zone(Value[str]):
     """A time zone by its IANA name."""
 
-    wants = "a time zone such as Asia/Seoul"
+    wants = say("a time zone such as Asia/Seoul")
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
@@ -57,8 +62,8 @@ class Zone(Value[str]):
             from zoneinfo import available_timezones
 
             near = nearest(leaf.text[:60], available_timezones())
-        fix = f"did you mean `{near}`?" if near else f"write {self.wants}"
-        raise reader.refuse("P016", leaf.at, f"there is no time zone `{leaf.text[:60]}`", fix)
+        fix = say("did you mean `{near}`?", near=near) if near else say("write {wants}", wants=self.wants)
+        raise reader.refuse("P016", leaf.at, say("there is no time zone `{text}`", text=leaf.text[:60]), fix)
 
     @override
     def short_schema(self) -> Schema:
@@ -75,7 +80,7 @@ class Moment(Value[datetime]):
     """A date or a date with time; in UTC. Without an offset it is in the plan's time zone."""
 
     ranged = True
-    wants = "a date such as 2026-01-05"
+    wants = say("a date such as 2026-01-05")
 
     def __init__(self, *, inside: bool = False) -> None:
         self.inside = inside
@@ -90,22 +95,40 @@ class Moment(Value[datetime]):
         try:
             local = datetime(year, month, day or 1, hour, minute, second)
         except ValueError as error:
-            raise reader.refuse("P012", leaf.at, f"`{text}`: {error}", f"write {self.wants}") from error
+            raise reader.refuse(
+                "P012",
+                leaf.at,
+                say("`{text}`: {error}", text=text, error=error),
+                say("write {wants}", wants=self.wants),
+            ) from error
         if not 1950 <= year <= 2200:
             raise reader.refuse(
-                "P012", leaf.at, f"the year {year} is out of bounds", "years 1950 to 2200 are possible"
+                "P012",
+                leaf.at,
+                say("the year {year} is out of bounds", year=year),
+                say("years 1950 to 2200 are possible"),
             )
         return _utc(local, match.group(7), reader.zone)
 
     def _vague(self, text: str, leaf: Leaf, reader: Reader) -> UnreadableError:
         match = _VAGUE.fullmatch(text)
         if match is None or not 1950 <= int(match.group(1)) <= 2200:
-            return reader.refuse("P012", leaf.at, f"`{text[:60]}` is not a date", f"write {self.wants}")
+            in_sheet = say("format the cell as a date, or write the date as 2026-01-05")
+            fix = in_sheet if leaf.at.sheet else say("write {wants}", wants=self.wants)
+            return reader.refuse("P012", leaf.at, say("`{text}` is not a date", text=text[:60]), fix)
         first, last = _span(int(match.group(1)), (match.group(2) or "y").lower(), int(match.group(3) or 1))
         middle = first + (last - first) // 2
-        fix = f"write {{value: {middle}, range: [{first}, {last}]}}, with the day that you mean"
+        fix = say(
+            "write {{value: {middle}, range: [{first}, {last}]}}, with the day that you mean",
+            middle=middle,
+            first=first,
+            last=last,
+        )
         return reader.refuse(
-            "P012", leaf.at, f"`{text}` is a span of {(last - first).days + 1} days, not a date", fix
+            "P012",
+            leaf.at,
+            say("`{text}` is a span of {days} days, not a date", text=text, days=(last - first).days + 1),
+            fix,
         )
 
     @override

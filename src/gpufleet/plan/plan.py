@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sized
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -12,16 +12,18 @@ from pydantic import Field
 from typing_extensions import override
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean
+from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, as_map
-from gpufleet.plan.kinds import Choice, Kind, Schema, Text, Value
+from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.promises import Actual, Promise
 from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, to_data
-from gpufleet.plan.workloads import CampaignWorkload, TraceWorkload, WorkloadKind
+from gpufleet.plan.workloads import Workload, WorkloadKind
 
 VERSION: Final = 1
 AFTER_ENDS: Final = ("stop", "finish")
@@ -30,13 +32,17 @@ AFTER_ENDS: Final = ("stop", "finish")
 class Version(Value[int]):
     """The version of the plan language."""
 
-    wants = f"the version of the language, {VERSION}"
+    wants = say("the version of the language, {version}", version=VERSION)
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> int:
         if leaf.value != VERSION or isinstance(leaf.value, bool):
-            says = f"this gpufleet reads version {VERSION} of the plan language, not `{leaf.text[:20]}`"
-            raise reader.refuse("P042", leaf.at, says, f"write `gpufleet: {VERSION}`")
+            says = say(
+                "this gpufleet reads version {version} of the plan language, not `{text}`",
+                version=VERSION,
+                text=leaf.text[:20],
+            )
+            raise reader.refuse("P042", leaf.at, says, say("write `gpufleet: {version}`", version=VERSION))
         return VERSION
 
     @override
@@ -101,7 +107,9 @@ class Names(Kind[tuple[str, ...]]):
     @override
     def read(self, node: Node, path: str, reader: Reader) -> tuple[str, ...]:
         if not isinstance(node, Seq) or not all(isinstance(item, Leaf) for item in node.items):
-            raise reader.refuse("P008", node.at, f"`{path}` is a list of names", "write `[name, name]`")
+            raise reader.refuse(
+                "P008", node.at, say("`{path}` is a list of names", path=path), say("write `[name, name]`")
+            )
         return tuple(reader.name(self.what, n.text, n.at) for n in node.items if isinstance(n, Leaf))
 
     @override
@@ -135,6 +143,19 @@ class Plan(Keyed):
     after_end: Annotated[
         Literal["stop", "finish"], Key(Choice(AFTER_ENDS), "stop at the end, or let jobs that came finish")
     ] = "stop"
+    as_of: Annotated[
+        datetime | None,
+        Key(
+            Moment(),
+            "what is known today: statuses and actuals are as of this day; left out: the last of `actuals`, "
+            "else `start`",
+        ),
+    ] = None
+    jobs_until: Annotated[
+        datetime | None,
+        Key(Moment(), "jobs come and are simulated until then, supply is shown until `end`; left out: `end`"),
+    ] = None
+    seed: Annotated[int, Key(Count("", most=2**63 - 1), "of all random draws")] = 1
     files: Annotated[dict[str, Path], Key(Files(), "names for files, relative to the plan")] = Field(
         default_factory=dict
     )
@@ -144,10 +165,14 @@ class Plan(Keyed):
     )
     deliveries: Annotated[tuple[Delivery, ...], Key(PartList(Delivery), "what comes, where and when")]
     retirements: Annotated[tuple[Retirement, ...], Key(PartList(Retirement), "what leaves")] = ()
-    tenants: Annotated[dict[str, Tenant], Key(Parts(Tenant), "who uses the fleet")]
-    workloads: Annotated[
-        dict[str, TraceWorkload | CampaignWorkload], Key(WorkloadKind(), "what wants to run")
+    promises: Annotated[
+        dict[str, Promise], Key(Parts(Promise), "what was promised; side by side, never added up")
     ] = Field(default_factory=dict)
+    actuals: Annotated[tuple[Actual, ...], Key(PartList(Actual), "what has really arrived")] = ()
+    tenants: Annotated[dict[str, Tenant], Key(Parts(Tenant), "who uses the fleet")]
+    workloads: Annotated[dict[str, Workload], Key(WorkloadKind(), "what wants to run")] = Field(
+        default_factory=dict
+    )
     policy: Annotated[PolicyPlan, Key(Part(PolicyPlan), "how queues are served")] = Field(
         default_factory=lambda: PolicyPlan(line=Place("defaults", 0))
     )
@@ -179,12 +204,33 @@ class Plan(Keyed):
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
         values["queues"] = _all_queues(values["tenants"], reader)
+        _check_jobs_until(values, reader)
+        values.setdefault("as_of", max((a.at for a in values.get("actuals", ())), default=values["start"]))
         return values
+
+    @property
+    def today(self) -> datetime:
+        """What is known is as of this moment (`as_of`), UTC."""
+        return self.as_of or self.start
+
+    def known_by_today(self, moment: datetime) -> bool:
+        """Whether a moment lies on the day of `today` or before it, by the plan's calendar."""
+        return self.local(moment).date() <= self.local(self.today).date()
 
     @property
     def horizon_s(self) -> int:
         """Seconds from start to end."""
         return self.seconds(self.end)
+
+    @property
+    def jobs_end(self) -> datetime:
+        """The end of the simulation: no job comes from then on (`jobs_until`, else `end`)."""
+        return self.jobs_until or self.end
+
+    @property
+    def jobs_end_s(self) -> int:
+        """Seconds from the start to `jobs_end`."""
+        return self.seconds(self.jobs_end)
 
     def seconds(self, moment: datetime) -> int:
         """Seconds from the plan's start to an aware datetime; negative before the start."""
@@ -238,14 +284,16 @@ class Plan(Keyed):
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        def count(parts: Sized, word: str) -> str:
-            return f"{len(parts)} {word}{'' if len(parts) == 1 else 's'}"
-
-        gpus = sum(d.gpus for d in self.deliveries)
-        return (
-            f"plan {self.name}: {self.local(self.start):%Y-%m-%d} to {self.local(self.end):%Y-%m-%d}, "
-            f"{gpus:,} GPUs at {count(self.sites, 'site')}, {count(self.queues, 'queue')} of "
-            f"{count(self.tenants, 'tenant')}, {count(self.workloads, 'workload')}"
+        return say(
+            "plan {name}: {start} to {end}, {gpus:,} GPUs at {sites}, {queues} of {tenants}, {workloads}",
+            name=self.name,
+            start=self.local(self.start).date(),
+            end=self.local(self.end).date(),
+            gpus=sum(d.gpus for d in self.deliveries),
+            sites=say("{n:,} site", "{n:,} sites", n=len(self.sites)),
+            queues=say("{n:,} queue", "{n:,} queues", n=len(self.queues)),
+            tenants=say("{n:,} tenant", "{n:,} tenants", n=len(self.tenants)),
+            workloads=say("{n:,} workload", "{n:,} workloads", n=len(self.workloads)),
         )
 
 
@@ -255,8 +303,24 @@ def _some(names: Collection[str], most: int = 6) -> str:
     >>> _some(["a", "b", "c"], most=2), _some([])
     ('a, b and 1 more', 'none')
     """
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    more = say(" and {count:,} more", count=len(names) - most) if len(names) > most else ""
     return ", ".join(list(names)[:most]) + more or "none"
+
+
+def _check_jobs_until(values: dict[str, Any], reader: Reader) -> None:
+    """Refuse an end of the jobs that is no time of the plan."""
+    until = values.get("jobs_until")
+    if until is None or values["start"] < until <= values["end"]:
+        return
+    start, end = reader.local(values["start"]), reader.local(values["end"])
+    says = say(
+        "jobs_until ({until}) is not between {start} and {end}",
+        until=reader.local(until),
+        start=start,
+        end=end,
+    )
+    fix = say("write a date after `start` and up to `end`, or leave it out")
+    reader.report("P013", reader.origins["jobs_until"].at, says, fix)
 
 
 def _all_queues(tenants: dict[str, Tenant], reader: Reader) -> dict[str, Queue]:
@@ -266,7 +330,12 @@ def _all_queues(tenants: dict[str, Tenant], reader: Reader) -> dict[str, Queue]:
         for name, queue in tenant.queues.items():
             if name in queues:
                 first = queues[name]
-                says = f"the queue `{name}` stands here and in {first.line} (tenant {first.tenant})"
-                reader.report("P020", queue.line, says, "give one of them another name")
+                says = say(
+                    "the queue `{name}` stands here and in {line} (tenant {tenant})",
+                    name=name,
+                    line=first.line,
+                    tenant=first.tenant,
+                )
+                reader.report("P020", queue.line, says, say("give one of them another name"))
             queues[name] = queue
     return queues

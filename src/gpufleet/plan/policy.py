@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from typing_extensions import override
 
 from gpufleet.base.errors import Place
+from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, PartList
 from gpufleet.plan.kinds import Choice, Count, Flag, Kind, Number, Schema
 from gpufleet.plan.moments import Duration
@@ -41,8 +42,10 @@ class Backfill(Declared):
         kind = values["kind"]
         for field, key in (("depth", "depth"), ("window_s", "window"), ("resolution_s", "resolution")):
             if field in values and (kind == "none" or (kind == "easy" and field != "depth")):
-                says = f"`{key}` has no effect with backfill {kind}"
-                raise reader.refuse("P024", node.key_at.get(key, node.at), says, f"leave `{key}` out")
+                says = say("`{key}` has no effect with backfill {kind}", key=key, kind=kind)
+                raise reader.refuse(
+                    "P024", node.key_at.get(key, node.at), says, say("leave `{key}` out", key=key)
+                )
         return values
 
 
@@ -98,14 +101,20 @@ class OverheadKind(Kind[Overheads]):
             return ((None, Duration().read(node, path, reader)),)
         bands = PartList(OverheadBand).read(node, path, reader)
         if not bands:
-            raise reader.refuse("P008", node.at, "the list of bands is empty", "write a time such as `30 s`")
+            raise reader.refuse(
+                "P008", node.at, say("the list of bands is empty"), say("write a time such as `30 s`")
+            )
         for band, after in pairwise(bands):
             if band.gpus_up_to is None:
-                says = "only the last band may be without `gpus_up_to`"
-                raise reader.refuse("P014", band.line, says, "add `gpus_up_to`, or move it to the end")
+                says = say("only the last band may be without `gpus_up_to`")
+                raise reader.refuse("P014", band.line, says, say("add `gpus_up_to`, or move it to the end"))
             if after.gpus_up_to is not None and after.gpus_up_to <= band.gpus_up_to:
-                says = f"up to {after.gpus_up_to} GPUs stands behind up to {band.gpus_up_to}"
-                raise reader.refuse("P014", after.line, says, "list the bands from small to large jobs")
+                says = say(
+                    "up to {gpus_up_to} GPUs stands behind up to {gpus_up_to_2}",
+                    gpus_up_to=after.gpus_up_to,
+                    gpus_up_to_2=band.gpus_up_to,
+                )
+                raise reader.refuse("P014", after.line, says, say("list the bands from small to large jobs"))
         return tuple((band.gpus_up_to, band.add_s) for band in bands)
 
     @override
@@ -160,16 +169,21 @@ def _check_together(policy: PolicyPlan, reader: Reader, path: str) -> None:
 
     srtf = policy.order == "srtf"
     if srtf and policy.backfill != "none":
-        says = f"order srtf preempts running jobs; it has no backfill ({policy.backfill} is set)"
-        reader.report("P023", at("backfill", "order"), says, "set `backfill: none`, or another order")
+        says = say(
+            "order srtf preempts running jobs; it has no backfill ({backfill} is set)",
+            backfill=policy.backfill,
+        )
+        reader.report("P023", at("backfill", "order"), says, say("set `backfill: none`, or another order"))
     if policy.order == "sjf" and policy.estimate == "none":
-        says = "order sjf sorts by estimated run time, and `estimate: none` says that there is none"
-        reader.report("P023", at("estimate", "order"), says, "set `estimate: exact` or `{factor: 2}`")
+        says = say("order sjf sorts by estimated run time, and `estimate: none` says that there is none")
+        reader.report("P023", at("estimate", "order"), says, say("set `estimate: exact` or `{factor: 2}`"))
     for key in ("select", "restart_overhead"):
         if key in policy.model_fields_set and not srtf:
-            says = f"`{key}` has no effect with order {policy.order}: only srtf preempts"
-            reader.report("P024", at(key), says, f"leave `{key}` out, or set `order: srtf`")
+            says = say(
+                "`{key}` has no effect with order {order}: only srtf preempts", key=key, order=policy.order
+            )
+            reader.report("P024", at(key), says, say("leave `{key}` out, or set `order: srtf`", key=key))
     used = policy.order == "sjf" or policy.backfill != "none"
     if policy.estimate != "exact" and not used:
-        says = f"`estimate` has no effect with order {policy.order} and without backfill"
-        reader.report("P024", at("estimate"), says, "leave `estimate` out, or set a backfill")
+        says = say("`estimate` has no effect with order {order} and without backfill", order=policy.order)
+        reader.report("P024", at("estimate"), says, say("leave `estimate` out, or set a backfill"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpufleet.base.errors import Finding
+from gpufleet.base.say import say
 from gpufleet.plan.check import check
 
 if TYPE_CHECKING:
@@ -31,14 +32,20 @@ def unknown_ratings(plan: Plan) -> Iterator[Finding]:
         seen.add((d.to, d.system))
         own = f"systems.{d.system}" in plan.origins
         declare = (
-            f"add `node_power` to systems.{d.system}" if own else "declare an own system with `node_power`"
+            say("add `node_power` to systems.{system}", system=d.system)
+            if own
+            else say("declare an own system with `node_power`")
         )
         rated = _rated_systems(system)
-        use = f", or use one whose rating is known ({rated})" if rated else ""
+        use = say(", or use one whose rating is known ({rated})", rated=rated) if rated else ""
         yield Finding(
             at=d.line,
-            says=f"no rated power is known for {d.system}, and {d.to} has limited power to count it against",
-            fix=f"{declare}{use}",
+            says=say(
+                "no rated power is known for {system}, and {to} has limited power to count it against",
+                system=d.system,
+                to=d.to,
+            ),
+            fix=say("{declare}{use}", declare=declare, use=use),
         )
 
 

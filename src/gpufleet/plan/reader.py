@@ -7,10 +7,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, finding, nearest
+from gpufleet.base.say import say
+
+_NOUNS: Final = {
+    each.template: each
+    for each in (
+        say("GPUs"), say("jobs"), say("nodes"), say("lot"), say("promise"), say("queue"), say("site"),
+        say("tenant"), say("system"), say("product"), say("power"), say("time"),
+    )
+}  # fmt: skip
+"""What values of a plan are counts and names of, as messages say it."""
+
+
+def noun(word: str) -> str:
+    """A noun of the plan language, such as "queue", so that it is said in the reader's language."""
+    return _NOUNS.get(word, word)
+
+
+_PART_OF: Final = {"queue": "tenants", "lot": "deliveries"}
+"""Where names are declared whose part is not called by their plural."""
 
 
 class UnreadableError(Exception):
@@ -43,12 +62,15 @@ class Reader:
     files: dict[str, Path] = field(default_factory=dict)
     site_zones: dict[str, ZoneInfo] = field(default_factory=dict)  # of sites that have one of their own
     broken: set[str] = field(default_factory=set)  # top-level parts whose table could not be read
+    spoilt: set[Place] = field(default_factory=set)  # cells of tables that cannot be used, each reported
     findings: list[Finding] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def report(self, code: str, at: Place, says: str, fix: str) -> None:
         """Record an error and go on. The same error of the same place is recorded once."""
+        if at in self.spoilt:
+            return  # what is wrong there is reported already
         found = finding(code, says, fix, at)
         if found not in self.findings:
             self.findings.append(found)
@@ -77,10 +99,15 @@ class Reader:
         Raises: UnreadableError (P016) if there is no such name.
         """
         names = self.known.get(what, ())
-        if word not in names and self.broken & {f"{what}s", "tenants" if what == "queue" else ""}:
+        if word not in names and self.broken & {f"{what}s", _PART_OF.get(what, "")}:
             raise UnreadableError(word)  # the names are not known; that is reported already
         if word not in names:
-            raise self.refuse("P016", at, f"there is no {what} `{word}`", did_you_mean(word, names))
+            raise self.refuse(
+                "P016",
+                at,
+                say("there is no {what} `{word}`", what=noun(what), word=word),
+                did_you_mean(word, names),
+            )
         return word
 
     def seconds(self, moment: datetime) -> int:
@@ -111,20 +138,22 @@ class Reader:
             return
         local, start, end = (self.local(t) for t in (moment, self.start, self.end))
         if moment < self.start and not past:
-            fix = f"use {start} or later, or move `start`"
-            raise self.refuse("P013", at, f"{local} is before the plan's start, {start}", fix)
+            fix = say("use {start} or later, or move `start`", start=start)
+            raise self.refuse(
+                "P013", at, say("{local} is before the plan's start, {start}", local=local, start=start), fix
+            )
         if moment >= self.end:
-            fix = f"use a date before {end}, or move `end`"
-            raise self.refuse("P013", at, f"{local} is not before the plan's end, {end}", fix)
+            fix = say("use a date before {end}, or move `end`", end=end)
+            raise self.refuse(
+                "P013", at, say("{local} is not before the plan's end, {end}", local=local, end=end), fix
+            )
 
     def local(self, moment: datetime) -> str:
         """A moment in the time zone that dates are read in: the date, and the time if it is not midnight."""
         here = moment.astimezone(self.zone)
-        return (
-            f"{here:%Y-%m-%d}"
-            if (here.hour, here.minute, here.second) == (0, 0, 0)
-            else f"{here:%Y-%m-%d %H:%M:%S}"
-        )
+        if (here.hour, here.minute, here.second) == (0, 0, 0):
+            return say("{at:%Y-%m-%d}", at=here)
+        return say("{at:%Y-%m-%d %H:%M:%S}", at=here)
 
     def file(self, word: str, at: Place) -> Path:
         """A file: a key of `files`, or a path.
@@ -150,14 +179,23 @@ class Reader:
                     return (base / word).resolve()
                 folder = folder or (base / word).is_dir()
         except (OSError, ValueError):
-            says = f"`{word[:80]}` cannot be a path"
-            raise self.refuse("P025", at, says, "write the path of a file") from None
+            says = say("`{word}` cannot be a path", word=word[:80])
+            raise self.refuse("P025", at, says, say("write the path of a file")) from None
         tried = (self.root / word).resolve()
         near = nearest(word, [*(names or {}), *_neighbours(tried)])
         if folder:
-            raise self.refuse("P025", at, f"{tried} is a folder; a file is wanted", "name a file in it")
-        fix = f"did you mean `{near}`?" if near else "put the file there, or write where it is"
-        raise self.refuse("P025", at, f"there is no file {tried}", fix)
+            raise self.refuse(
+                "P025",
+                at,
+                say("{tried} is a folder; a file is wanted", tried=tried),
+                say("name a file in it"),
+            )
+        fix = (
+            say("did you mean `{near}`?", near=near)
+            if near
+            else say("put the file there, or write where it is")
+        )
+        raise self.refuse("P025", at, say("there is no file {tried}", tried=tried), fix)
 
 
 def _neighbours(path: Path) -> list[str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from gpufleet.base.errors import GpufleetError, Place, did_you_mean, nearest
+from gpufleet.base.say import say
 from gpufleet.plan.declared import keys_of
-from gpufleet.plan.plan import Files
 from gpufleet.plan.reader import Reader, UnreadableError, under
-from gpufleet.plan.tables import TABLES, Table, expand_tables, is_table
+from gpufleet.plan.tables import Table, expand_alone, table_of
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name, parse_yaml, same, walk
 
-OPTIONAL_PARTS: Final = ("files", "systems", "workloads", "policy", "scenarios", "sources")
+OPTIONAL_PARTS: Final = ("files", "systems", "promises", "workloads", "policy", "scenarios", "sources")
 """Top-level mappings that an override may add to although the plan does not have them."""
 
 
@@ -43,9 +42,16 @@ def parse_sets(sets: Sequence[str], reader: Reader) -> list[Override]:
         path = path.strip()
         at = Place(f"--set {path[:80]}", 0)
         if not equals or not path:
-            reader.report("P030", at, f"`{text[:80]}` is not PATH=VALUE", "write e.g. --set policy.order=sjf")
+            reader.report(
+                "P030",
+                at,
+                say("`{text}` is not PATH=VALUE", text=text[:80]),
+                say("write e.g. --set policy.order=sjf"),
+            )
         elif path in found:
-            reader.report("P028", at, f"`{path}` is set twice on the command line", "keep one")
+            reader.report(
+                "P028", at, say("`{path}` is set twice on the command line", path=path), say("keep one")
+            )
         else:
             try:
                 found[path] = Override(path, parse_yaml(value, at.file, first_line=0), at, at.file)
@@ -61,8 +67,8 @@ def apply(tree: Map, overrides: Sequence[Override], reader: Reader) -> Map:
     """
     for change in sorted(overrides, key=lambda change: _turn(change, tree)):
         if len(change.path) > MAX_PATH:
-            says = f"a path of {len(change.path):,} characters leads nowhere"
-            reader.report("P030", change.at, says, "write e.g. policy.order")
+            says = say("a path of {count:,} characters leads nowhere", count=len(change.path))
+            reader.report("P030", change.at, says, say("write e.g. policy.order"))
             continue
         try:
             tree = _with_rows(tree, change, reader)
@@ -82,8 +88,8 @@ def _turn(change: Override, tree: Map) -> int:
 def _table_of_row(change: Override, tree: Map) -> str | None:
     """The part of the plan of whose table the override changes a row."""
     part, *rest = change.path.split(".")
-    inside = part in TABLES and rest and rest[0] not in keys_of(Table)
-    return part if inside and is_table(tree.items.get(part)) else None
+    inside = rest and rest[0] not in keys_of(Table)
+    return part if inside and table_of(tree, part) else None
 
 
 def _with_rows(tree: Map, change: Override, reader: Reader) -> Map:
@@ -94,15 +100,8 @@ def _with_rows(tree: Map, change: Override, reader: Reader) -> Map:
     part = _table_of_row(change, tree)
     if part is None:
         return tree
-    own = Reader(reader.root, reader.zone)
-    files = tree.items.get("files")
-    if isinstance(files, Map):
-        own.known["file"] = list(files.items)
-        with suppress(UnreadableError):
-            Files().read(files, "files", own)
-    written = expand_tables(tree, own, [part])
-    reader.findings += [found for found in own.findings if found not in reader.findings]
-    if part in own.broken:
+    written = expand_alone(tree, reader, [part])
+    if part in reader.broken:
         raise UnreadableError(part)
     return written
 
@@ -118,11 +117,13 @@ class _Context:
         near = nearest(change.path, paths[:5000])
         below = [path.removeprefix(f"{done}.") for path in paths if path.startswith(f"{done}.")]
         fix = (
-            f"did you mean `{near}`?"
+            say("did you mean `{near}`?", near=near)
             if near
             else did_you_mean(change.path, [p for p in below if "." not in p])
         )
-        return self.reader.refuse("P030", change.at, f"`{change.path}`: {says}", fix)
+        return self.reader.refuse(
+            "P030", change.at, say("`{path}`: {says}", path=change.path, says=says), fix
+        )
 
 
 def _replace(node: Node, rest: list[str], done: str, change: Override, context: _Context) -> Node:
@@ -132,13 +133,13 @@ def _replace(node: Node, rest: list[str], done: str, change: Override, context: 
     if isinstance(node, Leaf) and node.value is None:
         node = Map({}, node.at)
     if isinstance(node, Leaf):
-        raise context.missing(change, done, f"`{done}` is a single value; set `{done}` itself")
+        raise context.missing(change, done, say("`{done}` is a single value; set `{done}` itself", done=done))
     if isinstance(node, Seq):
         return _replace_item(node, rest, done, change, context)
     key, left = _matching_key(node, rest)
     if key not in node.items and left:
         if done or len(rest) != 2 or key not in OPTIONAL_PARTS:
-            raise context.missing(change, done, f"there is no `{under(done, key)}`")
+            raise context.missing(change, done, say("there is no `{under}`", under=under(done, key)))
         node = Map({**node.items, key: Map({}, change.at)}, node.at, {**node.key_at, key: change.at})
     value = _replace(node.items[key], left, under(done, key), change, context) if left else change.value
     places = node.key_at if left else {**node.key_at, key: change.at}
@@ -153,7 +154,7 @@ def _replace_item(node: Seq, rest: list[str], done: str, change: Override, conte
         if index is not None:
             value = _replace(node.items[index], rest[size:], under(done, names[index]), change, context)
             return Seq((*node.items[:index], value, *node.items[index + 1 :]), node.at)
-    raise context.missing(change, done, f"there is no `{rest[0]}` in `{done}`")
+    raise context.missing(change, done, say("there is no `{rest}` in `{done}`", rest=rest[0], done=done))
 
 
 def _index(name: str, length: int) -> int | None:
@@ -181,7 +182,9 @@ def scenario_overrides(tree: Map, names: Sequence[str], reader: Reader) -> list[
         if name in declared:
             _collect(name, declared, order, (), reader, at)
         else:
-            reader.report("P016", at, f"there is no scenario `{name[:80]}`", did_you_mean(name, declared))
+            reader.report(
+                "P016", at, say("there is no scenario `{name}`", name=name[:80]), did_you_mean(name, declared)
+            )
     overrides = [change for name in order for change in own_overrides(name, declared[name])]
     return list(_without_conflicts(overrides, reader))
 
@@ -198,7 +201,12 @@ def _collect(
     """Put a scenario into the order, behind those that it builds on."""
     if name in above or len(above) >= MAX_CHAIN:
         circle = " -> ".join([*above[above.index(name) if name in above else -3 :], name])
-        reader.report("P031", at, f"the scenarios build on each other: {circle}", "cut the circle")
+        reader.report(
+            "P031",
+            at,
+            say("the scenarios build on each other: {circle}", circle=circle),
+            say("cut the circle"),
+        )
         return
     if name in order or name not in declared:
         return
@@ -228,9 +236,16 @@ def _without_conflicts(overrides: Sequence[Override], reader: Reader) -> Iterato
         for other in taken:
             short, long = sorted((change.path, other.path), key=len)
             if long == short or long.startswith(f"{short}."):
-                says = f"{change.by} sets `{change.path}`, and {other.by} sets `{other.path}` in {other.at}"
+                says = say(
+                    "{by} sets `{path}`, and {by_2} sets `{path_2}` in {at}",
+                    by=change.by,
+                    path=change.path,
+                    by_2=other.by,
+                    path_2=other.path,
+                    at=other.at,
+                )
                 reader.report(
-                    "P028", change.at, says, "leave one of the two scenarios out, or one of the lines"
+                    "P028", change.at, says, say("leave one of the two scenarios out, or one of the lines")
                 )
                 break
         else:
@@ -248,7 +263,12 @@ def check_scenarios(tree: Map, reader: Reader) -> None:
         if own.findings or any(base not in declared for base in _bases(body)):
             continue  # that a base is unknown is found when the scenario is read
         if not list(own_overrides(name, body)) and "with" not in body.items:
-            reader.report("P029", body.at, f"scenario {name} sets nothing", "add `set: {path: value}`")
+            reader.report(
+                "P029",
+                body.at,
+                say("scenario {name} sets nothing", name=name),
+                say("add `set: {path: value}`"),
+            )
         elif same(tree, changed):
-            says = f"every value that scenario {name} sets stands in the plan already"
-            reader.report("P029", body.at, says, "change a value, or leave the scenario out")
+            says = say("every value that scenario {name} sets stands in the plan already", name=name)
+            reader.report("P029", body.at, says, say("change a value, or leave the scenario out"))

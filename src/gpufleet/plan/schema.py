@@ -8,7 +8,7 @@ from gpufleet.plan.declared import Keyed, field_of, keys_of, required_keys
 from gpufleet.plan.kinds import Schema, Text
 from gpufleet.plan.moments import Duration, Zone
 from gpufleet.plan.plan import VERSION, Plan
-from gpufleet.plan.tables import TABLES, Table
+from gpufleet.plan.tables import TABLES, Table, row_keys
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -29,10 +29,10 @@ def plan_schema() -> Schema:
         rows = body["properties"][part]
         body["properties"][part] = {
             "description": rows.pop("description"),
-            "anyOf": [{"$ref": f"#/$defs/{_table_name(part)}"}, rows],
+            "anyOf": [{"$ref": f"#/$defs/{_table_name(part)}"}, {"type": "string"}, rows],
         }
     defs = {model.__name__: part_schema(model) for model in _parts_of(Plan)}
-    defs |= {_table_name(part): _table_schema(model) for part, model in TABLES.items()}
+    defs |= {_table_name(part): _table_schema(part) for part in TABLES}
     head = {
         "$schema": DIALECT,
         "$id": f"urn:gpufleet:plan:{VERSION}",
@@ -104,14 +104,15 @@ def _refs(schema: Any) -> list[str]:
 
 
 def _table_name(part: str) -> str:
-    return f"{TABLES[part].__name__}Table"
+    return f"{part.removesuffix('s').capitalize()}Table"
 
 
-def _table_schema(row: type[Keyed]) -> Schema:
+def _table_schema(part: str) -> Schema:
     """A table whose rows stand for one kind of part."""
     schema = part_schema(Table)
-    keys = "|".join(["name", *keys_of(row)])
-    each = part_schema(row, partial=True)
+    keys = "|".join(row_keys(part))
+    rows = [part_schema(model, partial=True) for model in TABLES[part]]
+    each = rows[0] if len(rows) == 1 else {"anyOf": rows}
     schema["properties"]["columns"]["propertyNames"] = {"pattern": rf"^({keys})(\..+)?$"}
     schema["properties"]["each"] = {**each, "description": schema["properties"]["each"]["description"]}
     return schema

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from typing_extensions import override
 
+from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, PartList, Sourced
 from gpufleet.plan.kinds import Kind, Number, Quantity, Schema, Text
 from gpufleet.plan.moments import Moment, Zone
@@ -35,10 +36,12 @@ class Power(Kind[Steps]):
         for before, after in pairwise(steps):
             if after.from_ <= before.from_:
                 late, early = reader.local(before.from_), reader.local(after.from_)
-                says = f"the step from {early} stands behind that from {late}"
-                raise reader.refuse("P014", after.line, says, "list the steps by date, each date once")
+                says = say("the step from {early} stands behind that from {late}", early=early, late=late)
+                raise reader.refuse("P014", after.line, says, say("list the steps by date, each date once"))
         if not steps:
-            raise reader.refuse("P008", node.at, "the list of steps is empty", "leave `power` out: no limit")
+            raise reader.refuse(
+                "P008", node.at, say("the list of steps is empty"), say("leave `power` out: no limit")
+            )
         for step in steps:
             reader.within(step.from_, step.line, past=True)
         return tuple((reader.seconds(step.from_), step.value) for step in steps)
@@ -72,8 +75,8 @@ class Site(Sourced):
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         if "power_w" in values and "pue" not in values:
-            says = f"`{path}` has a power and no `pue`: how much of it reaches the GPUs?"
-            raise reader.refuse("P007", node.at, says, "add `pue`, e.g. 1.3")
+            says = say("`{path}` has a power and no `pue`: how much of it reaches the GPUs?", path=path)
+            raise reader.refuse("P007", node.at, says, say("add `pue`, e.g. 1.3"))
         return {"time_zone": reader.zone.key, **values}
 
     def power_at(self, seconds: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gpufleet.base.say import say
 from gpufleet.plan.plan import Plan
 from gpufleet.plan.supply import Delivery, Retirement
 
@@ -87,7 +88,9 @@ def units(plan: Plan, delivery: Delivery) -> str:
     50,000 GPUs of GB200 NVL72 are "694 racks and 32 GPUs".
     """
     system = plan.systems[delivery.system]
-    word = "rack" if system.nodes_per_domain > 1 else "node"
     whole, rest = divmod(delivery.gpus, system.gpus_per_domain)
-    text = f"{whole:,} {word}{'' if whole == 1 else 's'}"
-    return f"{text} and {rest} GPUs" if rest else text
+    if system.nodes_per_domain > 1:
+        text = say("{n:,} rack", "{n:,} racks", n=whole)
+    else:
+        text = say("{n:,} node", "{n:,} nodes", n=whole)
+    return say("{units} and {rest:,} GPUs", units=text, rest=rest) if rest else text

@@ -8,9 +8,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from typing_extensions import override
 
 from gpufleet.base.errors import GpufleetError, Place
+from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.moments import Moment
+from gpufleet.plan.promises import PromiseNames
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
@@ -24,7 +26,7 @@ Mode = Literal["drain", "kill"]
 class ProductName(Text):
     """A product: an own one of the plan's systems, or a name that the catalogue knows."""
 
-    wants = "the name of a product"
+    wants = say("the name of a product")
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
@@ -34,7 +36,7 @@ class ProductName(Text):
 class SystemName(Text):
     """A system: an own one of the plan, or a name that the catalogue knows."""
 
-    wants = "the name of a system"
+    wants = say("the name of a system")
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
@@ -86,7 +88,9 @@ class OwnProduct(Kind[str]):
     def read(self, node: Node, path: str, reader: Reader) -> str:
         name = Text().read(node, path, reader)
         if own_product(name):
-            reader.note(f"{name} is a product of this plan: the catalogue has none of that name")
+            reader.note(
+                say("{name} is a product of this plan: the catalogue has none of that name", name=name)
+            )
             return name
         return from_catalogue("product", name, node.at, reader)
 
@@ -119,8 +123,8 @@ class System(Sourced):
             known = resolve_system(values["name"]).id
         except GpufleetError:
             return values
-        says = f"`{values['name']}` is a system of the catalogue ({known})"
-        raise reader.refuse("P020", node.at, says, "give your own system another name")
+        says = say("`{values}` is a system of the catalogue ({known})", values=values["name"], known=known)
+        raise reader.refuse("P020", node.at, says, say("give your own system another name"))
 
     @classmethod
     def of_catalogue(cls, name: str, at: Place) -> Self:
@@ -174,6 +178,14 @@ class Delivery(Sourced):
     at: Annotated[datetime, Key(Moment(), "when it arrives; a bare date is local to the site")]
     status: Annotated[Status, Key(Choice(STATUSES), "how far it is; online = already there")] = "ordered"
     tenant: Annotated[str | None, Key(Ref("tenant"), "who owns it; left out: shared by all", "for")] = None
+    ordered: Annotated[
+        datetime | None, Key(Moment(), "when it was or will be ordered; left out: not known")
+    ] = None
+    counts_toward: Annotated[
+        tuple[str, ...], Key(PromiseNames(), "the promise, or promises, that it is part of; left out: none")
+    ] = ()
+    operator: Annotated[str | None, Key(Text(), "who runs it, in words")] = None
+    ordered_range: tuple[datetime, datetime] | None = None
     at_range: tuple[datetime, datetime] | None = None
     gpus_range: tuple[int, int] | None = None
 
@@ -191,14 +203,20 @@ class Delivery(Sourced):
         if "name" not in values:
             values["name"] = f"#{int(path.rpartition('.')[2]) + 1}"
         values["at_range"] = reader.origins[f"{path}.at"].range
-        if "gpus" in values:
-            values["gpus_range"] = reader.origins[f"{path}.gpus"].range
+        count = "gpus" if "gpus" in values else "nodes"
+        values["gpus_range"] = reader.origins[f"{path}.{count}"].range  # of nodes until `counted`
+        if "ordered" in values:
+            values["ordered_range"] = reader.origins[f"{path}.ordered"].range
         return values
 
     def counted(self, system: System) -> Self:
         """The delivery with both counts: a last node may be there in part."""
-        gpus = self.gpus or self.nodes * system.gpus_per_node
-        return self.model_copy(update={"gpus": gpus, "nodes": -(-gpus // system.gpus_per_node)})
+        gpus, extent = self.gpus, self.gpus_range
+        if not gpus:
+            gpus = self.nodes * system.gpus_per_node
+            extent = extent and (extent[0] * system.gpus_per_node, extent[1] * system.gpus_per_node)
+        nodes = -(-gpus // system.gpus_per_node)
+        return self.model_copy(update={"gpus": gpus, "nodes": nodes, "gpus_range": extent})
 
 
 class Retirement(Sourced):

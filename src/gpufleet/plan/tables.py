@@ -1,43 +1,51 @@
-"""Tables: parts of a plan that stand in a CSV file, one row each.
+"""Tables: parts of a plan that stand in a CSV file or in a sheet of a workbook, one row each.
 
-``tenants: {table: nodes.csv, columns: {name: vc}, each: {...}}`` becomes what one would have written by hand;
-every value keeps the file and line of its row.
+``tenants: nodes.csv`` (columns are called like keys) and ``tenants: {table: nodes.csv, columns: {name: vc},
+each: {...}}`` become what one would have written by hand; every value keeps the file and line, or the cell.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeGuard
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from typing_extensions import override
 
-from gpufleet.base.errors import Place, did_you_mean
+from gpufleet.base.errors import GpufleetError, Place, column_letters, did_you_mean
+from gpufleet.base.say import say
+from gpufleet.plan import table_codes as codes
 from gpufleet.plan.declared import Declared, Key, Keyed, as_map, keys_of, required_keys
-from gpufleet.plan.kinds import File, Kind, Schema, Text
+from gpufleet.plan.grids import MAX_BAD_ROWS, SUFFIXES, Cell, Grid, Problem, Row, read_grid, twice
+from gpufleet.plan.kinds import LONG_KEYS, File, Kind, Schema, Text
+from gpufleet.plan.plan import Files, Source
+from gpufleet.plan.promises import Actual, Promise
 from gpufleet.plan.reader import Reader, UnreadableError, under
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Tenant
-from gpufleet.plan.tree import Leaf, Map, Node, Seq, plain
+from gpufleet.plan.tree import Leaf, Map, Node, Seq, parse_yaml
+from gpufleet.plan.workloads import WorkloadKind
 
-TABLES: Final[dict[str, type[Keyed]]] = {
-    "sites": Site,
-    "systems": System,
-    "tenants": Tenant,
-    "deliveries": Delivery,
-    "retirements": Retirement,
+TABLES: Final[dict[str, tuple[type[Keyed], ...]]] = {
+    "sites": (Site,),
+    "systems": (System,),
+    "tenants": (Tenant,),
+    "deliveries": (Delivery,),
+    "retirements": (Retirement,),
+    "promises": (Promise,),
+    "actuals": (Actual,),
+    "workloads": tuple(WorkloadKind.models.values()),
+    "sources": (Source,),
 }
 """Parts that may be a table, and what a row stands for."""
 
-LISTS: Final = ("deliveries", "retirements")
+LISTS: Final = ("deliveries", "retirements", "actuals")
 """Parts that are lists; the others are mappings, whose names are in a column."""
-
-MAX_BYTES: Final = 16_000_000
-MAX_BAD_ROWS: Final = 20
 
 
 class Columns(Kind[dict[str, str]]):
@@ -66,148 +74,358 @@ class Each(Kind[dict[str, Node]]):
 
 
 class Table(Declared):
-    """Rows of a CSV file as parts of the plan."""
+    """Rows of a CSV file or a workbook as parts of the plan."""
 
-    table: Annotated[Path, Key(File(), "the CSV file: a key of `files`, or a path")]
-    columns: Annotated[dict[str, str], Key(Columns(), "keys of the plan and the columns that hold them")]
+    table: Annotated[Path, Key(File(), "a CSV file or a workbook (.xlsx): a key of `files`, or a path")]
+    sheet: Annotated[
+        str | None, Key(Text(), "its sheet; left out: the one called like the part, or the only one")
+    ] = None
+    columns: Annotated[
+        dict[str, str], Key(Columns(), "keys of the plan and the columns that hold them; left out: like keys")
+    ] = Field(default_factory=dict)
     each: Annotated[dict[str, Any], Key(Each(), "what is the same for every row")] = Field(
         default_factory=dict
     )
 
 
-def is_table(node: Node | None) -> TypeGuard[Map]:
-    """Whether a part of the plan stands in a CSV file."""
-    return isinstance(node, Map) and isinstance(node.items.get("table"), Leaf)
+def table_of(tree: Map, part: str) -> Map | None:
+    """The table that a part of the plan stands in, written long; None if it stands in the plan itself."""
+    node = tree.items.get(part) if part in TABLES else None
+    at = tree.key_at.get(part, node.at) if node else tree.at
+    if isinstance(node, Map) and isinstance(node.items.get("table"), Leaf):
+        return Map(node.items, at, node.key_at)
+    if isinstance(node, Leaf) and isinstance(node.value, str):
+        files = tree.items.get("files")
+        named = isinstance(files, Map) and node.text in files.items
+        if named or node.text.lower().endswith(SUFFIXES):
+            return Map({"table": node}, at, {"table": node.at})
+    return None
 
 
 def expand_tables(tree: Map, reader: Reader, parts: Iterable[str] = tuple(TABLES)) -> Map:
     """The tree with its tables written out. What cannot be read is reported, and its part left out."""
     items = dict(tree.items)
     for part in parts:
-        node = items.get(part)
-        if not is_table(node):
+        node = table_of(tree, part)
+        if node is None:
             continue
-        node = Map(node.items, tree.key_at.get(part, node.at), node.key_at)
         try:
-            table = Table.from_node(node, part, reader)
-            rows = list(_rows(table, node, part, reader))
-            items[part] = Seq(tuple(rows), node.at) if part in LISTS else _as_map(rows, table, part, reader)
+            rows = _Rows.of(node, part, reader)
+            items[part] = rows.as_list() if part in LISTS else rows.as_map()
         except UnreadableError:
             del items[part]
             reader.broken.add(part)
     return Map(items, tree.at, tree.key_at)
 
 
-def _rows(table: Table, node: Map, part: str, reader: Reader) -> Iterator[Map]:
-    """Each row as the mapping that it stands for."""
-    columns = as_map(node.items["columns"], under(part, "columns"), reader)
-    _check_keys(table, node, part, reader)
-    shown = os.path.relpath(table.table, reader.root)
-    lines = _read_csv(table.table, Place(shown, 0), reader)
-    _, header = next(lines)
-    for key, column in table.columns.items():
-        if column not in header:
-            says = f"{shown} has no column `{column}`"
-            raise reader.refuse("P026", columns.items[key].at, says, did_you_mean(column, header))
-    where = {key: header.index(column) for key, column in table.columns.items()}
-    for line, cells in lines:
-        row = Map(dict(table.each), Place(shown, line), {})
-        for key, index in where.items():
-            if cells[index].strip():
-                text = cells[index].strip()
-                _put(row, key.split("."), Leaf(plain(text), text, Place(shown, line, index + 1)))
-        yield row
+def expand_alone(tree: Map, reader: Reader, parts: Iterable[str]) -> Map:
+    """The same before anything else of the plan is known, but for the names of files."""
+    own = Reader(reader.root, reader.zone)
+    files = tree.items.get("files")
+    if isinstance(files, Map):
+        own.known["file"] = list(files.items)
+        with suppress(UnreadableError):
+            Files().read(files, "files", own)
+        own.findings.clear()  # they are found again when the plan is read
+    written = expand_tables(tree, own, parts)
+    reader.findings += [found for found in own.findings if found not in reader.findings]
+    reader.broken |= own.broken
+    for note in own.notes:
+        reader.note(note)
+    return written
 
 
-def _check_keys(table: Table, node: Map, part: str, reader: Reader) -> None:
-    """Find a wrong key once in the plan, and not in every row.
-
-    Raises: UnreadableError (P006, P007, P026)
-    """
-    before = len(reader.findings)
-    known = keys_of(TABLES[part])
-    columns, each = _key_places(node, "columns"), _key_places(node, "each")
-    for key, at in [*columns, *each]:
-        if key.split(".")[0] not in {"name", *known}:
-            reader.report("P006", at, f"`{key}` is not a key of {part}", did_you_mean(key, known, limit=20))
-    for key, at in columns:
-        if key.split(".")[0] in table.each:
-            reader.report("P026", at, f"`{key}` is in `columns` and in `each`", "keep one")
-    written = {key.split(".")[0] for key, _ in [*columns, *each]}
-    for key in required_keys(TABLES[part]):
-        if key not in written:
-            says = f"neither `columns` nor `each` of `{part}` has `{key}`"
-            reader.report("P007", node.at, says, f"add `{key}`: {known[key].doc}")
-    if len(reader.findings) > before:
-        raise UnreadableError(part)
+def row_keys(part: str) -> dict[str, str]:
+    """Keys that a row of a table may have, with their meaning."""
+    name = {} if part in LISTS else {"name": "its name"}
+    constant = {key: "which kind it is" for model in TABLES[part] for key in model.constant}
+    return {
+        **name,
+        **constant,
+        **{key: known.doc for model in TABLES[part] for key, known in keys_of(model).items()},
+    }
 
 
-def _key_places(node: Map, group: str) -> list[tuple[str, Place]]:
-    body = node.items.get(group)
-    items = body.items if isinstance(body, Map) else {}
-    return [(key, body.key_at.get(key, item.at)) for key, item in items.items() if isinstance(body, Map)]
+def row_required(part: str) -> list[str]:
+    """Keys that every row must have; those with a name of their own apart."""
+    first, *others = TABLES[part]
+    always = [key for key in required_keys(first) if all(key in required_keys(model) for model in others)]
+    return [*first.constant, *always]
 
 
-def _put(row: Map, keys: list[str], leaf: Leaf) -> None:
+# --- the columns --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column that is used: its number, and where it is named."""
+
+    number: int
+    at: Place
+
+
+@dataclass
+class _Rows:
+    """One reading of one table."""
+
+    table: Table
+    node: Map
+    part: str
+    reader: Reader
+    grid: Grid
+    shown: str
+    columns: dict[str, _Column] = field(default_factory=dict)  # by key, with dots
+    bad_cells: list[Problem] = field(default_factory=list)
+    spoilt: set[Place] = field(default_factory=set)  # of cells that cannot be used
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # as in `Grid`, where they matter
+
+    @classmethod
+    def of(cls, node: Map, part: str, reader: Reader) -> _Rows:
+        """Open the table and find its columns.
+
+        Raises: UnreadableError, with the findings recorded.
+        """
+        table = Table.from_node(node, part, reader)
+        shown = os.path.relpath(table.table, reader.root)
+        try:
+            grid = read_grid(table.table, table.sheet, part)
+        except OSError as error:
+            says = say("{why}", why=error.strerror or str(error))
+            raise reader.refuse("P002", Place(shown, 0), says, say("make the file readable")) from error
+        rows = cls(table, node, part, reader, grid, shown)
+        for note in grid.notes:
+            reader.note(say("{file}: {note}", file=shown, note=note))
+        for problem in grid.problems:
+            rows._tell(problem)
+            reader.broken.add(part)
+        if grid.broken:
+            raise UnreadableError(part)
+        rows._find_columns()
+        rows._find_merged()
+        return rows
+
+    def _place(self, line: int, column: int) -> Place:
+        sheet = self.grid.sheet
+        return Place(self.shown, line, column, sheet)
+
+    def _tell(self, problem: Problem) -> None:
+        """Report a problem of the file; one with the name of its sheet where the plan has that name."""
+        at = self._place(problem.line, problem.column)
+        named = self.node.items.get("sheet")
+        if named is not None and problem.code in (codes.WHICH_SHEET, codes.HIDDEN_SHEET, "P024"):
+            at = named.at
+        self.reader.report(problem.code, at, problem.says, problem.fix)
+
+    def _find_columns(self) -> None:
+        """Which column holds which key; a wrong key is found once, and not in every row.
+
+        Raises: UnreadableError (P006, P007, P026, P108 to P111, P114)
+        """
+        before = len(self.reader.findings)
+        if self.table.columns:
+            found = self._columns_of_plan()
+            if len(self.reader.findings) > before:
+                raise UnreadableError(self.part)
+        else:
+            found = self._columns_of_header()
+            if len(self.reader.findings) > before:  # the other columns are read nevertheless
+                self.reader.broken.add(self.part)
+                before = len(self.reader.findings)
+        self.columns = self._long_forms(found)
+        self._check_keys()
+        if len(self.reader.findings) > before:
+            raise UnreadableError(self.part)
+
+    def _columns_of_plan(self) -> dict[str, _Column]:
+        """Columns by what `columns` says."""
+        body = as_map(self.node.items["columns"], under(self.part, "columns"), self.reader)
+        header = {cell.text: column for column, cell in reversed(self.grid.header.cells.items())}
+        doubled = {self.grid.header.cells[each.column].text: each for each in twice(self.grid.header)}
+        found: dict[str, _Column] = {}
+        for key, name in self.table.columns.items():
+            at = body.key_at.get(key, body.items[key].at)
+            if name in doubled:
+                self._tell(doubled[name])
+            if name in header:
+                found[key] = _Column(header[name], at)
+                continue
+            says = say("{file} has no column `{name}`", file=self.shown, name=name)
+            self.reader.report("P026", body.items[key].at, says, did_you_mean(name, header))
+        return found
+
+    def _columns_of_header(self) -> dict[str, _Column]:
+        """Columns by their headers, which are keys of the plan."""
+        header, used = self.grid.header, {column for row in self.grid.rows for column in row.cells}
+        for problem in (*(c.problem for c in header.cells.values() if c.problem), *twice(header)):
+            self._tell(problem)
+        for column in sorted(used - set(header.cells)):
+            says = say("column {letters} has values and no header", letters=column_letters(column))
+            fix = say("write the key that it holds above it, or delete the column")
+            self.reader.report(codes.NO_HEADER, self._place(header.line, column), says, fix)
+        known = row_keys(self.part)
+        found: dict[str, _Column] = {}
+        for column, cell in header.cells.items():
+            meant = cell.text.split(".")[0] in known or column in used
+            if cell.problem is None and meant:
+                found.setdefault(cell.text, _Column(column, self._place(header.line, column)))
+        return found
+
+    def _long_forms(self, found: dict[str, _Column]) -> dict[str, _Column]:
+        """`gpus` beside `gpus.range` is `gpus.value`; any other key beside a part of itself is refused."""
+        renamed = dict(found)
+        for key in found:
+            inner = {other for other in found if other.startswith(f"{key}.")}
+            if not inner:
+                continue
+            rest = {other.removeprefix(f"{key}.") for other in inner}
+            if rest <= set(LONG_KEYS) - {"value"}:
+                renamed[f"{key}.value"] = renamed.pop(key)
+                continue
+            other = min(inner)
+            says = say("`{key}` and `{other}` are both columns", key=key, other=other)
+            self.reader.report(codes.EXCLUDE, found[other].at, says, say("keep one of the two"))
+        return renamed
+
+    def _check_keys(self) -> None:
+        """Keys that are not known, stand twice, or are missing."""
+        known = row_keys(self.part)
+        each = self.node.items.get("each")
+        given = {key: each.key_at.get(key, each.at) for key in each.items} if isinstance(each, Map) else {}
+        for key, at in [*((key, column.at) for key, column in self.columns.items()), *given.items()]:
+            if key.split(".")[0] not in known:
+                says = say("`{key}` is not a key of {part}", key=key, part=self.part)
+                self.reader.report("P006", at, says, did_you_mean(key, known, limit=20))
+        for key, column in self.columns.items():
+            if key.split(".")[0] in given:
+                says = say("`{key}` is in a column and in `each`", key=key)
+                self.reader.report("P026", column.at, says, say("keep one"))
+        written = {key.split(".")[0] for key in (*self.columns, *given)}
+        missing = [key for key in row_required(self.part) if key not in written]
+        if "name" not in self.columns and self.part not in LISTS:
+            missing.insert(0, "name")
+        for key in missing:
+            self._miss(key, known[key])
+
+    def _miss(self, key: str, doc: str) -> None:
+        if self.table.columns:
+            says = say("neither `columns` nor `each` of `{part}` has `{key}`", part=self.part, key=key)
+            self.reader.report("P007", self.node.at, says, say("add `{key}`: {doc}", key=key, doc=doc))
+            return
+        at = self._place(self.grid.header.line, min(self.grid.header.cells, default=1))
+        says = say("the table has no column `{key}`", key=key)
+        fix = say("add a column `{key}`: {doc}", key=key, doc=doc)
+        if len(self.grid.header.cells) == 1 and any(mark in self._only_header() for mark in ";\t"):
+            fix = say("separate the cells by commas")
+        self.reader.report("P007", at, says, fix)
+
+    def _only_header(self) -> str:
+        return next(iter(self.grid.header.cells.values())).text
+
+    def _find_merged(self) -> None:
+        """Report merged cells that the table lies in."""
+        from gpufleet.plan.sheets import merged_problem
+
+        used = {column.number for column in self.columns.values()}
+        first = self.grid.header.line
+        last = self.grid.rows[-1].line if self.grid.rows else first
+        for block in self.grid.merged:
+            top, bottom, left, right = block
+            if top <= last and bottom >= first and any(left <= column <= right for column in used):
+                self.bad_cells.append(merged_problem(block))
+                self.merged.append(block)
+
+    # --- the rows -------------------------------------------------------------------------------------------
+
+    def as_list(self) -> Seq:
+        """The rows as a list."""
+        rows = tuple(self._read())
+        return Seq(rows, self.node.at)
+
+    def as_map(self) -> Map:
+        """The rows by their name."""
+        items: dict[str, Node] = {}
+        places: dict[str, Place] = {}
+        for row in self._read():
+            name = row.items.pop("name", None)
+            if isinstance(name, Leaf) and not name.text:
+                continue  # a cell that cannot be used
+            if not isinstance(name, Leaf):
+                fix = say("fill the cell, or delete the row")
+                self.reader.report("P007", row.at, say("the row has no name"), fix)
+            elif name.text in items:
+                says = say("`{name}` stands here and in {at}", name=name.text, at=str(places[name.text]))
+                self.reader.report("P005", name.at, says, say("keep one, or give one another name"))
+            else:
+                items[name.text], places[name.text] = row, name.at
+        return Map(items, self.node.at, places)
+
+    def _read(self) -> Iterator[Map]:
+        """Each row as the mapping that it stands for."""
+        for row in self.grid.rows:
+            yield self._row(row)
+        self._tell_bad_cells()
+
+    def _row(self, row: Row) -> Map:
+        """A row as a mapping. A cell that cannot be used is nothing, and nothing more is said about it."""
+        first = min((n for c in self.columns.values() if (n := c.number) in row.cells), default=1)
+        found = Map(dict(self.table.each), self._place(row.line, first if self.grid.sheet else 0), {})
+        for key, column in self.columns.items():
+            at = self._place(row.line, column.number)
+            cell = row.cells.get(column.number)
+            if cell is None and self._is_merged(row.line, column.number):
+                cell = Cell(None, "")
+            elif cell is not None and cell.problem is not None:
+                self.bad_cells.append(cell.problem)
+            if cell is not None:
+                if not cell.text:
+                    self.spoilt.add(at)
+                _put(found, key.split("."), _node(cell, at, self.reader))
+        return found
+
+    def _is_merged(self, line: int, column: int) -> bool:
+        return any(t <= line <= b and left <= column <= right for t, b, left, right in self.merged)
+
+    def _tell_bad_cells(self) -> None:
+        """Report cells that cannot be used, the first ones each, the others by their number."""
+        for problem in self.bad_cells[:MAX_BAD_ROWS]:
+            self._tell(problem)
+        more = len(self.bad_cells) - MAX_BAD_ROWS
+        if more > 0:
+            at = self.bad_cells[MAX_BAD_ROWS]
+            says = say("{n:,} more cell cannot be used", "{n:,} more cells cannot be used", n=more)
+            self.reader.report(at.code, self._place(at.line, at.column), says, at.fix)
+        if self.bad_cells:
+            self.reader.broken.add(self.part)  # not all names are known
+            self.reader.spoilt |= self.spoilt
+
+
+def _put(row: Map, keys: list[str], node: Node) -> None:
     """Put a cell at a path such as `quota.B200`."""
     for key in keys[:-1]:
         inner = row.items.setdefault(key, Map({}, row.at))
         assert isinstance(inner, Map)
         row = inner
-    row.items[keys[-1]] = leaf
-    row.key_at[keys[-1]] = leaf.at
+    row.items[keys[-1]] = node
+    row.key_at[keys[-1]] = node.at
 
 
-def _as_map(rows: list[Map], table: Table, part: str, reader: Reader) -> Map:
-    """Rows by their name."""
-    if "name" not in table.columns:
-        says = f"`{part}.columns` does not say which column holds the `name`"
-        raise reader.refuse("P007", table.line, says, "add `name: COLUMN`")
-    items: dict[str, Node] = {}
-    places: dict[str, Place] = {}
-    for row in rows:
-        name = row.items.pop("name", None)
-        if not isinstance(name, Leaf):
-            reader.report("P007", row.at, "the row has no name", "fill the cell, or delete the row")
-        elif name.text in items:
-            says = f"`{name.text}` stands here and in {places[name.text]}"
-            reader.report("P005", name.at, says, "keep one, or give one another name")
-        else:
-            items[name.text], places[name.text] = row, name.at
-    return Map(items, table.line, places)
-
-
-def _read_csv(path: Path, at: Place, reader: Reader) -> Iterator[tuple[int, list[str]]]:
-    """Header and rows with their line numbers; rows that are only commas are skipped.
-
-    Raises: UnreadableError (P003, P026)
-    """
-    bad = 0
+def _node(cell: Cell, at: Place, reader: Reader) -> Node:
+    """What a cell holds. Text in brackets is YAML, for ranges and lists: `[40000, 65000]`."""
+    text = cell.text
+    if text[:1] + text[-1:] not in ("[]", "{}") or len(text) < 2:
+        return Leaf(cell.value, text, at)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            says = f"{path.stat().st_size / 1e6:,.0f} MB; a table is at most {MAX_BYTES / 1e6:.0f} MB"
-            raise reader.refuse("P003", at, says, "is this the right file?")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            header = [cell.strip() for cell in next(rows, [])]
-            if not any(header):
-                raise reader.refuse(
-                    "P026", at, "the table is empty", "write a header row and one row per entry"
-                )
-            yield 1, header
-            for cells in rows:
-                place = Place(at.file, rows.line_num)
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    says = f"{len(cells)} cells; the header has {len(header)}"
-                    reader.report("P026", place, says, "give every row as many cells as the header")
-                    bad += 1
-                    if bad >= MAX_BAD_ROWS:
-                        raise UnreadableError(place)
-                    continue
-                yield rows.line_num, cells
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise reader.refuse("P026", at, f"not a CSV file: {error}", "save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise reader.refuse("P002", at, f"{error.strerror}", "make the file readable") from error
+        return _at(parse_yaml(text, at.file, first_line=0), at)
+    except GpufleetError as error:
+        reader.pass_on(error, at)
+        reader.spoilt.add(at)
+        return Leaf(None, "", at)
+
+
+def _at(node: Node, at: Place) -> Node:
+    """A tree, all of it at one place."""
+    if isinstance(node, Leaf):
+        return Leaf(node.value, node.text, at)
+    if isinstance(node, Seq):
+        return Seq(tuple(_at(item, at) for item in node.items), at)
+    return Map({key: _at(item, at) for key, item in node.items.items()}, at, dict.fromkeys(node.items, at))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import override
 
+from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Parts, Sourced, as_map
 from gpufleet.plan.kinds import Count, Kind, Schema, Text
 from gpufleet.plan.reader import Reader, UnreadableError, under
@@ -33,7 +34,12 @@ class Quotas(Kind[Quota]):
                 ok = False
                 continue
             if product in quota:
-                reader.report("P020", at, f"`{name}` is {product}, which has a quota already", "keep one")
+                reader.report(
+                    "P020",
+                    at,
+                    say("`{name}` is {product}, which has a quota already", name=name, product=product),
+                    say("keep one"),
+                )
                 ok = False
             quota[product] = gpus
         if not ok:
@@ -70,11 +76,11 @@ class Tenant(Sourced):
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         name, queues = values["name"], values.get("queues")
         if queues is not None and "quota" in values:
-            says = f"`{path}` has queues and a quota of its own"
-            raise reader.refuse("P023", node.key_at["quota"], says, "give each queue its quota")
+            says = say("`{path}` has queues and a quota of its own", path=path)
+            raise reader.refuse("P023", node.key_at["quota"], says, say("give each queue its quota"))
         if queues is not None and not queues:
-            says = f"`{path}.queues` is empty: nobody could use it"
-            raise reader.refuse("P008", node.at, says, "leave `queues` out: one queue")
+            says = say("`{path}.queues` is empty: nobody could use it", path=path)
+            raise reader.refuse("P008", node.at, says, say("leave `queues` out: one queue"))
         if queues is None:
             queues = {name: Queue(line=node.at, name=name, quota=values.get("quota", {}))}
         values["queues"] = {key: queue.model_copy(update={"tenant": name}) for key, queue in queues.items()}

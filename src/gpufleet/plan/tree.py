@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 import yaml
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, finding
+from gpufleet.base.say import say
 from gpufleet.base.units import NUMBER
 
 MAX_DEPTH: Final = 40
@@ -96,7 +97,7 @@ def parse_yaml(text: str, file: str, *, first_line: int = 1) -> Node:
     Raises: GpufleetError with P001, P004 or P005; nothing else, whatever the text.
 
     >>> parse_yaml("a: [1, x]", "p.yaml").items["a"].items[1]
-    Leaf(value='x', text='x', at=Place(file='p.yaml', line=1, column=8))
+    Leaf(value='x', text='x', at=Place(file='p.yaml', line=1, column=8, sheet=''))
     """
     builder = _Builder(file, first_line)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -105,13 +106,15 @@ def parse_yaml(text: str, file: str, *, first_line: int = 1) -> Node:
             builder.take(event)
     except yaml.reader.ReaderError as error:
         line = text[: _position(error)].count("\n")
-        builder.fail("P001", builder.place(line, -1), f"{error.reason}", "save the plan as UTF-8 text")
+        builder.fail("P001", builder.place(line, -1), f"{error.reason}", say("save the plan as UTF-8 text"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = builder.place(mark.line, mark.column) if mark else Place(file, 0)
-        builder.fail("P001", at, _complaint(error), "compare this line and the one before with the example")
+        builder.fail(
+            "P001", at, _complaint(error), say("compare this line and the one before with the example")
+        )
     except (yaml.YAMLError, UnicodeError) as error:
-        builder.fail("P001", Place(file, 0), str(error), "save the plan as UTF-8 text")
+        builder.fail("P001", Place(file, 0), str(error), say("save the plan as UTF-8 text"))
     if builder.findings:
         raise GpufleetError(*builder.findings)
     return builder.root or Leaf(None, "", builder.place(0, 0))
@@ -123,7 +126,7 @@ def _position(error: yaml.reader.ReaderError) -> int:
 
 def _complaint(error: yaml.MarkedYAMLError) -> str:
     parts = [str(part) for part in (error.context, error.problem) if part]
-    return ", ".join(parts) or "the text breaks off here"
+    return ", ".join(parts) or say("the text breaks off here")
 
 
 @dataclass
@@ -172,7 +175,12 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                self.fail("P004", at, "a second document starts here (`---`)", "write one document per file")
+                self.fail(
+                    "P004",
+                    at,
+                    say("a second document starts here (`---`)"),
+                    say("write one document per file"),
+                )
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event.anchor, at)
         elif isinstance(event, yaml.NodeEvent):
@@ -182,7 +190,12 @@ class _Builder:
 
     def _start(self, event: Any, at: Place) -> None:
         if event.tag is not None and event.tag != "!":
-            self.fail("P004", at, f"the tag `{event.tag}` is not used in plans", "leave the tag out")
+            self.fail(
+                "P004",
+                at,
+                say("the tag `{tag}` is not used in plans", tag=event.tag),
+                say("leave the tag out"),
+            )
         if isinstance(event, yaml.ScalarEvent):
             value = plain(event.value) if event.implicit[0] and not event.style else event.value
             self._add(Leaf(value, event.value, at), event.anchor, 1, 0)
@@ -197,17 +210,27 @@ class _Builder:
 
     def _check_depth(self, height: int, at: Place) -> None:
         if len(self._stack) + height > MAX_DEPTH:
-            self.fail("P004", at, f"nested more than {MAX_DEPTH} deep", "a plan is at most a handful deep")
+            self.fail(
+                "P004",
+                at,
+                say("nested more than {max_depth} deep", max_depth=MAX_DEPTH),
+                say("a plan is at most a handful deep"),
+            )
 
     def _alias(self, name: str | None, at: Place) -> None:
         if name is None or name not in self._anchors:
-            self.fail("P004", at, f"`*{name}` has no finished `&{name}` before it", "write the value out")
+            self.fail(
+                "P004",
+                at,
+                say("`*{name}` has no finished `&{name}` before it", name=name),
+                say("write the value out"),
+            )
         node, size, height = self._anchors[name]
         self._check_depth(height, at)
         self._unfolded += size
         if self._unfolded > MAX_UNFOLDED:
-            says = f"aliases unfold to more than {MAX_UNFOLDED:,} values"
-            self.fail("P004", at, says, "write long lists as a CSV table")
+            says = say("aliases unfold to more than {max_unfolded:,} values", max_unfolded=MAX_UNFOLDED)
+            self.fail("P004", at, says, say("write long lists as a CSV table"))
         self._add(Leaf(node.value, node.text, at) if isinstance(node, Leaf) else node, None, size, height)
 
     def _add(self, node: Node, anchor: str | None, size: int, height: int) -> None:
@@ -228,9 +251,11 @@ class _Builder:
 
     def _key(self, frame: _Frame, node: Node) -> None:
         if not isinstance(node, Leaf):
-            self.fail("P004", node.at, "a key is a list or a mapping", "write keys as plain words")
+            self.fail("P004", node.at, say("a key is a list or a mapping"), say("write keys as plain words"))
         if node.text == "<<":
-            self.fail("P004", node.at, "merge keys (`<<`) are not used in plans", "write the keys out")
+            self.fail(
+                "P004", node.at, say("merge keys (`<<`) are not used in plans"), say("write the keys out")
+            )
         frame.key, frame.key_place = node.text, node.at
 
     def _value(self, frame: _Frame, node: Node) -> None:
@@ -245,8 +270,8 @@ class _Builder:
     def _twice(self, key: str, first: Place, second: Place) -> None:
         if len(self.findings) >= MAX_REPEATS:
             raise GpufleetError(*self.findings)
-        says = f"`{key}` stands here and in {first}"
-        self.findings.append(finding("P005", says, "keep one, or give one another name", second))
+        says = say("`{key}` stands here and in {first}", key=key, first=first)
+        self.findings.append(finding("P005", says, say("keep one, or give one another name"), second))
 
 
 def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:

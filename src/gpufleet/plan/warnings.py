@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpufleet.base.errors import Finding
+from gpufleet.base.say import say
 from gpufleet.base.units import format_duration, format_power
 from gpufleet.plan.check import check
 from gpufleet.plan.plan import Plan
 from gpufleet.plan.stock import Stock, cells_over_time, rated_w, site_need_w, stock_over_time, units
 from gpufleet.plan.supply import Delivery
 from gpufleet.plan.workloads import CampaignWorkload
+
+_NAME_FILES = ("file", "table", "profile")
+"""Last words of the paths of values that may be a key of `files`."""
 
 
 @check("P017", "delivery lands before its site has power")
@@ -41,16 +45,31 @@ def delivery_before_power(plan: Plan) -> Iterator[Finding]:
 
 
 def _too_early(plan: Plan, delivery: Delivery, own_w: float, need_w: float, have_w: float) -> Finding:
-    site, date = delivery.to, f"{plan.local(delivery.at, delivery.to):%Y-%m-%d}"
+    site, date = delivery.to, plan.local(delivery.at, delivery.to).date()
     others_w = need_w - own_w
-    there = f" (with {format_power(others_w)} of what stands there)" if others_w > 1 else ""
+    there = say(" (with {power} of what stands there)", power=format_power(others_w)) if others_w > 1 else ""
     later = [t for t, w in plan.sites[site].power_w if t > plan.seconds(delivery.at) and w >= need_w]
-    move = f"move the delivery to {plan.local(min(later), site):%Y-%m-%d}" if later else "move the delivery"
+    move = (
+        say("move the delivery to {local:%Y-%m-%d}", local=plan.local(min(later), site))
+        if later
+        else say("move the delivery")
+    )
     return Finding(
         at=delivery.line,
-        says=f"{delivery.gpus:,} {delivery.system} GPUs ({units(plan, delivery)}) need {format_power(need_w)}"
-        f"{there}; {site} has {format_power(have_w)} on {date} ({format_power(need_w - have_w)} short)",
-        fix=f"{move}, or raise sites.{site}.power before {date}",
+        says=say(
+            "{gpus:,} {system} GPUs ({units}) need {power}{there}; {site} has {power_2} on "
+            "{date} ({power_3} short)",
+            gpus=delivery.gpus,
+            system=delivery.system,
+            units=units(plan, delivery),
+            power=format_power(need_w),
+            there=there,
+            site=site,
+            power_2=format_power(have_w),
+            date=date,
+            power_3=format_power(need_w - have_w),
+        ),
+        fix=say("{move}, or raise sites.{site}.power before {date}", move=move, site=site, date=date),
     )
 
 
@@ -73,12 +92,24 @@ def quota_above_supply(plan: Plan) -> Iterator[Finding]:
             most = max(sum(stock.gpus[i] for i in mine) for stock in stocks)
             if quota > most:
                 ever = (
-                    f"at most {most:,} are ever there for it" if most else "none ever comes that it can use"
+                    say("at most {most:,} are ever there for it", most=most)
+                    if most
+                    else say("none ever comes that it can use")
                 )
                 yield Finding(
                     at=queue.line,
-                    says=f"queue {queue.name} may hold {quota:,} {product}; {ever}",
-                    fix=f"lower the quota to {most:,}, or leave {product} out: unlimited",
+                    says=say(
+                        "queue {name} may hold {quota:,} {product}; {ever}",
+                        name=queue.name,
+                        quota=quota,
+                        product=product,
+                        ever=ever,
+                    ),
+                    fix=say(
+                        "lower the quota to {most:,}, or leave {product} out: unlimited",
+                        most=most,
+                        product=product,
+                    ),
                 )
 
 
@@ -100,7 +131,7 @@ def campaign_too_large(plan: Plan) -> Iterator[Finding]:
         accepted = dict(workload.products) or {system.product: 1.0 for system in plan.systems.values()}
         at_s = plan.seconds(workload.at)
         first = max((t for t, _ in cells if t <= at_s), default=0)
-        most, why = 0, f"no product that it accepts ever comes for tenant {queue.tenant}"
+        most, why = 0, say("no product that it accepts ever comes for tenant {tenant}", tenant=queue.tenant)
         for t_s, stock in cells:
             for (site, product, owner, _), gpus in stock.items():
                 if t_s < first or product not in accepted or owner not in (None, queue.tenant):
@@ -108,12 +139,24 @@ def campaign_too_large(plan: Plan) -> Iterator[Finding]:
                 quota = queue.quota.get(product, gpus)
                 if min(quota, gpus) > most:
                     most = min(quota, gpus)
-                    why = f"the quota of queue {queue.name} is {quota:,} {product}"
+                    why = say(
+                        "the quota of queue {name} is {quota:,} {product}",
+                        name=queue.name,
+                        quota=quota,
+                        product=product,
+                    )
                     if gpus <= quota:
-                        why = f"the most in one place is {gpus:,} {product} at {site}"
+                        why = say(
+                            "the most in one place is {gpus:,} {product} at {site}",
+                            gpus=gpus,
+                            product=product,
+                            site=site,
+                        )
         if workload.gpus > most:
-            says = f"{workload.name} wants {workload.gpus:,} GPUs at once; {why}"
-            yield Finding(at=workload.line, says=says, fix="make it smaller, or deliver or allow more")
+            says = say(
+                "{name} wants {gpus:,} GPUs at once; {why}", name=workload.name, gpus=workload.gpus, why=why
+            )
+            yield Finding(at=workload.line, says=says, fix=say("make it smaller, or deliver or allow more"))
 
 
 @check("P035", "priority has no effect")
@@ -126,11 +169,17 @@ def priority_without_order(plan: Plan) -> Iterator[Finding]:
         workloads: {big: {kind: campaign, priority: 10, ...}}
     """
     for name, workload in plan.workloads.items():
-        if isinstance(workload, CampaignWorkload) and workload.priority and plan.policy.order != "priority":
+        priority = getattr(workload, "priority", 0)
+        if priority and plan.policy.order != "priority":
             yield Finding(
                 at=plan.line(f"workloads.{name}.priority"),
-                says=f"{name} has priority {workload.priority}; jobs are ordered by {plan.policy.order}",
-                fix="set `policy.order: priority`, or leave `priority` out",
+                says=say(
+                    "{name} has priority {priority}; jobs are ordered by {order}",
+                    name=name,
+                    priority=priority,
+                    order=plan.policy.order,
+                ),
+                fix=say("set `policy.order: priority`, or leave `priority` out"),
             )
 
 
@@ -142,16 +191,24 @@ def unused(plan: Plan) -> Iterator[Finding]:
 
         files: {trace: jobs.csv, nodes: nodes.csv}     # nothing says `table: nodes`
     """
-    words = {o.text for path, o in plan.origins.items() if path.rpartition(".")[2] in ("file", "table")}
+    words = {o.text for path, o in plan.origins.items() if path.rpartition(".")[2] in _NAME_FILES}
     for name in plan.files:
         if name not in words:
             at = plan.line(f"files.{name}")
-            yield Finding(at=at, says=f"no `file` or `table` is `{name}`", fix="use it, or delete the line")
+            yield Finding(
+                at=at,
+                says=say("no `file`, `table` or `profile` is `{name}`", name=name),
+                fix=say("use it, or delete the line"),
+            )
     bought = {delivery.system for delivery in plan.deliveries}
     for name in plan.systems:
         if name not in bought and f"systems.{name}" in plan.origins:
             at = plan.line(f"systems.{name}")
-            yield Finding(at=at, says=f"no delivery has `system: {name}`", fix="use it, or delete it")
+            yield Finding(
+                at=at,
+                says=say("no delivery has `system: {name}`", name=name),
+                fix=say("use it, or delete it"),
+            )
 
 
 @check("P037", "nothing to simulate")
@@ -163,9 +220,11 @@ def nothing_to_simulate(plan: Plan) -> Iterator[Finding]:
         deliveries: []
     """
     if not plan.deliveries:
-        yield Finding(at=plan.line("deliveries"), says="nothing is ever delivered", fix="add a delivery")
+        yield Finding(
+            at=plan.line("deliveries"), says=say("nothing is ever delivered"), fix=say("add a delivery")
+        )
     if not plan.workloads:
-        yield Finding(at=plan.line("name"), says="no workload wants to run", fix="add `workloads`")
+        yield Finding(at=plan.line("name"), says=say("no workload wants to run"), fix=say("add `workloads`"))
 
 
 @check("P038", "campaign is killed at its limit")
@@ -184,8 +243,10 @@ def campaign_over_limit(plan: Plan) -> Iterator[Finding]:
             lasts, limit = format_duration(workload.duration_s / fastest), format_duration(workload.limit_s)
             yield Finding(
                 at=plan.line(f"workloads.{name}.limit"),
-                says=f"{name} runs {lasts} at best; its limit is {limit}",
-                fix="raise the limit, or set `policy.over_limit: run-on`",
+                says=say(
+                    "{name} runs {lasts} at best; its limit is {limit}", name=name, lasts=lasts, limit=limit
+                ),
+                fix=say("raise the limit, or set `policy.over_limit: run-on`"),
             )
 
 
@@ -205,11 +266,16 @@ def power_falls(plan: Plan) -> Iterator[Finding]:
                 continue
             need_w = site_need_w(plan, name, now)
             if have_w < need_w <= site.power_w[i - 1][1]:
-                says = (
-                    f"what stands at {name} needs {format_power(need_w)}; it has {format_power(have_w)} from "
+                day = plan.local(t_s, name).date()
+                says = say(
+                    "what stands at {site} needs {need}; it has {have} from {day} ({lack} short)",
+                    site=name,
+                    need=format_power(need_w),
+                    have=format_power(have_w),
+                    day=day,
+                    lack=format_power(need_w - have_w),
                 )
-                says += f"{plan.local(t_s, name):%Y-%m-%d} ({format_power(need_w - have_w)} short)"
-                fix = f"keep the power, or retire nodes before {plan.local(t_s, name):%Y-%m-%d}"
+                fix = say("keep the power, or retire nodes before {day}", day=day)
                 yield Finding(at=plan.line(f"sites.{name}.power.{i}"), says=says, fix=fix)
 
 
@@ -218,9 +284,19 @@ def remarks(plan: Plan) -> Iterator[str]:
     for delivery in plan.deliveries:
         system = plan.systems[delivery.system]
         if delivery.gpus % system.gpus_per_domain:
-            yield f"{delivery.name}: {delivery.gpus:,} {delivery.system} GPUs are {units(plan, delivery)}"
+            yield say(
+                "{lot}: {gpus:,} {system} GPUs are {units}",
+                lot=delivery.name,
+                gpus=delivery.gpus,
+                system=delivery.system,
+                units=units(plan, delivery),
+            )
     pledged = [delivery for delivery in plan.deliveries if delivery.status == "pledged"]
     if pledged:
         gpus = sum(delivery.gpus for delivery in pledged)
-        names = ", ".join(delivery.name for delivery in pledged[:5]) + (", ..." if len(pledged) > 5 else "")
-        yield f"{gpus:,} GPUs are only pledged ({names}); they are counted from their dates"
+        names = [delivery.name for delivery in pledged[:5]] + ["..."] * (len(pledged) > 5)
+        yield say(
+            "{gpus:,} GPUs are only pledged ({lots:, }); they are counted from their dates",
+            gpus=gpus,
+            lots=names,
+        )

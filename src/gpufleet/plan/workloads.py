@@ -1,25 +1,32 @@
-"""Workloads: what wants to run. A recorded trace, or a campaign of so many GPUs for so long."""
+"""Workloads: what wants to run. A recorded trace, one large campaign, or jobs like those of a profile."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
 
 from pydantic import Field
 from typing_extensions import override
 
-from gpufleet.plan.declared import Declared, Key, Sourced, as_map
+from gpufleet.base.errors import Place
+from gpufleet.base.say import say
+from gpufleet.plan.declared import Declared, Key, Part, Sourced, as_map
 from gpufleet.plan.kinds import Choice, Count, File, Kind, Number, Ref, Schema, Text
 from gpufleet.plan.moments import Duration, Moment, Zone
+from gpufleet.plan.profiled import DemandSteps, ProfileRef, Scale, Steps
 from gpufleet.plan.reader import Reader, UnreadableError, under
 from gpufleet.plan.supply import product_named
 from gpufleet.plan.tree import Leaf, Map, Node
 
+if TYPE_CHECKING:
+    from gpufleet.catalog.profile import Profile
+
 FORMATS: Final = ("auto", "philly", "helios", "swf", "sacct", "gpufleet")
 QUEUE_COLUMNS: Final = ("queue", "user")
-KINDS: Final = ("trace", "campaign")
+KINDS: Final = ("trace", "campaign", "profile")
 
 Speeds = tuple[tuple[str, float], ...]
 
@@ -41,14 +48,21 @@ class SpeedsKind(Kind[Speeds]):
                 ok = False
                 continue
             if product in speeds:
-                reader.report("P020", at, f"`{name}` is {product}, which has a speed already", "keep one")
+                reader.report(
+                    "P020",
+                    at,
+                    say("`{name}` is {product}, which has a speed already", name=name, product=product),
+                    say("keep one"),
+                )
                 ok = False
             speeds[product] = speed
         if not ok:
             raise UnreadableError(path)
         if not speeds:
-            fix = "leave `products` out: every product at speed 1"
-            raise reader.refuse("P008", node.at, f"`{path}` is empty: the jobs could run nowhere", fix)
+            fix = say("leave `products` out: every product at speed 1")
+            raise reader.refuse(
+                "P008", node.at, say("`{path}` is empty: the jobs could run nowhere", path=path), fix
+            )
         return tuple(speeds.items())
 
     @override
@@ -147,10 +161,7 @@ class TraceWorkload(Sourced):
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         values.setdefault("time_zone", reader.zone.key)
-        first, last = values.get("from_"), values.get("to")
-        if first is not None and last is not None and last <= first:
-            says = f"`to` ({reader.local(last)}) is not after `from` ({reader.local(first)})"
-            raise reader.refuse("P022", reader.origins[f"{path}.to"].at, says, "correct one of the two")
+        _check_window(values, path, reader)
         return values
 
 
@@ -170,17 +181,87 @@ class CampaignWorkload(Sourced):
     products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
 
 
+class ProfileWorkload(Sourced):
+    """Jobs like those of a recorded system, generated: so much load, or so many GPU-hours a month."""
+
+    constant: ClassVar[Mapping[str, str]] = {"kind": "profile"}
+    one_of: ClassVar[tuple[str, ...]] = ("load", "gpu_hours_per_month")
+
+    name: str
+    title: Annotated[str | None, Key(Text(), "what people call it")] = None
+    profile: Annotated[
+        str | Path, Key(ProfileRef(), "what its jobs are like: a profile's name, a key of `files`, or a path")
+    ]
+    queue: Annotated[str, Key(Ref("queue"), "the queue its jobs wait in")]
+    load: Annotated[
+        Steps,
+        Key(
+            DemandSteps(),
+            "offered load: the share of the GPUs that the queue can use, as they come and go, that its jobs "
+            "would keep busy; a number, or steps",
+        ),
+    ] = ()
+    gpu_hours_per_month: Annotated[
+        Steps,
+        Key(DemandSteps(), "GPU-hours at speed 1 asked for in a month of 730.5 h; a number, or steps"),
+    ] = ()
+    scale: Annotated[Scale, Key(Part(Scale), "larger or longer jobs than the profile's")] = Field(
+        default_factory=lambda: Scale(line=Place("defaults", 0))
+    )
+    products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
+    priority: Annotated[int, Key(Count("", least=-1_000_000, most=1_000_000), "higher goes first")] = 0
+    from_: Annotated[
+        datetime | None,
+        Key(Moment(), "no job before this; a bare date is in the plan's zone", "from"),
+    ] = None
+    to: Annotated[
+        datetime | None, Key(Moment(), "no job from then on; a bare date is in the plan's zone")
+    ] = None
+
+    @property
+    def key_of_demand(self) -> str:
+        """The key that says how much it asks for."""
+        return "load" if self.load else "gpu_hours_per_month"
+
+    @cached_property
+    def jobs_like(self) -> Profile:
+        """The profile itself."""
+        from gpufleet.catalog.profiles import load_profile
+
+        return load_profile(self.profile)
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        _check_window(values, path, reader)
+        return values
+
+
+def _check_window(values: Mapping[str, Any], path: str, reader: Reader) -> None:
+    """Refuse a window that ends before it starts. Raises: UnreadableError (P022)."""
+    first, last = values.get("from_"), values.get("to")
+    if first is not None and last is not None and last <= first:
+        says = say(
+            "`to` ({last}) is not after `from` ({first})", last=reader.local(last), first=reader.local(first)
+        )
+        raise reader.refuse("P022", reader.origins[f"{path}.to"].at, says, say("correct one of the two"))
+
+
+Workload: TypeAlias = TraceWorkload | CampaignWorkload | ProfileWorkload
+
+
 class WorkloadKind(Kind[Any]):
     """Workloads by name; their `kind` says which."""
 
-    models: ClassVar[Mapping[str, type[TraceWorkload | CampaignWorkload]]] = {
+    models: ClassVar[Mapping[str, type[Workload]]] = {
         "trace": TraceWorkload,
         "campaign": CampaignWorkload,
+        "profile": ProfileWorkload,
     }
 
     @override
-    def read(self, node: Node, path: str, reader: Reader) -> dict[str, TraceWorkload | CampaignWorkload]:
-        found: dict[str, TraceWorkload | CampaignWorkload] = {}
+    def read(self, node: Node, path: str, reader: Reader) -> dict[str, Workload]:
+        found: dict[str, Workload] = {}
         body = as_map(node, path, reader)
         ok = True
         for name, item in body.items.items():
@@ -194,15 +275,18 @@ class WorkloadKind(Kind[Any]):
             raise UnreadableError(path)
         return found
 
-    def _one(self, name: str, body: Map, path: str, reader: Reader) -> TraceWorkload | CampaignWorkload:
+    def _one(self, name: str, body: Map, path: str, reader: Reader) -> Workload:
         if "kind" not in body.items:
             raise reader.refuse(
-                "P007", body.at, f"`{path}` has no `kind`", f"add `kind`: {' or '.join(KINDS)}"
+                "P007",
+                body.at,
+                say("`{path}` has no `kind`", path=path),
+                say("add `kind`: {kinds: or }", kinds=KINDS),
             )
         model = self.models[Choice(KINDS).read(body.items["kind"], under(path, "kind"), reader)]
         return model.from_node(body, path, reader, name=name)
 
     @override
     def schema(self) -> Schema:
-        either = [{"$ref": "#/$defs/TraceWorkload"}, {"$ref": "#/$defs/CampaignWorkload"}]
+        either = [{"$ref": f"#/$defs/{model.__name__}"} for model in self.models.values()]
         return {"type": "object", "additionalProperties": {"oneOf": either}}

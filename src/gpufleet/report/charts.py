@@ -12,6 +12,8 @@ from typing import Any, Final
 import altair as alt
 import polars as pl
 
+from gpufleet.base.language import spoken
+from gpufleet.base.say import say
 from gpufleet.report.marks import Mark
 
 Spec = dict[str, Any]
@@ -21,14 +23,13 @@ VEGA_LITE: Final = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 ROW_PX: Final = 30
 WAIT_TICKS_S: Final = (0, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000, 31_536_000)
-WAIT_LABELS: Final = (
-    "datum.value < 60 ? '0' : datum.value < 3600 ? datum.value / 60 + ' min' : "
-    "datum.value < 86400 ? datum.value / 3600 + ' h' : format(datum.value / 86400, ',') + ' d'"
-)
-_FONT: Final = "system-ui, 'Noto Sans', 'Noto Sans KR', 'Noto Sans JP', 'Noto Sans CJK KR', sans-serif"
+_KOREAN: Final = "'Noto Sans KR', 'Noto Sans CJK KR'"
+_JAPANESE: Final = "'Noto Sans JP', 'Noto Sans CJK JP'"
+_LARGE: Final = {"ko": (("조", 12), ("억", 8), ("만", 4)), "ja": (("兆", 12), ("億", 8), ("万", 4))}
+"""How numbers on an axis count: unit and its power of ten."""
 
 CONFIG: Final[Spec] = {
-    "font": _FONT,
+    "font": f"system-ui, 'Noto Sans', {_KOREAN}, {_JAPANESE}, sans-serif",
     "background": "transparent",
     "aria": False,
     "view": {"stroke": None},
@@ -44,21 +45,53 @@ CONFIG: Final[Spec] = {
         "labelLimit": 220,
         "labelSeparation": 12,
     },
-    "text": {"color": "var(--fg)", "fontSize": 13, "font": _FONT},
+    "text": {"color": "var(--fg)", "fontSize": 13},
     "rule": {"color": "var(--line)"},
 }
+
+
+def config() -> Spec:
+    """Looks of every chart. A character may be drawn differently in Japanese than in Korean: fonts follow."""
+    if spoken() != "ja":
+        return CONFIG
+    return {**CONFIG, "font": f"system-ui, 'Noto Sans', {_JAPANESE}, {_KOREAN}, sans-serif"}
+
+
+def number_labels() -> str:
+    """Labels of an axis of numbers, as a Vega expression: 20,000 or 2만 or 2万."""
+    plain = "format(datum.value, ',')"
+    for unit, power in reversed(_LARGE.get(spoken(), ())):
+        large = f"format(datum.value / 1e{power}, ',') + '{unit}'"
+        plain = f"abs(datum.value) >= 1e{power} ? {large} : {plain}"
+    return plain
+
+
+def _wait_labels() -> str:
+    """Labels of an axis of waits, as a Vega expression."""
+    minutes, hours, days = (f"' + {value} + '" for value in (
+        "datum.value / 60", "datum.value / 3600", "format(datum.value / 86400, ',')"
+    ))  # fmt: skip
+    return (
+        f"datum.value < 60 ? '0' : datum.value < 3600 ? '{say('{m} min', m=minutes)}' : "
+        f"datum.value < 86400 ? '{say('{h} h', h=hours)}' : '{say('{d} d', d=days)}'"
+    )
 
 
 def _finished(chart: Any, height: int) -> Spec:
     sized = chart.properties(width="container", height=height)
     spec: Spec = sized.to_dict()
-    spec["config"] = CONFIG
+    spec["config"] = config()
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec
 
 
 def _chart(frame: pl.DataFrame) -> Any:
     return alt.Chart(alt.InlineData(values=frame.to_dicts()))
+
+
+def _numbers(**more: Any) -> Any:
+    """Axis of numbers."""
+    return alt.Axis(labelExpr=number_labels(), **more)
 
 
 def _paint(marks: Sequence[Mark], *, line: bool = False) -> Any:
@@ -70,13 +103,13 @@ def _time(frame: pl.DataFrame) -> Any:
     """Time axis; the format says no more than the span needs."""
     times = [int(t) for t in frame.get_column("time")]
     days = (max(times) - min(times)) / 86_400_000
-    form = "%-d %b %H:%M" if days <= 3 else "%-d %b" if days <= 400 else "%b %Y"
-    axis = alt.Axis(title=None, grid=False, labelOverlap="greedy", tickCount=8, format=form)
+    form = say("%-d %b %H:%M") if days <= 3 else say("%-d %b") if days <= 400 else say("%b %Y")
+    axis = alt.Axis(title=None, grid=False, labelOverlap="greedy", tickCount=8, format=str(form))
     return alt.X("time:T", scale=alt.Scale(type="utc"), axis=axis)
 
 
 def _when() -> Any:
-    return alt.Tooltip("label:N", title="from")
+    return alt.Tooltip("label:N", title=str(say("from")))
 
 
 def steps(
@@ -102,7 +135,7 @@ def steps(
         layers.append(_areas(frame, marks, unit, x))
     if ceiling is not None:
         line = _chart(ceiling).mark_line(interpolate="step-after", stroke="var(--fg)", strokeWidth=2)
-        layers.append(line.encode(x=x, y=alt.Y("value:Q", title=unit)))
+        layers.append(line.encode(x=x, y=alt.Y("value:Q", title=str(unit), axis=_numbers(tickCount=5))))
     if end_ms is not None:
         layers += _end_rule(end_ms, x)
     return _finished(alt.layer(*layers), 280)
@@ -110,10 +143,10 @@ def steps(
 
 def _areas(frame: pl.DataFrame, marks: Sequence[Mark], unit: str, x: Any) -> Any:
     area = _chart(frame).mark_area(interpolate="step-after", stroke="var(--bg)", strokeWidth=0.5)
-    value = alt.Tooltip("value:Q", title=unit, format=",.4~r")
+    value = alt.Tooltip("value:Q", title=str(unit), format=",.4~r")
     return area.encode(
         x=x,
-        y=alt.Y("value:Q", title=unit, stack="zero", axis=alt.Axis(tickCount=5)),
+        y=alt.Y("value:Q", title=str(unit), stack="zero", axis=_numbers(tickCount=5)),
         fill=alt.Fill("name:N", scale=_paint(marks), legend=None),
         order=alt.Order("rank:Q"),
         tooltip=[_when(), alt.Tooltip("name:N", title=" "), value],
@@ -121,7 +154,7 @@ def _areas(frame: pl.DataFrame, marks: Sequence[Mark], unit: str, x: Any) -> Any
 
 
 def _end_rule(end_ms: int, x: Any) -> list[Any]:
-    base = _chart(pl.DataFrame({"time": [end_ms], "says": ["plan ends"]})).encode(x=x)
+    base = _chart(pl.DataFrame({"time": [end_ms], "says": [str(say("plan ends"))]})).encode(x=x)
     rule = base.mark_rule(stroke="var(--fg)", strokeDash=[4, 4])
     text = base.mark_text(baseline="bottom", y=-3).encode(text="says:N")
     return [rule, text]
@@ -129,7 +162,7 @@ def _end_rule(end_ms: int, x: Any) -> list[Any]:
 
 def _wait_axis(longest_s: float) -> Any:
     ticks = [t for t in WAIT_TICKS_S if t <= max(longest_s, 60)]
-    axis = alt.Axis(values=ticks, labelExpr=WAIT_LABELS, title=None, labelOverlap="greedy")
+    axis = alt.Axis(values=ticks, labelExpr=_wait_labels(), title=None, labelOverlap="greedy")
     scale = alt.Scale(type="symlog", constant=60, domain=[0, max(longest_s * 1.5, 60)], nice=False)
     return axis, scale
 
@@ -177,16 +210,17 @@ def bars(frame: pl.DataFrame, marks: Sequence[Mark], *, unit: str) -> Spec:
     """
     order = list(dict.fromkeys(frame.get_column("row").to_list()))
     longest = max(float(total) for total in frame.get_column("total"))
-    scale = alt.Scale(domain=[0, longest * 1.15 or 1.0], nice=False)
+    letters = max(len(text) for text in frame.get_column("text"))  # room for the label, on a phone too
+    scale = alt.Scale(domain=[0, longest * (1.05 + 0.035 * letters) or 1.0], nice=False)
     base = _chart(frame).encode(y=_groups("row", order))
     bar = base.mark_bar(stroke="var(--bg)", strokeWidth=0.5, height={"band": 0.7}).encode(
-        x=alt.X("value:Q", title=unit, stack="zero", scale=scale, axis=alt.Axis(tickCount=4)),
+        x=alt.X("value:Q", title=str(unit), stack="zero", scale=scale, axis=_numbers(tickCount=4)),
         fill=alt.Fill("name:N", scale=_paint(marks), legend=None),
         order=alt.Order("rank:Q"),
         tooltip=[
             alt.Tooltip("row:N", title=" "),
             alt.Tooltip("name:N", title="  "),
-            alt.Tooltip("value:Q", title=unit, format=",.4~r"),
+            alt.Tooltip("value:Q", title=str(unit), format=",.4~r"),
         ],
     )
     label = base.mark_text(align="left", dx=5).encode(x=alt.X("total:Q", scale=scale), text="text:N")
@@ -208,7 +242,7 @@ def shares(frame: pl.DataFrame) -> Spec:
     )
     bar = base.mark_bar(fill="var(--grey-1)", height={"band": 0.6}).encode(
         x=alt.X("value:Q", scale=scale, axis=axis, stack=None),
-        tooltip=[alt.Tooltip("row:N", title=" "), alt.Tooltip("text:N", title="in use")],
+        tooltip=[alt.Tooltip("row:N", title=" "), alt.Tooltip("text:N", title=str(say("in use")))],
     )
     label = base.mark_text(align="left", dx=5).encode(x=alt.X("value:Q", scale=scale), text="text:N")
     return _finished(alt.layer(whole, bar, label), ROW_PX * len(order) + 10)
@@ -225,19 +259,23 @@ def curves(frame: pl.DataFrame, longest_s: float) -> Spec:
     x = alt.X("wait_s:Q", axis=axis, scale=scale)
     y = alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=5), scale=alt.Scale(domain=[0, 1]))
     tooltip = [
-        alt.Tooltip("which:N", title=" "),
-        alt.Tooltip("share:Q", title="share of jobs", format=".1%"),
-        alt.Tooltip("text:N", title="wait at most"),
+        alt.Tooltip("name:N", title=" "),
+        alt.Tooltip("share:Q", title=str(say("share of jobs")), format=".1%"),
+        alt.Tooltip("text:N", title=str(say("wait at most"))),
     ]
-    looks: list[tuple[str, Spec]] = [
-        ("recorded", {"stroke": "var(--grey-2)", "strokeWidth": 6, "strokeCap": "butt"}),
-        ("simulated", {"stroke": "var(--fg)", "strokeWidth": 2, "strokeDash": [6, 3]}),
+    looks: list[tuple[str, str, Spec]] = [
+        (
+            "recorded",
+            str(say("recorded")),
+            {"stroke": "var(--grey-2)", "strokeWidth": 6, "strokeCap": "butt"},
+        ),
+        ("simulated", str(say("simulated")), {"stroke": "var(--fg)", "strokeWidth": 2, "strokeDash": [6, 3]}),
     ]
     lines = [
-        _chart(frame.filter(pl.col("which") == which))
+        _chart(frame.filter(pl.col("which") == which).with_columns(name=pl.lit(name)))
         .mark_line(interpolate="step-after", **look)
         .encode(x=x, y=y, tooltip=tooltip)
-        for which, look in looks
+        for which, name, look in looks
     ]
     return _finished(alt.layer(*lines), 260)
 
@@ -261,7 +299,7 @@ def strips(frame: pl.DataFrame, order: Sequence[str], *, unit: str) -> Spec:
             tooltip=[
                 _when(),
                 alt.Tooltip("name:N", title=" "),
-                alt.Tooltip("value:Q", title=unit, format=",.4~r"),
+                alt.Tooltip("value:Q", title=str(unit), format=",.4~r"),
             ],
         )
     )

@@ -67,7 +67,7 @@ def bins(run: Run, most: int = MAX_BINS) -> Bins:
     return Bins(tuple(range(0, until, width)), width, until)
 
 
-def _binned(frame: pl.DataFrame, grid: Bins, *keys: str) -> pl.DataFrame:
+def binned(frame: pl.DataFrame, grid: Bins, *keys: str) -> pl.DataFrame:
     """GPU-seconds summed to the chart's bins and `keys`, as gpu_h, with the mean number of GPUs as gpus."""
     width = pl.lit(grid.width_s)
     summed = (
@@ -103,17 +103,17 @@ def tenants(run: Run) -> list[str]:
 
 def in_use(run: Run, grid: Bins, names: list[str]) -> pl.DataFrame:
     """Mean GPUs in use per bin and tenant: t_s, tenant, gpu_h, gpus."""
-    return _complete(_binned(kind(run, "busy"), grid, "tenant"), grid, "tenant", names)
+    return _complete(binned(kind(run, "busy"), grid, "tenant"), grid, "tenant", names)
 
 
 def online(run: Run, grid: Bins) -> pl.DataFrame:
     """Mean GPUs online per bin: t_s, gpu_h, gpus."""
-    return _binned(kind(run, "online"), grid)
+    return binned(kind(run, "online"), grid)
 
 
 def waiting(run: Run, grid: Bins, causes: list[str]) -> pl.DataFrame:
     """Waiting GPU-hours per bin and root cause: t_s, cause, gpu_h, gpus (mean GPUs asked for)."""
-    return _complete(_binned(kind(run, "waiting"), grid, "cause"), grid, "cause", causes)
+    return _complete(binned(kind(run, "waiting"), grid, "cause"), grid, "cause", causes)
 
 
 def waiting_by_cause(run: Run) -> dict[str, float]:

@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gpufleet import __version__
+from gpufleet.base.language import speaking, spoken
+from gpufleet.base.say import say, tell
+from gpufleet.report.answers import linked
 from gpufleet.report.charts import VEGA_LITE
 from gpufleet.report.page import Page, page_of
 from gpufleet.report.words import language
@@ -39,26 +42,35 @@ HATCH_PATHS: Final = {
 """Pattern of each hatch on an 8 x 8 tile."""
 
 
-def render_html(run: Run) -> str:
+def render_html(run: Run, language: str | None = None, other: Run | None = None) -> str:
     """The report of a run as one HTML document; the same run gives the same bytes.
 
-    Args: run: a whole run, or one whose folder holds all but the report.
+    Args:   run: a whole run, or one whose folder holds all but the report;
+            language: en, ko or ja; default the one that is being spoken;
+            other: a run to set beside it: what was before.
+    Raises: GpufleetError U020 for a language that is not there.
     """
-    return render(page_of(run))
+    with speaking(language or spoken()):
+        return render(page_of(run, other))
 
 
-def write_html(run: Run, path: Path | str | None = None) -> Path:
+def write_html(
+    run: Run, path: Path | str | None = None, language: str | None = None, other: Run | None = None
+) -> Path:
     """Write the report of a run.
 
-    Args:    path: where to; default report.html in the run's folder. The file is replaced in one step.
+    Args:    path: where to; default report.html in the run's folder. The file is replaced in one step;
+             language: en, ko or ja; default the one that is being spoken;
+             other: a run to set beside it: what was before.
     Returns: the path.
-    Raises:  OSError if it cannot be written; an earlier report stays.
+    Raises:  OSError if it cannot be written; an earlier report stays. GpufleetError U020 for a language that
+             is not there.
     """
     target = Path(path) if path is not None else run.path / "report.html"
     handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(render_html(run))
+            file.write(render_html(run, language, other))
         os.chmod(part, 0o644)
         os.replace(part, target)
     except BaseException:
@@ -72,12 +84,13 @@ def render(page: Page) -> str:
     bundle, script = vega_bundle(), _asset("page.js")
     text: str = _template().render(
         page=page,
+        language=spoken(),
         version=__version__,
         hatches=HATCH_PATHS,
         css=_trusted(_asset("page.css")),
         js=_trusted(script),
         bundle=_trusted(bundle),
-        specs=_trusted(_json({f.id: f.spec for f in page.figures if f.spec})),
+        specs=_trusted(_json({id_: spec for f in page.figures for id_, spec in f.specs.items()})),
         script_hashes=_trusted(" ".join(_hash(text) for text in (bundle, script))),
     )
     return text
@@ -106,7 +119,10 @@ def _json(value: Any) -> str:
 
 
 _QUANTITY: Final = re.compile(
-    r"\d{4}-\d\d-\d\d|\d[\d,.]*(?: (?:%|d|h|min|s|GPUs?|GPU·h|jobs?|[kMG]?W)\b|\s%)(?: \d+ (?:h|min|s)\b)?"
+    r"\d{4}-\d\d-\d\d|\d{4}[년年] ?\d+[월月](?: ?\d+[일日])?"
+    r"|\d[\d,.]*(?:[만억조万億兆](?: ?GPU\b)?|%"
+    r"|(?:일|시간|분|초|日|時間|分|秒)(?: ?\d+(?:시간|분|초|時間|分|秒))?)"
+    r"|\d[\d,.]*(?: (?:%|d|h|min|s|GPUs?|GPU·h|jobs?|[kMG]?W)\b|\s%)(?: \d+ (?:h|min|s)\b)?"
 )
 
 
@@ -141,5 +157,6 @@ def _template() -> Any:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.filters |= {"language": language, "whole": whole}
+    environment.filters |= {"language": language, "linked": linked, "whole": whole, "tell": tell}
+    environment.globals["say"] = say
     return environment.from_string(_asset("page.html.j2"))

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from gpufleet import __version__
-from gpufleet.report import figures, limits, measured
+from gpufleet.base.say import say, tell
+from gpufleet.report import demand, figures, limits, measured, promises, supply
+from gpufleet.report.against import Against, against
+from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
+from gpufleet.report.inputs import cited, inputs
 from gpufleet.report.marks import Mark
-from gpufleet.report.sources import Entry, entries, entry_id, inputs, quantity
+from gpufleet.report.sources import Entry, entries, entry_id, quantity
+from gpufleet.report.stairs import Stairs, month_day
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.report.view import View
-from gpufleet.report.words import plural, root_name
+from gpufleet.report.words import root_name
 from gpufleet.results.blame import FOREVER_S, Wish, blame, products_of, unpowered_in
 from gpufleet.results.measures import MEASURES
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
+MOST_NUMBERS: Final = 5
 MAX_PLACES: Final = 3
 """Lines of the plan that a cell of a table names."""
 
 HEADLINES: Final = (
-    ("utilisation", "of the online GPU-hours in use"),
-    ("wait_p50_s", "half of the jobs wait no longer"),
-    ("wait_p90_s", "nine in ten jobs wait no longer"),
-    ("waiting_gpu_h", "waited for: GPUs asked for × hours waited"),
-    ("refused_jobs", "can never run"),
+    ("utilisation", say("of the online GPU-hours in use")),
+    ("wait_p50_s", say("half of the jobs wait no longer")),
+    ("wait_p90_s", say("nine in ten jobs wait no longer")),
+    ("waiting_gpu_h", say("waited for: GPUs asked for × hours waited")),
+    ("refused_jobs", say("can never run")),
 )
 """Measures that lead the page, in this order; what says nothing (no value, or no job refused) is left out."""
 
@@ -62,8 +69,12 @@ class Page:
 
     title: str
     period: str
-    answer: str
+    answer: Answer
+    until: str  # how far jobs are simulated, where that is not the plan's end
     numbers: tuple[Number, ...]
+    supply: tuple[Figure, ...]
+    promises: Table | None
+    against: Against | None
     why: tuple[Figure, ...]
     limits: tuple[str, ...]
     detail: tuple[Figure, ...]
@@ -71,12 +82,14 @@ class Page:
     sources: str
     ledger: tuple[Entry, ...]
     inputs: Table | None
+    cited: Table | None
     footer: str
 
     @property
     def figures(self) -> tuple[Figure, ...]:
         """Every figure, in the order of the page."""
-        return self.why + self.detail
+        beside = self.against.figures if self.against else ()
+        return self.supply + self.why + beside + self.detail
 
     def known(self, figure: Figure) -> list[Entry]:
         """The ledger's entries that a figure rests on."""
@@ -90,28 +103,69 @@ class Page:
         return list({mark.pattern: mark for mark in marks}.values())
 
 
-def page_of(run: Run) -> Page:
-    """The page of a run."""
-    view, plan, ledger = View(run), run.plan, entries(run)
+def page_of(run: Run, other: Run | None = None) -> Page:
+    """The page of a run.
+
+    Args: other: a run to set beside it: what was before.
+    """
+    view, stairs, plan = View(run), Stairs(run), run.plan
+    ledger = (*entries(run), *promises.behind(stairs))
+    until = _until(view)
     return Page(
         title=str(plan.get("title") or plan["name"]),
         period=view.period,
-        answer=run.answer,
-        numbers=_numbers(run, ledger),
-        why=(figures.waiting(view), figures.waiting_by_tenant(view)),
+        answer=answered(run.answer, {entry.id for entry in ledger}),
+        until=until,
+        numbers=_numbers(stairs, ledger),
+        supply=_present(_supply(view, stairs)) if stairs.worth_showing else (),
+        promises=promises.side_by_side(stairs) if stairs.promises else None,
+        against=against(run, other, ledger) if other is not None else None,
+        why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),
         limits=limits.box(run),
-        detail=tuple(f for f in _detail(view) if f is not None),
+        detail=(
+            *_present(_more_supply(view, stairs) if stairs.worth_showing else ()),
+            *(replace(f, until=until) for f in _present(_detail(view))),
+        ),
         lists=tuple(part for part in (_refused(view), _findings(run), _dropped(run)) if part is not None),
-        sources="Each number with its formula, what it is made from, the line of the plan, the source, and "
-        "how far that is trusted. ◆ marks what rests on an assumption.",
+        sources=say(
+            "Each number with its formula, what it is made from, the line of the plan, the source, and "
+            "how far that is trusted. ◆ marks what rests on an assumption."
+        ),
         ledger=ledger,
         inputs=inputs(run),
-        footer=f"Written by gpufleet {__version__}. This page asks the network for nothing.",
+        cited=cited(run),
+        footer=say(
+            "Written by gpufleet {version}. This page asks the network for nothing.", version=__version__
+        ),
     )
+
+
+def _present(found: Iterable[Figure | None]) -> tuple[Figure, ...]:
+    return tuple(figure for figure in found if figure is not None)
+
+
+def _until(view: View) -> str:
+    """How far jobs are simulated, if supply is shown further."""
+    until = view.run.plan.get("jobs_until")
+    if until is None or datetime.fromisoformat(until) >= datetime.fromisoformat(view.run.plan["end"]):
+        return ""
+    day = datetime.fromisoformat(until).astimezone(view.zone).date()
+    return say("Jobs are simulated up to {day} only.", day=day)
+
+
+def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
+    yield supply.staircase(view, stairs)
+    yield supply.shortage(view, stairs)
+
+
+def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
+    yield supply.staircases(view, stairs)
+    yield promises.arrived(stairs)
 
 
 def _detail(view: View) -> list[Figure | None]:
     return [
+        demand.demand(view),
         figures.in_use(view),
         figures.in_use_each(view),
         figures.utilisation(view),
@@ -122,16 +176,30 @@ def _detail(view: View) -> list[Figure | None]:
     ]
 
 
-def _numbers(run: Run, ledger: Sequence[Entry]) -> tuple[Number, ...]:
-    assumed = {entry.id for entry in ledger if entry.assumed}
-    found = []
+def _numbers(stairs: Stairs, ledger: Sequence[Entry]) -> tuple[Number, ...]:
+    run, assumed = stairs.run, {entry.id for entry in ledger if entry.assumed}
+    found = list(_supply_numbers(stairs, assumed))
     for name, what in HEADLINES:
         value = measured.total(run, name)
         if value is None or (name == "refused_jobs" and not value):
             continue
         id_ = entry_id(name)
-        found.append(Number(quantity(value, MEASURES[name].unit), what, id_, id_ in assumed))
-    return tuple(found)
+        found.append(Number(quantity(value, MEASURES[name].unit), tell(what), id_, id_ in assumed))
+    return tuple(found[:MOST_NUMBERS])
+
+
+def _supply_numbers(stairs: Stairs, assumed: set[str]) -> Iterator[Number]:
+    """What is online at the end and what is contracted, where the plan has promises."""
+    if not stairs.promises:
+        return
+    online, contracted = entry_id("supply_gpus"), entry_id("contracted_gpus")
+    step = measured.values(stairs.run, "supply_gpus", "step").get(("online",))
+    if step is not None:
+        what = say("GPUs online in all at the end of {day:%Y-%m}", day=month_day(stairs.months[-1]))
+        yield Number(f"{step:,.0f}", what, online, online in assumed)
+    bought = measured.total(stairs.run, "contracted_gpus")
+    if bought is not None:
+        yield Number(f"{bought:,.0f}", say("GPUs contracted so far"), contracted, contracted in assumed)
 
 
 def _refused(view: View) -> Part | None:
@@ -139,7 +207,7 @@ def _refused(view: View) -> Part | None:
     refused = view.run.scan_jobs().filter(pl.col("state") == "refused")
     keys = ["tenant", "queue", "workload", "last_refusal"]
     sizes = pl.len(), pl.col("gpus").min().alias("least"), pl.col("gpus").max().alias("most")
-    groups = refused.group_by(keys).agg(sizes).sort(keys).collect()
+    groups = refused.group_by(keys).agg(sizes).sort(keys).collect(engine="streaming")
     if groups.is_empty():
         return None
     rows = [
@@ -156,15 +224,18 @@ def _refused(view: View) -> Part | None:
         for tenant, queue, workload, cause, jobs, least, most in groups.iter_rows()
     ]
     columns: list[tuple[str, Kind]] = [
-        ("tenant", "name"), ("queue", "name"), ("workload", "name"), ("refused for", "text"),
-        ("jobs", "whole"), ("fewest GPUs wanted", "whole"), ("most GPUs wanted", "whole"), ("plan", "place"),
+        (say("tenant"), "name"), (say("queue"), "name"), (say("workload"), "name"),
+        (say("refused for"), "text"), (say("jobs"), "whole"), (say("fewest GPUs wanted"), "whole"),
+        (say("most GPUs wanted"), "whole"), (say("plan"), "place"),
     ]  # fmt: skip
     return Part(
         "refused",
-        f"{plural(sum(row[4] for row in rows), 'job')} can never run",
-        "They want more GPUs than their quota admits, or than the nodes of the plan ever hold. They are not "
-        "counted in the waits and hold nobody up.",
-        table=table("Jobs refused for ever, by queue and cause", columns, rows),
+        say("{n:,} job can never run", "{n:,} jobs can never run", n=sum(row[4] for row in rows)),
+        say(
+            "They want more GPUs than their quota admits, or than the nodes of the plan ever hold. They are "
+            "not counted in the waits and hold nobody up."
+        ),
+        table=table(say("Jobs refused for ever, by queue and cause"), columns, rows),
     )
 
 
@@ -173,8 +244,10 @@ def _lines(run: Run, cause: str, queue: str, workload: str, least: int) -> str:
     wish = Wish(queue, tuple(products_of(run.plan, workload)), least, from_s=-FOREVER_S)
     found = blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"]))
     places = list(dict.fromkeys(str(one) for one in found))
-    more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
-    return ", ".join(places[:MAX_PLACES]) + more
+    if len(places) > MAX_PLACES:
+        more = len(places) - MAX_PLACES
+        return say("{places:, } and {more:,} more", places=places[:MAX_PLACES], more=more)
+    return ", ".join(places)
 
 
 def _findings(run: Run) -> Part | None:
@@ -182,8 +255,12 @@ def _findings(run: Run) -> Part | None:
         return None
     return Part(
         "warnings",
-        f"{plural(len(run.findings), 'warning')} about the plan and its traces",
-        "What can be meant, but hurts. The run went on.",
+        say(
+            "{n:,} warning about the plan and its traces",
+            "{n:,} warnings about the plan and its traces",
+            n=len(run.findings),
+        ),
+        say("What can be meant, but hurts. The run went on."),
         findings=tuple(run.findings),
     )
 
@@ -200,11 +277,17 @@ def _dropped(run: Run) -> Part | None:
         if rows
     ]
     columns: list[tuple[str, Kind]] = [
-        ("workload", "name"), ("reason", "text"), ("rows", "whole"), ("share of its rows", "share"),
+        (say("workload"), "name"), (say("reason"), "text"), (say("rows"), "whole"),
+        (say("share of its rows"), "share"),
     ]  # fmt: skip
     return Part(
         "dropped",
-        f"{sum(dropped.values()):,.0f} of {plural(sum(read.values()), 'trace row')} not used",
-        "Rows from which no job of this plan could be made, by reason.",
-        table=table("Trace rows not used, by workload and reason", columns, rows),
+        say(
+            "{dropped:,} of {n:,} trace row not used",
+            "{dropped:,} of {n:,} trace rows not used",
+            dropped=round(sum(dropped.values())),
+            n=round(sum(read.values())),
+        ),
+        say("Rows from which no job of this plan could be made, by reason."),
+        table=table(say("Trace rows not used, by workload and reason"), columns, rows),
     )

@@ -20,7 +20,7 @@ def timed(view: View, frame: pl.DataFrame) -> pl.DataFrame:
     at = pl.col("t_s")
     return frame.with_columns(
         time=at.replace_strict({t: view.chart_ms(t) for t in moments}, return_dtype=pl.Int64),
-        label=at.replace_strict({t: view.stamp(t) for t in moments}, return_dtype=pl.String),
+        label=at.replace_strict({t: str(view.stamp(t)) for t in moments}, return_dtype=pl.String),
     )
 
 

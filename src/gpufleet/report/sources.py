@@ -1,14 +1,12 @@
-"""Where the numbers come from: the run's ledger, one entry per measure, and the plan's values as a table."""
+"""Where the numbers come from: the run's ledger, one entry per measure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
+from gpufleet.base.say import Said, say, tell
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.report.words import duration, percent, short
 from gpufleet.results.measures import MEASURES
@@ -41,6 +39,14 @@ def is_input(row: Row) -> bool:
     return bool(row.get("section", "measures") != "measures")
 
 
+TRUSTS = {"stated": say("stated"), "estimate": say("estimate"), "assumption": say("assumption")}
+
+
+def trusted(trust: str | None) -> str | None:
+    """How far a value is trusted, as people read it."""
+    return tell(TRUSTS[trust]) if trust in TRUSTS else trust
+
+
 def entry_id(measure: str) -> str:
     """Id of a measure's entry in the page."""
     return f"number-{measure}"
@@ -60,17 +66,17 @@ def _entry(run: Run, name: str, rows: Sequence[Row]) -> Entry:
     known = MEASURES.get(name)
     whole = next((row for row in rows if not row["by"]), None)
     named = [
-        ("formula", first["formula"]),
-        ("made from", ", ".join(first["inputs"])),
-        ("line of the plan", first["plan_line"]),
-        ("source", titled(run, first["source"])),
-        ("trust", first["trust"]),
-        ("exact value", f"{whole['value']!r} {_of(first['unit'])}".strip() if whole else None),
+        (say("formula"), tell(Said(first["formula"]))),
+        (say("made from"), ", ".join(first["inputs"])),
+        (say("line of the plan"), first["plan_line"]),
+        (say("source"), titled(run, first["source"])),
+        (say("trust"), trusted(first["trust"])),
+        (say("exact value"), f"{whole['value']!r} {_of(first['unit'])}".strip() if whole else None),
     ]
     return Entry(
         id=entry_id(name),
         name=name,
-        what=known.doc.splitlines()[0].rstrip(".") if known else name,
+        what=tell(known.says) if known else name,
         value=quantity(whole["value"], whole["unit"]) if whole else "",
         facts=tuple((term, str(says)) for term, says in named if says),
         assumed=first["trust"] == "assumption",
@@ -98,11 +104,11 @@ def _parts(name: str, rows: Sequence[Row]) -> Table | None:
     if not rows:
         return None
     unit = rows[0]["unit"]
-    kinds: dict[str, Kind] = {"1": "exact", "s": "wait", "job": "whole", "row": "whole"}
+    kinds: dict[str, Kind] = {"1": "exact", "s": "wait", "job": "whole", "row": "whole", "GPU": "whole"}
     values = [(", ".join(f"{k} {v}" for k, v in row["by"].items()), row["value"]) for row in rows]
     return table(
-        f"{name} by part",
-        [("of", "name"), (f"{name}, {_of(unit)}".rstrip(", "), kinds.get(unit, "number"))],
+        say("{measure} by part", measure=name),
+        [(say("of"), "name"), (f"{name}, {_of(unit)}".rstrip(", "), kinds.get(unit, "number"))],
         values,
     )
 
@@ -119,52 +125,10 @@ def quantity(value: float, unit: str) -> str:
         return percent(value) if value <= 1 else short(value)
     if unit == "s":
         return duration(value)
-    if unit in ("job", "row"):
-        return f"{value:,.0f} {unit}{'' if value == 1 else 's'}"
+    if unit == "job":
+        return say("{n:,} job", "{n:,} jobs", n=round(value))
+    if unit == "GPU":
+        return say("{n:,} GPU", "{n:,} GPUs", n=round(value))
+    if unit == "row":
+        return say("{n:,} row", "{n:,} rows", n=round(value))
     return f"{short(value)} {unit}".strip()
-
-
-def inputs(run: Run) -> Table | None:
-    """The plan's values that the run was made of, with line, source and trust."""
-    rows = [
-        (
-            ("◆ " if row["trust"] == "assumption" else "") + row["name"],
-            written(run, row["value"], row["unit"]),
-            row["unit"],
-            row["trust"] or "",
-            titled(run, row["source"]),
-            row["plan_line"] or row["formula"],
-        )
-        for row in run.ledger["entries"]
-        if is_input(row)
-    ]
-    if not rows:
-        return None
-    columns: list[tuple[str, Kind]] = [
-        ("value of the plan", "name"), ("is", "name"), ("unit", "text"), ("trust", "text"),
-        ("source", "name"), ("written at", "place"),
-    ]  # fmt: skip
-    return table("The plan's values", columns, rows)
-
-
-def written(run: Run, value: Any, unit: str) -> str:
-    """A value of the lock on one line: a file by its name, a date in the plan's zone, power as steps."""
-    if isinstance(value, Mapping) and "sha256" in value:
-        return str(value["name"])
-    if unit == "date":
-        return _day(run, datetime.fromisoformat(value))
-    if unit == "W" and isinstance(value, list):
-        return ", ".join(_power_from(run, int(from_s), watts) for from_s, watts in value)
-    if isinstance(value, list | Mapping):
-        return json.dumps(value, ensure_ascii=False)
-    return f"{value:,.12g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def _day(run: Run, moment: datetime) -> str:
-    return f"{moment.astimezone(ZoneInfo(run.time_zone)):%Y-%m-%d %H:%M}"
-
-
-def _power_from(run: Run, from_s: int, watts: float) -> str:
-    """A step of a site's power."""
-    since = f" from {_day(run, run.start + timedelta(seconds=from_s))}" if from_s else ""
-    return f"{watts:,.12g}{since}"

@@ -6,19 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
-from gpufleet.report.words import percent
+from gpufleet.report.words import month, percent
 
-Kind = Literal["name", "text", "whole", "number", "exact", "share", "wait", "place"]
+Kind = Literal[
+    "name", "text", "whole", "number", "exact", "share", "wait", "place", "time", "day", "month", "figure"
+]
 
-RIGHT = frozenset({"whole", "number", "exact", "share", "wait"})
+RIGHT = frozenset({"whole", "number", "exact", "share", "wait", "figure"})
 
 
 class Cell(NamedTuple):
-    """What is read, and the value behind it ("" when it is the text itself)."""
+    """What is read, the value behind it ("" when it is the text itself), and the id that it opens."""
 
     text: str
     raw: str
+    to: str = ""
+
+
+class Link(NamedTuple):
+    """A value of a table that opens what stands behind it."""
+
+    value: Any
+    to: str  # id of an element of the page
 
 
 @dataclass(frozen=True)
@@ -40,12 +51,14 @@ class Table:
 
     >>> t = Table("Jobs", (Column("team", "name"), Column("jobs", "whole")), (("vision", 12960),))
     >>> t.cells()[0]
-    (Cell(text='vision', raw=''), Cell(text='12,960', raw='12960'))
+    (Cell(text='vision', raw='', to=''), Cell(text='12,960', raw='12960', to=''))
     """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
+    ids: tuple[str, ...] = ()  # one per row, for links to it; empty: none
+    filtered: bool = False  # whether readers get a box to filter rows by text
 
     def cells(self) -> list[tuple[Cell, ...]]:
         """All rows, formatted."""
@@ -58,11 +71,15 @@ def table(caption: str, columns: Sequence[tuple[str, Kind]], rows: Sequence[Sequ
 
 
 def cell(value: Any, kind: Kind) -> Cell:
-    """One value, written as its column wants it; None is a dash.
+    """One value, written as its column wants it: a month as "2027-03", a time as a datetime; None is a dash.
 
-    >>> cell(0.7234, "share"), cell(8280.0, "wait"), cell(None, "number")
-    (Cell(text='72 %', raw='0.7234'), Cell(text='2 h 18 min', raw='8280.0'), Cell(text='–', raw=''))
+    >>> [cell(*pair)[:2] for pair in ((0.7234, "share"), (8280.0, "wait"), (None, "number"))]
+    [('72 %', '0.7234'), ('2 h 18 min', '8280.0'), ('–', '')]
+    >>> cell(Link(64, "promise-1"), "whole")
+    Cell(text='64', raw='64', to='promise-1')
     """
+    if isinstance(value, Link):
+        return cell(value.value, kind)._replace(to="" if value.value is None else value.to)
     if value is None:
         return Cell("–", "")
     if kind == "whole":
@@ -75,4 +92,10 @@ def cell(value: Any, kind: Kind) -> Cell:
         return Cell(percent(value), str(round(float(value), 6)))
     if kind == "wait":
         return Cell(format_duration(value), str(round(float(value), 3)))
-    return Cell(str(value), "")
+    if kind == "month":
+        return Cell(month(value), value)
+    if kind == "day":
+        return Cell(say("{at:%Y-%m-%d}", at=value), f"{value:%Y-%m-%d}")
+    if kind == "time":
+        return Cell(say("{at:%Y-%m-%d %H:%M}", at=value), f"{value:%Y-%m-%d %H:%M}")
+    return Cell(tell(value) if isinstance(value, str) else str(value), "")

@@ -8,18 +8,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import polars as pl
-from rich.cells import cell_len
 
+from gpufleet.base.errors import SEVERITIES
+from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
-from gpufleet.report import findings, frames, limits, measured, waits
+from gpufleet.base.wide import columns, left, right, wrapped
+from gpufleet.report import findings, frames, limits, measured, promises, waits
+from gpufleet.report.stairs import Stairs
 from gpufleet.report.view import View
-from gpufleet.report.words import percent, plural, root_name, short
+from gpufleet.report.words import percent, root_name, short
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -81,6 +83,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
     view = View(run)
     parts = [
         style.bold(_wrapped(run.answer, style.width)),
+        _promises(view, style),
         _fleet(view, style),
         _why(view, style),
         _waits(view, style),
@@ -90,7 +93,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(clean(text), max(width, 20), break_on_hyphens=False, break_long_words=False)
+    return wrapped(clean(text), max(width, 20))
 
 
 def clean(text: str) -> str:
@@ -100,6 +103,33 @@ def clean(text: str) -> str:
     'a?[2Jb?c'
     """
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _promises(view: View, style: Style) -> str:
+    """Promises side by side, if the table fits."""
+    found = promises.kept(Stairs(view.run))
+    if not found:
+        return ""
+    head = (
+        say("promises, GPUs"), say("promised"), say("contracted"), say("online when due"), say("short"),
+        say("due by"),
+    )  # fmt: skip
+    rows = [
+        (clean(one.name), *(f"{gpus:,}" for gpus in one[1:5]), str(say("{day}", day=one.due)))
+        for one in found[:MAX_TENANTS]
+    ]
+    lines = _columns([head, *rows])
+    if max(columns(line) for line in lines) > style.width:
+        return ""
+    rest = len(found) - MAX_TENANTS
+    if rest > 0:
+        more = say(
+            "and {n:,} other promise: report.html has all",
+            "and {n:,} other promises: report.html has all",
+            n=rest,
+        )
+        lines.append(style.dim(f"  {more}"))
+    return "\n".join([style.bold(lines[0]), *lines[1:]])
 
 
 def _fleet(view: View, style: Style) -> str:
@@ -139,17 +169,18 @@ def _why(view: View, style: Style) -> str:
     """Root causes of waiting, most first."""
     total = sum(view.causes.values())
     if not total:
-        return "No job had to wait."
-    lines = [style.bold(f"Why jobs waited: {short(total)} GPU-hours")]
-    name = max(len(root_name(cause)) for cause in view.causes)
+        return say("No job had to wait.")
+    lines = [style.bold(say("Why jobs waited: {hours:short} GPU-hours", hours=total))]
+    name = max(columns(root_name(cause)) for cause in view.causes)
     room = style.width - name - 32
     for cause, hours in list(view.causes.items())[:MAX_CAUSES]:
         drawn = style.alarm(bar(hours / total, room)) if style.bars and room >= 8 else ""
-        numbers = f"{percent(hours / total):>7}  {short(hours):>9} GPU·h"
-        lines.append(f"  {root_name(cause):<{name}}  {numbers}  {drawn}".rstrip())
+        numbers = f"{right(percent(hours / total), 7)}  {right(short(hours), 9)} GPU·h"
+        lines.append(f"  {left(root_name(cause), name)}  {numbers}  {drawn}".rstrip())
     rest = len(view.causes) - MAX_CAUSES
     if rest > 0:
-        lines.append(style.dim(f"  and {plural(rest, 'other cause')}, below these"))
+        more = say("and {n:,} other cause, below these", "and {n:,} other causes, below these", n=rest)
+        lines.append(style.dim(f"  {more}"))
     return "\n".join(lines)
 
 
@@ -159,28 +190,34 @@ def _waits(view: View, style: Style) -> str:
     if not spreads:
         return ""
     jobs = measured.by(view.run, "jobs", "tenant")
-    head = ("waits by tenant", "jobs", "P50", "P90", "P99")
+    head = (say("waits by tenant"), say("jobs"), "P50", "P90", "P99")
     rows = [
         (clean(s.name), f"{jobs.get(s.name, 0):,.0f}", *(format_duration(wait) for _, wait in s.ranks()))
         for s in spreads[:MAX_TENANTS]
     ]
     lines = _columns([head, *rows])
-    if max(cell_len(line) for line in lines) > style.width:
+    if max(columns(line) for line in lines) > style.width:
         return _wrapped(findings.waits_by_tenant(spreads), style.width)
     rest = len(spreads) - MAX_TENANTS
-    more = [style.dim(f"  and {plural(rest, 'other tenant')}: report.html has all")] if rest > 0 else []
-    return "\n".join([style.bold(lines[0]), *lines[1:], *more])
+    if rest > 0:
+        more = say(
+            "and {n:,} other tenant: report.html has all",
+            "and {n:,} other tenants: report.html has all",
+            n=rest,
+        )
+        lines.append(style.dim(f"  {more}"))
+    return "\n".join([style.bold(lines[0]), *lines[1:]])
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows as lines, the first column to the left, the others to the right; wide characters count double."""
-    widths = [max(cell_len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        left = first + " " * (widths[0] - cell_len(first))
-        right = [" " * (w - cell_len(cell)) + cell for cell, w in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([left, *right]))
-    return lines
+    widths = [max(columns(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [left(first, widths[0]), *(right(cell, w) for cell, w in zip(others, widths[1:], strict=True))]
+        )
+        for first, *others in rows
+    ]
 
 
 def _notes(view: View, style: Style) -> str:
@@ -188,18 +225,21 @@ def _notes(view: View, style: Style) -> str:
     run = view.run
     refused = measured.total(run, "refused_jobs") or 0
     dropped = sum(measured.values(run, "trace_rows_dropped", "workload", "reason").values())
-    notes = []
+    notes: list[str] = []
     if refused:
-        notes.append(style.alarm(f"{plural(refused, 'job')} can never run"))
+        says = say("{n:,} job can never run", "{n:,} jobs can never run", n=round(refused))
+        notes.append(style.alarm(says))
     notes += [style.alarm(_finding(found, style.width)) for found in run.findings[:MAX_FINDINGS]]
     if len(run.findings) > MAX_FINDINGS:
-        notes.append(style.alarm(f"and {plural(len(run.findings) - MAX_FINDINGS, 'other warning')}"))
+        rest = len(run.findings) - MAX_FINDINGS
+        notes.append(style.alarm(say("and {n:,} other warning", "and {n:,} other warnings", n=rest)))
     if dropped:
-        notes.append(f"{plural(dropped, 'trace row')} not used")
+        notes.append(say("{n:,} trace row not used", "{n:,} trace rows not used", n=round(dropped)))
     notes.append(_wrapped(limits.assumed(run), style.width))
     return "\n".join(notes)
 
 
 def _finding(found: Mapping[str, Any], width: int) -> str:
     at = f" ({found['at']})" if found["at"] else ""
-    return _wrapped(f"{found['severity']} {found['code']}: {found['title']}{at}", width)
+    severity = tell(SEVERITIES.get(found["severity"], found["severity"]))
+    return _wrapped(f"{severity} {found['code']}: {found['title']}{at}", width)

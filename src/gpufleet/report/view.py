@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from gpufleet.base.say import Said, say
 from gpufleet.base.units import format_duration
 from gpufleet.report import frames, measured
 from gpufleet.report.marks import MAX_COLOURS, Mark, tenant_marks
@@ -47,7 +48,10 @@ class View:
         if len(marks) <= MAX_COLOURS:
             return marks
         rest = len(marks) - MAX_COLOURS
-        return [*marks[:MAX_COLOURS], Mark(f"{rest} other{'s' if rest > 1 else ''}", "grey-2", "slash")]
+        return [
+            *marks[:MAX_COLOURS],
+            Mark(str(say("{n:,} other", "{n:,} others", n=rest)), "grey-2", "slash"),
+        ]
 
     @cached_property
     def in_use(self) -> pl.DataFrame:
@@ -82,11 +86,15 @@ class View:
         return sorted(p for p in online.get_column("product").unique().to_list() if p)
 
     @property
-    def gpus_word(self) -> str:
+    def gpus_word(self) -> Said:
         """What a sum of GPUs adds, in words."""
         if len(self.products) < 2:
-            return f"GPUs ({self.products[0]})" if self.products else "GPUs"
-        return f"GPUs of {len(self.products)} products ({', '.join(self.products)}), each counted as one,"
+            return say("GPUs ({product})", product=self.products[0]) if self.products else say("GPUs")
+        return say(
+            "GPUs of {count:,} products ({products:, }), each counted as one,",
+            count=len(self.products),
+            products=self.products,
+        )
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -97,12 +105,12 @@ class View:
         """Local time of a moment of the run."""
         return (self.run.start + timedelta(seconds=int(t_s))).astimezone(self.zone)
 
-    def stamp(self, t_s: int) -> str:
+    def stamp(self, t_s: int) -> Said:
         """Local time as text: 2026-01-05 14:00.
 
         Minutes are enough: no chart has narrower bins.
         """
-        return f"{self.local(t_s):%Y-%m-%d %H:%M}"
+        return say("{at:%Y-%m-%d %H:%M}", at=self.local(t_s))
 
     def chart_ms(self, t_s: int) -> int:
         """Local wall-clock time as if it were UTC, ms: charts then show it alike in every reader's zone."""
@@ -114,13 +122,18 @@ class View:
         return self.chart_ms(self.run.end_s) if self.bins.end_s > self.run.end_s + self.bins.width_s else None
 
     @property
-    def period(self) -> str:
+    def period(self) -> Said:
         """Name of the plan, its first and last day, and the time zone of all times on the page."""
         run = self.run
-        days = f"{self.local(0):%Y-%m-%d} to {self.local(run.end_s):%Y-%m-%d}"
-        return f"{run.plan['name']} · {days} · times are local ({run.time_zone})"
+        return say(
+            "{name} · {start} to {end} · times are local ({zone})",
+            name=run.plan["name"],
+            start=self.local(0).date(),
+            end=datetime.fromisoformat(run.plan["end"]).astimezone(self.zone).date(),
+            zone=run.time_zone,
+        )
 
     @property
-    def bin_word(self) -> str:
+    def bin_word(self) -> Said:
         """Width of a bin in words: "per 2 h"."""
-        return f"per {format_duration(self.bins.width_s)}"
+        return say("per {time}", time=format_duration(self.bins.width_s))

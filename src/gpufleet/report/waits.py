@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from gpufleet.base.say import Said, say
 from gpufleet.report import measured
 
 if TYPE_CHECKING:
@@ -69,15 +70,17 @@ def _least(size: str) -> int:
     return int(size[1:]) + 1 if size.startswith(">") else int(size.partition("-")[0])
 
 
-def size_name(size: str) -> str:
+def size_name(size: str) -> Said:
     """A size class as a reader wants it.
 
     >>> size_name("1"), size_name("9-64"), size_name(">512")
     ('1 GPU', '9–64 GPUs', 'over 512 GPUs')
     """
     if size == "1":
-        return "1 GPU"
-    return f"{size.replace('-', '–').replace('>', 'over ')} GPUs"
+        return say("{n:,} GPU", "{n:,} GPUs", n=1)
+    if size.startswith(">"):
+        return say("over {gpus} GPUs", gpus=size[1:])
+    return say("{gpus} GPUs", gpus=size.replace("-", "–"))
 
 
 def compared(run: Run) -> Compared | None:

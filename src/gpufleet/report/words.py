@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Final
 
+from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.results.columns import WORDS
 
 ROOT_TITLES: Final = {
-    "no_free": "for a free GPU",
-    "own_quota": "for the queue's own quota",
-    "not_online": "for GPUs that are not online",
-    "fragmented": "for free GPUs that lie together",
-    "between_passes": "for the next scheduling pass",
-    "beyond_depth": "beyond the search depth of backfill",
+    "no_free": say("for a free GPU"),
+    "own_quota": say("for the queue's own quota"),
+    "not_online": say("for GPUs that are not online"),
+    "fragmented": say("for free GPUs that lie together"),
+    "between_passes": say("for the next scheduling pass"),
+    "beyond_depth": say("beyond the search depth of backfill"),
 }
 """Root causes as they end the sentence "72 % of the waiting is ...", in the order of charts and legends."""
 
 STATES: Final = {
-    "done": "finished",
-    "killed": "killed at its time limit",
-    "refused": "refused for ever",
-    "running": "still running at the end",
-    "waiting": "still waiting at the end",
+    "done": say("finished"),
+    "killed": say("killed at its time limit"),
+    "refused": say("refused for ever"),
+    "running": say("still running at the end"),
+    "waiting": say("still waiting at the end"),
 }
+"""How a run left a job. What a module holds is English: `tell` says it in the reader's language."""
+
+
+def root_title(code: str) -> str:
+    """A root cause as it ends the sentence "72 % of the waiting is ...".
+
+    >>> root_title("no_free"), root_title("licence_missing")
+    ('for a free GPU', 'for licence missing')
+    """
+    known = ROOT_TITLES.get(code)
+    return tell(known) if known else say("for {cause}", cause=root_name(code))
 
 
 def root_name(code: str) -> str:
@@ -33,24 +46,28 @@ def root_name(code: str) -> str:
     >>> root_name("no_free"), root_name("licence_missing")
     ('no free GPUs', 'licence missing')
     """
-    return WORDS.get(code, code.replace("_", " "))
+    return str(tell(WORDS.get(code, code.replace("_", " "))))
 
 
-def short(value: float) -> str:
-    """Three significant digits, thousands separated, never an exponent.
+def short(value: float) -> Said:
+    """Three significant digits, never an exponent: 143,000, 14.3만, 14.3万.
 
     >>> [short(v) for v in (143217, 51.234, 0.04567, 0, 7)]
     ['143,000', '51.2', '0.0457', '0', '7']
     """
-    if value == 0:
-        return "0"
-    rounded = float(f"{value:.3g}")
-    if abs(rounded) >= 100 or rounded == int(rounded):
-        return f"{rounded:,.0f}"
-    return f"{rounded:,.6f}".rstrip("0")
+    return say("{x:short}", x=value)
 
 
-def percent(share: float) -> str:
+def month(text: str) -> Said:
+    """A month of a table ("2027-03") as people write it: 2027-03, 2027년 3월, 2027年3月.
+
+    >>> month("2027-03")
+    '2027-03'
+    """
+    return say("{at:%Y-%m}", at=date.fromisoformat(f"{text}-01"))
+
+
+def percent(share: float) -> Said:
     """Share of one as percent; a trace of something is never shown as nothing.
 
     >>> [percent(v) for v in (0.7234, 0.0004, 0.9997, 1.0, 0.0, 0.064)]
@@ -58,12 +75,12 @@ def percent(share: float) -> str:
     """
     value = 100 * share
     if 0 < value < 0.1:
-        return "<0.1 %"
+        return say("<0.1 %")
     if 99.9 < value < 100:
-        return ">99.9 %"
+        return say(">99.9 %")
     if 0 < value < 10 or 99 < value < 100:
-        return f"{value:.1f} %"
-    return f"{value:.0f} %"
+        return say("{x:.1f} %", x=value)
+    return say("{x:.0f} %", x=value)
 
 
 def duration(seconds: float | None) -> str:
@@ -73,16 +90,6 @@ def duration(seconds: float | None) -> str:
     ('2 h 18 min', '0 s', '–')
     """
     return "–" if seconds is None else format_duration(seconds)
-
-
-def plural(number: float, one: str, many: str = "") -> str:
-    """A count with its noun.
-
-    >>> plural(1, "job"), plural(12960, "job"), plural(2, "entry", "entries")
-    ('1 job', '12,960 jobs', '2 entries')
-    """
-    noun = one if round(number) == 1 else many or one + "s"
-    return f"{number:,.0f} {noun}"
 
 
 _SCRIPTS: Final = (

@@ -9,9 +9,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from gpufleet.base.say import Said, say
 from gpufleet.base.units import format_duration
+from gpufleet.results.answer_supply import supply_answer
 from gpufleet.results.blame import blame, line, seconds, unpowered_in
 from gpufleet.results.columns import ROOTS, WORDS
+from gpufleet.results.find import row_of
 from gpufleet.results.then import Bins, then, wish_of
 
 if TYPE_CHECKING:
@@ -21,17 +24,17 @@ if TYPE_CHECKING:
 Value = Callable[..., float | int | None]
 
 _WORDS: Final = {
-    "deliveries": "deliveries",
-    "sites": "power",
-    "queues": "queue",
-    "tenants": "quota",
-    "policy": "policy",
+    "deliveries": say("deliveries at {place}"),
+    "sites": say("power at {place}"),
+    "queues": say("queue at {place}"),
+    "tenants": say("quota at {place}"),
+    "policy": say("policy at {place}"),
 }
 """What a section of the plan is called in the sentence."""
 
 
-def answer(facts: Facts, rows: list[dict[str, Any]]) -> str:
-    """One sentence about a run.
+def answer(facts: Facts, rows: list[dict[str, Any]]) -> Said:
+    """One sentence about a run; one more, before it, about the supply of a plan with promises.
 
     Args: rows: all measures, as in measures.json.
     """
@@ -40,25 +43,41 @@ def answer(facts: Facts, rows: list[dict[str, Any]]) -> str:
     def value(name: str, **by: str) -> float | int | None:
         return values.get((name, *sorted(by.items())))
 
-    parts = [_fleet(facts, value), _power(facts), _jobs(value), _waits(value), _cause(facts, value, rows)]
-    return "; ".join(part for part in parts if part)
+    supply = supply_answer(facts.run)
+    parts = [
+        _fleet(facts, value),
+        _power(facts),
+        _jobs(value),
+        _waits(value),
+        _cause(facts, value, rows),
+    ]
+    parts = [part for part in parts if part]
+    if supply:
+        return say("{supply}. {parts:; }", supply=supply, parts=parts)
+    return say("{parts:; }", parts=parts)
 
 
 def _fleet(facts: Facts, value: Value) -> str:
     """64 GPUs at lab were 87 % busy 2026-01-05 to 2026-01-19."""
     zone = ZoneInfo(facts.run.time_zone)
     start, end = ((facts.run.start + timedelta(seconds=t)).astimezone(zone) for t in (0, facts.until_s))
-    days = f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
     share = value("utilisation")
     if share is None or not value("online_gpu_h"):
-        return f"No GPU was online {days}"
+        return say("No GPU was online {start} to {end}", start=start.date(), end=end.date())
     low, high = _gpus(facts)
-    count = f"{high:,} GPUs" if low == high else f"Up to {high:,} GPUs"
+    count = say("{gpus:,} GPUs", gpus=high) if low == high else say("Up to {gpus:,} GPUs", gpus=high)
     products = facts.keys("online", "product")
-    of = f" of {len(products)} products" if len(products) > 1 else ""
+    if len(products) > 1:
+        count = say("{count} of {products:,} products", count=count, products=len(products))
     sites = [site for (site,) in facts.keys("online", "site")]
-    where = sites[0] if len(sites) == 1 else f"{len(sites)} sites"
-    return f"{count}{of} at {where} were {_percent(share)} busy {days}"
+    return say(
+        "{count} at {where} were {share} busy {start} to {end}",
+        count=count,
+        where=sites[0] if len(sites) == 1 else say("{sites:,} sites", sites=len(sites)),
+        share=_percent(share),
+        start=start.date(),
+        end=end.date(),
+    )
 
 
 def _power(facts: Facts) -> str:
@@ -81,8 +100,10 @@ def _power(facts: Facts) -> str:
         return ""
     site = max(dark, key=lambda name: (never[name], dark[name]))
     at = line(lock, f"sites.{site}.power").at
-    place = f" ({at})" if at else ""
-    return f"{_lit(facts, site, never[site], dark[site])}; first limit: power at {site}{place}"
+    lit = _lit(facts, site, never[site], dark[site])
+    if not at:
+        return say("{lit}; first limit: power at {site}", lit=lit, site=site)
+    return say("{lit}; first limit: power at {site} ({place})", lit=lit, site=site, place=at)
 
 
 def _lit(facts: Facts, site: str, never: int, dark: int) -> str:
@@ -94,8 +115,10 @@ def _lit(facts: Facts, site: str, never: int, dark: int) -> str:
         if delivery["to"] == site and seconds(lock, delivery["at"]) < facts.until_s
     )
     if never:
-        return f"{came - never:,} of {came:,} GPUs at {site} came online"
-    return f"{dark:,} of {came:,} GPUs at {site} were without power for a time"
+        return say("{lit:,} of {came:,} GPUs at {site} came online", lit=came - never, came=came, site=site)
+    return say(
+        "{dark:,} of {came:,} GPUs at {site} were without power for a time", dark=dark, came=came, site=site
+    )
 
 
 def _gpus(facts: Facts) -> tuple[int, int]:
@@ -112,13 +135,15 @@ def _jobs(value: Value) -> str:
     """412 of 420 jobs done, 5 killed at their limit, 3 can never run."""
     total = value("jobs") or 0
     if not total:
-        return "no job came"
+        return say("no job came")
     done, killed = (value("jobs", state=state) or 0 for state in ("done", "killed"))
     refused = value("refused_jobs") or 0
-    says = f"{done:,} of {total:,} jobs done"
+    parts = [say("{done:,} of {total:,} jobs done", done=done, total=total)]
     if killed:
-        says += f", {killed:,} killed at {'its' if killed == 1 else 'their'} limit"
-    return says + (f", {refused:,} can never run" if refused else "")
+        parts.append(say("{n:,} killed at its limit", "{n:,} killed at their limit", n=killed))
+    if refused:
+        parts.append(say("{refused:,} can never run", refused=refused))
+    return say("{parts:, }", parts=parts)
 
 
 def _waits(value: Value) -> str:
@@ -127,9 +152,15 @@ def _waits(value: Value) -> str:
     if p50 is None or p90 is None:
         return ""
     if p90 == 0:
-        return "nine in ten jobs did not wait"
-    half = f"waited at most {format_duration(p50)}" if p50 else "did not wait"
-    return f"half of the jobs {half}, one in ten {'' if p50 else 'waited '}more than {format_duration(p90)}"
+        return say("nine in ten jobs did not wait")
+    long = format_duration(p90)
+    if not p50:
+        return say("half of the jobs did not wait, one in ten waited more than {long}", long=long)
+    return say(
+        "half of the jobs waited at most {half}, one in ten more than {long}",
+        half=format_duration(p50),
+        long=long,
+    )
 
 
 def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
@@ -146,8 +177,10 @@ def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
     for path, at in lines:
         if at:
             first.setdefault(_WORDS[path.partition(".")[0]], at)
-    places = ", ".join(f"{word} at {at}" for word, at in first.items())
-    return f"first cause: {WORDS[cause]}" + (f" ({places})" if places else "")
+    if not first:
+        return say("first cause: {cause}", cause=WORDS[cause])
+    places = [say(template, place=at) for template, at in first.items()]
+    return say("first cause: {cause} ({places:, })", cause=WORDS[cause], places=places)
 
 
 def _who(facts: Facts, cause: str) -> Row:
@@ -158,13 +191,13 @@ def _who(facts: Facts, cause: str) -> Row:
     jobs, gpus = facts.run.scan_jobs(), pl.col("gpus").cast(pl.Int64)
     waited = (gpus * pl.col(f"root_{cause}_s")).sum().alias("gpu_s")
     by = jobs.group_by("queue", "workload").agg(waited)
-    most = by.sort("gpu_s", "queue", "workload", descending=[True, False, False]).head(1).collect()
+    most = by.collect(engine="streaming").sort("gpu_s", "queue", "workload", descending=[True, False, False])
     own, root = (gpus * pl.col(f"{kind}_{cause}_s") for kind in ("wait", "root"))
     mine = jobs.filter(
         pl.col("queue") == most.item(0, "queue"), pl.col("workload") == most.item(0, "workload")
     )
-    ranked = mine.with_columns(own=own, root=root).sort("own", "root", "job", descending=[True, True, False])
-    return ranked.head(1).drop("own", "root").collect().row(0, named=True)
+    ranked = mine.select("job", own=own, root=root).sort("own", "root", "job", descending=[True, True, False])
+    return row_of(facts.run, ranked.head(1).collect(engine="streaming").item(0, "job"))
 
 
 def _percent(share: float) -> str:
@@ -175,5 +208,5 @@ def _percent(share: float) -> str:
     """
     value = 100 * share
     if 0 < value < 0.1:
-        return "<0.1 %"
-    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
+        return say("<0.1 %")
+    return say("{x:.1f} %", x=value) if 0 < value < 10 else say("{x:.0f} %", x=value)

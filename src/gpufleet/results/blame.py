@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from gpufleet.base.errors import GpufleetError
+from gpufleet.base.say import Said, say
 
 Lock = Mapping[str, Any]
 
@@ -21,7 +22,13 @@ class Blame(NamedTuple):
     at: str
 
     def __str__(self) -> str:
-        return f"{self.path} at {self.at}" if self.at else f"{self.path} (default)"
+        return self.says()
+
+    def says(self) -> Said:
+        """The path with its line."""
+        if self.at:
+            return say("{path} at {place}", path=self.path, place=self.at)
+        return say("{path} (default)", path=self.path)
 
 
 class Wish(NamedTuple):

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from gpufleet.base.say import say
 from gpufleet.world.layout import ORDER, REFUSALS, RESERVATION, STATES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DType = Literal["i64", "i32", "f64", "str"]
+DType = Literal["i64", "i32", "f64", "str", "bool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +34,38 @@ ROOTS: Final = tuple(name for code, name in enumerate(REFUSALS) if code not in (
 """What can be the root of a wait. Order and reservation always have another job's refusal as root."""
 
 WORDS: Final = {
-    "own_quota": "own quota",
-    "not_online": "not online",
-    "no_free": "no free GPUs",
-    "fragmented": "fragmented",
-    "reservation": "backfill reservation",
-    "order": "held by order",
-    "between_passes": "between passes",
-    "beyond_depth": "beyond depth",
+    "own_quota": say("own quota"),
+    "not_online": say("not online"),
+    "no_free": say("no free GPUs"),
+    "fragmented": say("fragmented"),
+    "reservation": say("backfill reservation"),
+    "order": say("held by order"),
+    "between_passes": say("between passes"),
+    "beyond_depth": say("beyond depth"),
 }
 """A refusal as people read it."""
 
 MEANINGS: Final = {
-    "own_quota": "the queue's GPUs in use and the job's would exceed the queue's quota",
-    "not_online": "the GPUs in service would not hold the job even if all of them were free",
-    "no_free": "fewer GPUs are free than the job wants",
-    "fragmented": "enough GPUs are free, but not on nodes where the job can be placed",
-    "reservation": "the job would delay the reserved start of a job ahead of it",
-    "order": "a job ahead in the queue is refused, and the order is strict",
-    "between_passes": "the scheduler has not looked at the job yet",
-    "beyond_depth": "the job stands further back than the scheduler looks",
+    "own_quota": say("the queue's GPUs in use and the job's would exceed the queue's quota"),
+    "not_online": say("the GPUs in service would not hold the job even if all of them were free"),
+    "no_free": say("fewer GPUs are free than the job wants"),
+    "fragmented": say("enough GPUs are free, but not on nodes where the job can be placed"),
+    "reservation": say("the job would delay the reserved start of a job ahead of it"),
+    "order": say("a job ahead in the queue is refused, and the order is strict"),
+    "between_passes": say("the scheduler has not looked at the job yet"),
+    "beyond_depth": say("the job stands further back than the scheduler looks"),
 }
 
 _IDENTITY: Final = (
     Column("job", "i64", "", "number of the job: its row in the order of eligibility, from 0"),
     Column("workload", "str", "", "the plan's workload that the job comes from"),
-    Column("name", "str", "", "the job's name in its trace, or what the campaign is called"),
+    Column(
+        "name",
+        "str",
+        "",
+        "the job's name in its trace, or what the campaign is called; null = a generated job",
+        nullable=True,
+    ),
     Column("tenant", "str", "", "tenant of the queue"),
     Column("queue", "str", "", "queue in which the job waits"),
     Column("user", "str", "", "user in the trace", nullable=True),
@@ -122,7 +129,50 @@ TIMELINE: Final[tuple[Column, ...]] = (
 )
 """Columns of timeline.parquet: one row per bin, kind and group; rows of 0 are left out except online."""
 
-TABLES: Final = {"jobs": JOBS, "timeline": TIMELINE}
+SUPPLY: Final[tuple[Column, ...]] = (
+    Column("month", "str", "", "month in the plan's time zone, such as 2026-03"),
+    Column("tenant", "str", "", "owner of the lot; null = shared. Of a promise: to whom", nullable=True),
+    Column("product", "str", "", "GPU product; null for a promise", nullable=True),
+    Column("site", "str", "", "site; null for a promise", nullable=True),
+    Column("lot", "str", "", "delivery; null for a promise", nullable=True),
+    Column("promise", "str", "", "promise that the lot counts toward; null = none", nullable=True),
+    Column("step", "str", "", "pledged, ordered, delivered, powered or online"),
+    Column("gpus", "i64", "GPU", "GPUs that have taken this step by the end of the month"),
+    Column(
+        "gpus_low", "i64", "GPU", "the same with every count at the low end of its range, every date late"
+    ),
+    Column(
+        "gpus_high", "i64", "GPU", "the same with every count at the high end of its range, every date early"
+    ),
+    Column(
+        "tflops_bf16", "f64", "TFLOPS", "peak BF16 rate of these GPUs, dense; null = not known", nullable=True
+    ),
+    Column("mw", "f64", "MW", "rated IT power of these GPUs in whole nodes; null = not known", nullable=True),
+    Column("trust", "str", "", "of the lot's count and date, the weaker; null = not said", nullable=True),
+    Column("first", "bool", "", "one row of each lot, month and step: sum over these to count no lot twice"),
+)
+"""Columns of supply.parquet: one row per lot, promise it counts toward, month, step; pledges have no lot."""
+
+SHORTAGE: Final[tuple[Column, ...]] = (
+    Column("month", "str", "", "month in the plan's time zone, such as 2026-03"),
+    Column("promise", "str", "", "promise that is short; null: the lot counts toward none", nullable=True),
+    Column("tenant", "str", "", "owner of the lot, or to whom it was promised; null = shared", nullable=True),
+    Column("product", "str", "", "GPU product; null = no lot", nullable=True),
+    Column("site", "str", "", "site; null = no lot", nullable=True),
+    Column("lot", "str", "", "delivery; null = promised, and no lot is in the plan for it", nullable=True),
+    Column("step", "str", "", "not_ordered, not_delivered, not_powered or not_online: what these GPUs lack"),
+    Column("gpus", "i64", "GPU", "GPUs that are not online at the end of the month for want of this step"),
+    Column(
+        "overdue", "i64", "GPU", "of these, GPUs that are due by then; those that are furthest count first"
+    ),
+    Column("due", "i64", "GPU", "GPUs of the promise that are due by then; null without one", nullable=True),
+    Column(
+        "place", "str", "", "line of the plan behind it: the promise, the date, the power, the retirement"
+    ),
+)
+"""Columns of shortage.parquet: one row per promise, lot, month and missing step; rows of 0 are left out."""
+
+TABLES: Final = {"jobs": JOBS, "timeline": TIMELINE, "supply": SUPPLY, "shortage": SHORTAGE}
 
 
 def strings(columns: Sequence[Column]) -> list[str]:
@@ -142,7 +192,13 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """
     import pyarrow as pa
 
-    types = {"i64": pa.int64(), "i32": pa.int32(), "f64": pa.float64(), "str": pa.string()}
+    types = {
+        "i64": pa.int64(),
+        "i32": pa.int32(),
+        "f64": pa.float64(),
+        "str": pa.string(),
+        "bool": pa.bool_(),
+    }
     return pa.schema([pa.field(c.name, types[c.dtype], nullable=c.nullable) for c in columns])
 
 

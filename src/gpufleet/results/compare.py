@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,9 +11,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
+from gpufleet.results.explain import STATE_WORDS
 from gpufleet.results.facts import SIZES
 from gpufleet.results.lock import SECTIONS
+from gpufleet.results.match import COMPARED, matched
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -20,9 +24,6 @@ if TYPE_CHECKING:
 SCHEMA: Final = "gpufleet.compare/1"
 MOST_SHIFTS: Final = 5
 MOST_ROWS: Final = 40
-
-_KEY: Final = ["workload", "name", "nth"]
-_COMPARED: Final = ("start_s", "end_s", "state")
 
 
 class Change(NamedTuple):
@@ -56,7 +57,7 @@ class Shift(NamedTuple):
 
 
 class JobChanges(NamedTuple):
-    """How the jobs differ. Jobs are matched by workload and name (like names: in their order)."""
+    """How the jobs differ; `gpufleet.results.match` says which job is which in the other run."""
 
     both: int  # jobs in both runs
     changed: int  # of these: start, end or state differ
@@ -109,15 +110,17 @@ class Comparison:
     def text(self) -> str:
         """The comparison for people."""
         if self.empty:
-            return f"{self.a} and {self.b} are the same"
+            return say("{a} and {b} are the same", a=self.a, b=self.b)
         lines = [f"{self.a} -> {self.b}"]
         if self.counted[0] != self.counted[1]:
-            lines.append(f"GPU-hours are counted until {self.counted[0]} -> {self.counted[1]}")
-        for title, changes in (("plan", self.plan), ("measures", self.measures)):
+            before, after = self.counted
+            lines.append(say("GPU-hours are counted until {before} -> {after}", before=before, after=after))
+        for title, changes in ((say("plan"), self.plan), (say("measures"), self.measures)):
             if changes:
                 lines += ["", title, *(f"  {change}" for change in changes[:MOST_ROWS])]
                 if len(changes) > MOST_ROWS:
-                    lines.append(f"  and {len(changes) - MOST_ROWS:,} more (--json has all)")
+                    more = say("and {more:,} more (--json has all)", more=len(changes) - MOST_ROWS)
+                    lines.append(f"  {more}")
         return "\n".join([*lines, *_jobs_text(self.jobs)])
 
     __str__ = text
@@ -126,7 +129,7 @@ class Comparison:
 
 def _text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "nothing"}[value]
+        return {True: "true", False: "false", None: say("nothing")}[value]
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -134,32 +137,48 @@ def _text(value: Any) -> str:
 
 def _jobs_text(jobs: JobChanges) -> list[str]:
     if not jobs.both:
-        lines = ["", "jobs: no job is in both runs"]
+        lines: list[str] = ["", say("jobs: no job is in both runs")]
     elif not jobs.any:
-        return ["", f"jobs: none of {jobs.both:,} starts, ends or finishes otherwise"]
+        return ["", say("jobs: none of {both:,} starts, ends or finishes otherwise", both=jobs.both)]
     else:
-        lines = ["", f"jobs: {jobs.changed:,} of {jobs.both:,} start, end or finish otherwise"]
+        counts = {"changed": jobs.changed, "both": jobs.both}
+        lines = ["", say("jobs: {changed:,} of {both:,} start, end or finish otherwise", **counts)]
     if jobs.earlier or jobs.later:
-        lines.append(f"  {jobs.earlier:,} start earlier, {jobs.later:,} later")
-    lines += [f"  {sign} {n:,} jobs" for sign, n in (("+", jobs.added), ("-", jobs.removed)) if n]
-    lines += [f"  ~ {before} -> {after}: {n:,} jobs" for before, after, n in jobs.states]
-    for s in jobs.shifts:
-        word = "later" if s.shift_s > 0 else "earlier"
-        moved = f"{format_duration(abs(s.shift_s))} {word}"
-        lines.append(f"  ~ {s.workload}/{s.name}: starts {s.start_before} -> {s.start_after} ({moved})")
-    return lines
+        moved = say("{earlier:,} start earlier, {later:,} later", earlier=jobs.earlier, later=jobs.later)
+        lines.append(f"  {moved}")
+    for sign, n in (("+", jobs.added), ("-", jobs.removed)):
+        if n:
+            lines.append(f"  {sign} {say('{jobs:,} jobs', jobs=n)}")
+    for before, after, n in jobs.states:
+        states = (tell(STATE_WORDS.get(state, state)) for state in (before, after))
+        lines.append(f"  ~ {' -> '.join(states)}: {say('{jobs:,} jobs', jobs=n)}")
+    return [*lines, *(f"  ~ {_shift_text(shift)}" for shift in jobs.shifts)]
+
+
+def _shift_text(shift: Shift) -> Said:
+    """A job that starts at another time."""
+    by = format_duration(abs(shift.shift_s))
+    return say(
+        "{job}: starts {before} -> {after} ({moved})",
+        job=f"{shift.workload}/{shift.name}",
+        before=shift.start_before,
+        after=shift.start_after,
+        moved=say("{time} later", time=by) if shift.shift_s > 0 else say("{time} earlier", time=by),
+    )
 
 
 def compare(a: Run, b: Run) -> Comparison:
     """What differs in run b against run a. Times count as moments: plans may start at other dates."""
+    plan, measures = differences(a, b)
     return Comparison(
-        str(a.path),
-        str(b.path),
-        (_counted(a), _counted(b)),
-        tuple(_differences(_leaves(_declared(a)), _leaves(_declared(b)))),
-        tuple(_measure_changes(a, b)),
-        _job_changes(a, b),
+        str(a.path), str(b.path), (_counted(a), _counted(b)), plan, measures, _job_changes(a, b)
     )
+
+
+def differences(a: Run, b: Run) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """What differs in the plan and in the measures of run b against run a; no job is read."""
+    plan = _differences(_leaves(_declared(a)), _leaves(_declared(b)))
+    return tuple(plan), tuple(_measure_changes(a, b))
 
 
 def _counted(run: Run) -> str:
@@ -244,52 +263,57 @@ def _ranks(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int, int]]
 
 
 def _job_changes(a: Run, b: Run) -> JobChanges:
-    """Match the jobs and count what differs; the frames stay lazy, only counts and a few rows come out."""
-    offset_s = int((b.start - a.start).total_seconds())
-    joined = _jobs(a, 0).join(_jobs(b, offset_s), on=_KEY, how="full", suffix="_b", coalesce=True)
-    frame = joined.collect(engine="streaming")
-    both = frame.filter(pl.col("job").is_not_null() & pl.col("job_b").is_not_null())
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_b")) for name in _COMPARED)
-    changed = both.filter(~same)
-    shift = changed.with_columns(shift_s=pl.col("start_s_b") - pl.col("start_s"))
-    moved = shift.filter(pl.col("shift_s").is_not_null() & (pl.col("shift_s") != 0))
-    begun, begun_b = pl.col("start_s").is_not_null(), pl.col("start_s_b").is_not_null()
+    """Match the jobs and count what differs: of each workload only counts and a few rows are kept."""
+    counts: Counter[str] = Counter()
+    states: Counter[tuple[str, str]] = Counter()
+    shifts: list[Shift] = []
+    for workload, frame in matched(a, b):
+        both = frame.filter(pl.col("job").is_not_null() & pl.col("job_b").is_not_null())
+        same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_b")) for name in COMPARED)
+        changed = both.filter(~same)
+        counts["both"] += both.height
+        counts["added"] += frame.get_column("job").null_count()
+        counts["removed"] += frame.get_column("job_b").null_count()
+        counts.update(_counts(changed))
+        states.update(_states(changed))
+        shifts += _shifts(a, workload, changed)
+    shifts.sort(key=lambda shift: (-abs(shift.shift_s), shift.job_before))
+    names = ("both", "changed", "earlier", "later", "started", "not_started", "added", "removed")
     return JobChanges(
-        both=both.height,
-        changed=changed.height,
-        earlier=moved.filter(pl.col("shift_s") < 0).height,
-        later=moved.filter(pl.col("shift_s") > 0).height,
-        started=changed.filter(~begun & begun_b).height,
-        not_started=changed.filter(begun & ~begun_b).height,
-        added=frame.get_column("job").null_count(),
-        removed=frame.get_column("job_b").null_count(),
-        states=_states(changed),
-        shifts=_shifts(a, moved),
+        **{name: counts[name] for name in names},
+        states=tuple((*pair, n) for pair, n in sorted(states.items(), key=lambda item: (-item[1], item[0]))),
+        shifts=tuple(shifts[:MOST_SHIFTS]),
     )
 
 
-def _jobs(run: Run, offset_s: int) -> pl.LazyFrame:
-    """Jobs with their key; times as seconds from the first run's start."""
-    names = run.scan_jobs().sort("job").select("workload", "name", "job", *_COMPARED)
-    times = [(pl.col(name) + offset_s).alias(name) for name in ("start_s", "end_s")]
-    nth = pl.int_range(pl.len()).over("workload", "name").alias("nth")
-    return names.with_columns(nth, *times)
+def _counts(changed: pl.DataFrame) -> dict[str, int]:
+    """Jobs that start at another time, or only in one of the runs."""
+    start, start_b = pl.col("start_s"), pl.col("start_s_b")
+    of = {
+        "earlier": start_b < start,
+        "later": start_b > start,
+        "started": start.is_null() & start_b.is_not_null(),
+        "not_started": start.is_not_null() & start_b.is_null(),
+    }
+    sums = changed.select(expression.sum().alias(name) for name, expression in of.items())
+    return {"changed": changed.height, **sums.row(0, named=True)}
 
 
-def _states(changed: pl.DataFrame) -> tuple[tuple[str, str, int], ...]:
-    """Jobs by the state before and after, where that differs; most first."""
+def _states(changed: pl.DataFrame) -> dict[tuple[str, str], int]:
+    """Jobs by the state before and after, where that differs."""
     other = changed.filter(pl.col("state") != pl.col("state_b"))
     counted = other.group_by("state", "state_b").agg(pl.len())
-    return tuple(counted.sort("len", "state", "state_b", descending=[True, False, False]).iter_rows())
+    return {(before, after): jobs for before, after, jobs in counted.iter_rows()}
 
 
-def _shifts(a: Run, moved: pl.DataFrame) -> tuple[Shift, ...]:
-    """The jobs whose start moves most."""
-    by_size = moved.with_columns(size=pl.col("shift_s").abs()).sort("size", "job", descending=[True, False])
-    columns = ("workload", "name", "job", "job_b", "shift_s", "start_s", "start_s_b")
-    return tuple(
-        Shift(workload, name, job, job_b, shift_s, _local(a, before), _local(a, after))
-        for workload, name, job, job_b, shift_s, before, after in by_size.head(MOST_SHIFTS)
-        .select(columns)
-        .iter_rows()
+def _shifts(a: Run, workload: str, changed: pl.DataFrame) -> list[Shift]:
+    """The jobs of a workload whose start moves most."""
+    moved = changed.with_columns(shift_s=pl.col("start_s_b") - pl.col("start_s")).filter(
+        pl.col("shift_s") != 0
     )
+    by_size = moved.with_columns(size=pl.col("shift_s").abs()).sort("size", "job", descending=[True, False])
+    columns = ("name", "job", "job_b", "shift_s", "start_s", "start_s_b")
+    return [
+        Shift(workload, name or f"#{job}", job, job_b, shift_s, _local(a, before), _local(a, after))
+        for name, job, job_b, shift_s, before, after in by_size.head(MOST_SHIFTS).select(columns).iter_rows()
+    ]

@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
+from gpufleet.base.wide import right
 from gpufleet.results.blame import FOREVER_S, Blame, Wish, blame, line, quotas, unpowered_in, usable
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
-from gpufleet.results.find import Row, find_job, row_of
+from gpufleet.results.find import Row, called, find_job, row_of
 from gpufleet.results.then import Then, then, wish_of
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ MOST_LINES: Final = 3
 _BORROWED: Final = ("order", "reservation")
 """States whose root is the refusal of another job."""
 _MOMENTS: Final = ("submit", "start", "end")
+STATE_WORDS: Final = {
+    "done": say("done"),
+    "killed": say("killed"),
+    "refused": say("refused"),
+    "running": say("running"),
+    "waiting": say("waiting"),
+}
+"""How the run left a job, as people read it."""
 
 
 class Part(NamedTuple):
@@ -82,57 +92,81 @@ class Explanation:
     def _answer(self) -> str:
         number, state = self.row["job"], self.row["state"]
         if self.never:
-            return f"job {number} can never run: {self.never}"
+            return say("job {number} can never run: {why}", number=number, why=self.never)
         if not self.row["wait_s"]:
-            return f"job {number} did not wait"
-        verb = "has not started yet after" if state == "waiting" and not self.row["attempts"] else "waited"
+            return say("job {number} did not wait", number=number)
         first = self.causes[0]
-        at = f" ({first.lines[0]})" if first.lines else ""
-        return (
-            f"job {number} {verb} {format_duration(self.row['wait_s'])}; first cause: {WORDS[first.root]}{at}"
-        )
+        cause: str = WORDS[first.root]
+        if first.lines:
+            cause = say("{cause} ({line})", cause=cause, line=first.lines[0].says())
+        wait = format_duration(self.row["wait_s"])
+        if state == "waiting" and not self.row["attempts"]:
+            return say(
+                "job {number} has not started yet after {wait}; first cause: {cause}",
+                number=number,
+                wait=wait,
+                cause=cause,
+            )
+        return say("job {number} waited {wait}; first cause: {cause}", number=number, wait=wait, cause=cause)
 
     def _job(self) -> list[str]:
         row, times = self.row, self.times
-        what = f"  {row['workload']}/{row['name']}: {_gpus(row['gpus'])}, "
-        what += f"queue {row['queue']} of {row['tenant']}"
-        story = [f"came {times['submit']}"]
+        what = say(
+            "{job}: {gpus}, queue {queue} of {tenant}",
+            job=called(row),
+            gpus=_gpus(row["gpus"]),
+            queue=row["queue"],
+            tenant=row["tenant"],
+        )
+        story = [say("came {time}", time=times["submit"])]
         if "start" in times:
-            story.append(f"started {times['start']} on {row['product']} at {row['site']}")
+            place = {"time": times["start"], "product": row["product"], "site": row["site"]}
+            story.append(say("started {time} on {product} at {site}", **place))
         if row["attempts"] > 1:
-            story.append(f"{row['attempts']} attempts")
-        story.append(f"{row['state']} {times['end']}" if "end" in times else row["state"])
-        return [what, f"  {', '.join(story)} ({self.time_zone})"]
+            story.append(say("{attempts:,} attempts", attempts=row["attempts"]))
+        state = STATE_WORDS.get(row["state"], row["state"])
+        if "end" in times:
+            state = say("{state} {time}", state=state, time=times["end"])
+        whole = say("{story:, } ({zone})", story=[*story, state], zone=self.time_zone)
+        return [f"  {what}", f"  {whole}"]
 
     def _waits(self) -> list[str]:
         if not self.parts:
             return []
-        rows = ["", "  it waited"]
+        rows = ["", f"  {say('it waited')}"]
         for state, wait_s, lines in self.parts:
             behind = self.row["behind"]
-            after = f", behind job {behind} (last)" if state in _BORROWED and behind is not None else ""
+            word: str = WORDS[state]
+            if state in _BORROWED and behind is not None:
+                word = say("{state}, behind job {job} (last)", state=word, job=behind)
             set_by = f"  [{'; '.join(map(str, lines))}]" if state in _BORROWED else ""
-            rows.append(f"  {format_duration(wait_s):>12}  {WORDS[state]}{after}{set_by}")
+            rows.append(f"  {right(format_duration(wait_s), 12)}  {tell(word)}{set_by}")
         return rows
 
     def _because(self) -> list[str]:
         if not self.causes:
             return [""]
-        rows = ["", "  because"]
+        rows = ["", f"  {say('because')}"]
         for cause in self.causes:
-            of = f" (job {cause.job})" if cause.job != self.row["job"] else ""
-            rows.append(f"  {format_duration(cause.wait_s):>12}  {MEANINGS[cause.root]}{of}")
+            meaning: str = MEANINGS[cause.root]
+            if cause.job != self.row["job"]:
+                meaning = say("{meaning} (job {job})", meaning=meaning, job=cause.job)
+            rows.append(f"  {right(format_duration(cause.wait_s), 12)}  {tell(meaning)}")
             rows.append(f"  {'':>12}  {_lines_text(cause.lines)}")
         return [*rows, ""]
 
 
-def _gpus(n: int) -> str:
-    return f"{n:,} GPU" if n == 1 else f"{n:,} GPUs"
+def _gpus(n: int) -> Said:
+    return say("{n:,} GPU", "{n:,} GPUs", n=n)
 
 
-def _lines_text(lines: Sequence[Blame]) -> str:
-    more = f"; and {len(lines) - MOST_LINES:,} more" if len(lines) > MOST_LINES else ""
-    return "; ".join(map(str, lines[:MOST_LINES])) + more if lines else "nothing in the plan would change it"
+def _lines_text(lines: Sequence[Blame]) -> Said:
+    if not lines:
+        return say("nothing in the plan would change it")
+    shown = [each.says() for each in lines[:MOST_LINES]]
+    if len(lines) > MOST_LINES:
+        return say("{lines:; }; and {more:,} more", lines=shown, more=len(lines) - MOST_LINES)
+    return say("{lines:; }", lines=shown)
 
 
 def _entry(key: str, part: Part | Cause) -> dict[str, Any]:
@@ -212,17 +246,35 @@ def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
     closed = [p for p in came.products if p.quota is not None and p.quota < gpus]
     too_few = [p for p in came.products if p not in closed]
     names = [p.name for p in too_few]
-    parts = []
+    parts: list[Said] = []
     if too_few and not usable(lock, names, row["tenant"]):
-        parts.append(f"no delivery brings {' or '.join(names)} that {row['tenant']} may use")
+        bare = say(
+            "no delivery brings {products: or } that {tenant} may use", products=names, tenant=row["tenant"]
+        )
+        parts.append(bare)
     elif too_few:
         most = max(p.peak for p in too_few)
-        shape = ", and not on whole nodes as it needs them" if most >= gpus else ""
         ever = wish._replace(products=tuple(names), from_s=-FOREVER_S, until_s=FOREVER_S, held={}, place={})
         at = _lines_text(_lines(run, ever, "not_online"))
-        parts.append(f"at most {most:,} {' or '.join(names)} are ever online in one place{shape} ({at})")
+        largest = {"most": most, "products": names, "lines": at}
+        parts.append(
+            say(
+                "at most {most:,} {products: or } are ever online in one place, and not on whole nodes as it "
+                "needs them ({lines})",
+                **largest,
+            )
+            if most >= gpus
+            else say("at most {most:,} {products: or } are ever online in one place ({lines})", **largest)
+        )
     if closed:
-        allowed = ", ".join(f"{p.quota:,} {p.name}" for p in closed)
+        allowed = [f"{p.quota:,} {p.name}" for p in closed]
         at = _lines_text(quotas(lock, row["queue"], [p.name for p in closed]))
-        parts.append(f"the quota of queue {row['queue']} is {allowed} ({at})")
-    return "; ".join([f"it wants {_gpus(gpus)}", *parts])
+        parts.append(
+            say(
+                "the quota of queue {queue} is {allowed:, } ({lines})",
+                queue=row["queue"],
+                allowed=allowed,
+                lines=at,
+            )
+        )
+    return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from gpufleet.base.arrays import Ints
 from gpufleet.results.columns import ROOTS
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Facts:
         held = pl.min_horizontal("run_s", span) * pl.col("gpus")
         ran = self.run.scan_jobs().filter(pl.col("site").is_not_null())
         keys = ["product", "site"]
-        return ran.group_by(keys).agg(held.sum().alias("weight")).sort(keys).collect()
+        return ran.group_by(keys).agg(held.sum().alias("weight")).sort(keys).collect(engine="streaming")
 
     # --- jobs
 
@@ -136,58 +137,65 @@ class Facts:
         return made.sort(keys).collect(engine="streaming")
 
     @cached_property
-    def waits(self) -> pl.DataFrame:
-        """How many jobs waited how long: tenant, size, wait_s, n. Jobs refused for ever do not count."""
-        keys = ["tenant", "size", "wait_s"]
-        jobs = self.run.scan_jobs().filter(pl.col("state") != "refused").with_columns(size_class())
-        return (
-            jobs.group_by(keys).agg(pl.len().cast(pl.Int64).alias("n")).sort(keys).collect(engine="streaming")
-        )
+    def waits(self) -> list[tuple[dict[str, str], Waits]]:
+        """Waits of all jobs, of each tenant, and of each size class; jobs refused for ever do not count."""
+        names = self.run.names.tenants
+        tenant = pl.col("tenant").cast(pl.Enum(names)).to_physical().cast(pl.Int32).alias("tenant")
+        jobs = self.run.scan_jobs().filter(pl.col("state") != "refused")
+        columns = jobs.select(tenant, size_class(), "wait_s").collect(engine="streaming")
+        tenants, sizes, waits = (columns.get_column(name).to_numpy() for name in columns.columns)
+        groups: list[tuple[dict[str, str], Waits]] = [({}, Waits(waits))]
+        found = np.unique(tenants).tolist()
+        for code in sorted(found, key=lambda code: names[code]):
+            groups.append(({"tenant": names[code]}, Waits(waits[tenants == code])))
+        for code in np.unique(sizes).tolist():
+            groups.append(({"size": SIZES[code]}, Waits(waits[sizes == code])))
+        return groups
 
     @cached_property
     def refused(self) -> list[tuple[str, int]]:
         """Jobs refused for ever by cause."""
         never = self.run.scan_jobs().filter(pl.col("state") == "refused")
-        counted = never.group_by("last_refusal").agg(pl.len()).sort("last_refusal").collect()
+        counted = (
+            never.group_by("last_refusal").agg(pl.len()).sort("last_refusal").collect(engine="streaming")
+        )
         return counted.rows()
 
     @cached_property
-    def first_waits(self) -> dict[str, pl.DataFrame]:
-        """Waits until the first start, of jobs with a recorded and a simulated one: wait_s, n.
+    def first_waits(self) -> dict[str, Waits]:
+        """Waits until the first start, of jobs with a recorded and a simulated one.
 
         Keys are the columns with the start, ``recorded_start_s`` and ``start_s``.
         """
         both = self.run.scan_jobs().drop_nulls(["start_s", "recorded_start_s"])
-        return {start: self._counted(both, pl.col(start) - pl.col("submit_s")) for start in FIRST_STARTS}
-
-    @staticmethod
-    def _counted(jobs: pl.LazyFrame, wait_s: pl.Expr) -> pl.DataFrame:
-        waits = jobs.select(wait_s=wait_s).group_by("wait_s")
-        return waits.agg(pl.len().cast(pl.Int64).alias("n")).sort("wait_s").collect()
+        waits = [(pl.col(start) - pl.col("submit_s")).alias(start) for start in FIRST_STARTS]
+        columns = both.select(waits).collect(engine="streaming")
+        return {start: Waits(columns.get_column(start).to_numpy()) for start in FIRST_STARTS}
 
     @cached_property
     def span(self) -> tuple[int, int] | None:
         """First submission and last end, s; None if no job has ended."""
-        ends = self.run.scan_jobs().select(a=pl.col("submit_s").min(), b=pl.col("end_s").max()).collect()
-        first, last = ends.row(0)
+        ends = self.run.scan_jobs().select(a=pl.col("submit_s").min(), b=pl.col("end_s").max())
+        first, last = ends.collect(engine="streaming").row(0)
         return None if last is None else (first, last)
 
 
 class Waits:
     """A distribution of waits.
 
-    >>> waits = Waits(pl.DataFrame({"wait_s": [0, 60], "n": [3, 1]}))
+    >>> waits = Waits(np.array([0, 60, 0, 0]))
     >>> waits.mean(), waits.quantile(0.5), waits.quantile(1.0)
     (15.0, 0.0, 60.0)
     """
 
-    def __init__(self, counted: pl.DataFrame) -> None:
-        """Args: counted: wait_s and n, in any order; a wait may stand there twice."""
-        merged = counted.group_by("wait_s").agg(pl.col("n").sum()).sort("wait_s")
-        self._wait_s = merged.get_column("wait_s").to_numpy()
-        self._upto = merged.get_column("n").cum_sum().to_numpy()
-        self.total_s = int((self._wait_s * merged.get_column("n").to_numpy()).sum())
-        self.n = int(self._upto[-1]) if len(self._upto) else 0
+    def __init__(self, wait_s: Ints) -> None:
+        """Args: wait_s: one for each job, in any order, whole seconds."""
+        self.n = len(wait_s)
+        self.total_s = int(wait_s.sum())
+        small = self.n and wait_s.min() >= 0 and wait_s.max() <= np.iinfo(np.int32).max
+        self._sorted_s = np.sort(
+            wait_s.astype(np.int32) if small else wait_s
+        )  # half the memory, and the time
 
     def mean(self) -> float:
         """Mean wait, s. There must be a job."""
@@ -197,8 +205,5 @@ class Waits:
         """Wait that this share of the jobs does not exceed, s; linear between the two nearest jobs."""
         place = share * (self.n - 1)
         low = int(place)
-        at = [
-            int(np.searchsorted(self._upto, rank, side="right")) for rank in (low, min(low + 1, self.n - 1))
-        ]
-        below, above = (float(self._wait_s[i]) for i in at)
+        below, above = (float(self._sorted_s[rank]) for rank in (low, min(low + 1, self.n - 1)))
         return below + (above - below) * (place - low)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from gpufleet.base.errors import nearest
+from gpufleet.base.say import say
 from gpufleet.results.codes import AMBIGUOUS_JOB, NO_JOB, fail
 
 if TYPE_CHECKING:
@@ -29,40 +30,62 @@ def find_job(run: Run, job: int | str) -> Row:
     if not found:
         fail(NO_JOB, _nothing(run, str(job)), _suggestion(run, str(job)))
     if len(found) > 1:
-        listed = [f"#{r['job']} ({r['workload']}/{r['name']})" for r in found[:MOST_LISTED]]
-        more = f" and {len(found) - MOST_LISTED:,} more" if len(found) > MOST_LISTED else ""
-        says = f"`{job}` means {len(found):,} jobs: {', '.join(listed)}{more}"
-        fail(AMBIGUOUS_JOB, says, f"name one by its number, e.g. `#{found[0]['job']}`")
+        listed = [f"#{r['job']} ({called(r)})" for r in found[:MOST_LISTED]]
+        means = {"name": str(job), "jobs": len(found), "listed": listed}
+        says = say("`{name}` means {jobs:,} jobs: {listed:, }", **means)
+        if len(found) > MOST_LISTED:
+            more = len(found) - MOST_LISTED
+            says = say("`{name}` means {jobs:,} jobs: {listed:, } and {more:,} more", **means, more=more)
+        fail(AMBIGUOUS_JOB, says, say("name one by its number, e.g. `#{number}`", number=found[0]["job"]))
     return row_of(run, found[0]["job"])
 
 
 def row_of(run: Run, number: int) -> Row:
     """The row of the job with that number; it must exist."""
-    return run.scan_jobs().filter(pl.col("job") == number).collect().row(0, named=True)
+    found = run.scan_jobs().filter(pl.col("job") == number).collect(engine="streaming")
+    return found.row(0, named=True)
+
+
+def called(row: Row) -> str:
+    """A job by its workload and name; generated jobs have a number only.
+
+    >>> called({"job": 17, "workload": "research", "name": None})
+    'research/#17'
+    """
+    return f"{row['workload']}/{row['name'] or '#' + str(row['job'])}"
 
 
 def _matches(run: Run, word: str, *, number_only: bool) -> list[Row]:
     """Number, workload and name of all jobs that a word may mean, by number."""
-    digits = word.removeprefix("#")
-    number = pl.lit(False)
-    if digits.isdecimal() and len(digits) < 19:
-        number = pl.col("job") == int(digits)
+    number = _is_number(word.removeprefix("#"))
     if number_only or word.startswith("#"):
         meant = number
     else:
         workload, _, name = word.partition("/")
-        both = (pl.col("workload") == workload) & (pl.col("name") == name)
+        of_number = _is_number(name[1:]) if name.startswith("#") else pl.lit(False)
+        both = (pl.col("workload") == workload) & ((pl.col("name") == name) | of_number)
         meant = number | (pl.col("name") == word) | both
-    found = run.scan_jobs().filter(meant).select("job", "workload", "name").sort("job").collect()
-    return list(found.iter_rows(named=True))
+    found = run.scan_jobs().filter(meant).select("job", "workload", "name").collect(engine="streaming")
+    return list(found.sort("job").iter_rows(named=True))
+
+
+def _is_number(digits: str) -> pl.Expr:
+    """Whether a job has this number; false for what is none."""
+    return pl.col("job") == int(digits) if digits.isdecimal() and len(digits) < 19 else pl.lit(False)
 
 
 def _nothing(run: Run, word: str) -> str:
     n = run.scan_jobs().select(pl.len()).collect().item()
-    return f"no job is called `{word}`; {f'jobs are numbered 0 to {n - 1:,}' if n else 'the run has no jobs'}"
+    if not n:
+        return say("no job is called `{name}`; the run has no jobs", name=word)
+    return say("no job is called `{name}`; jobs are numbered 0 to {last:,}", name=word, last=n - 1)
 
 
 def _suggestion(run: Run, word: str) -> str:
-    names = run.scan_jobs().select("name").head(MOST_COMPARED).collect().get_column("name")
-    likely = nearest(word, names.to_list())
-    return f"did you mean `{likely}`?" if likely else "see the columns job and name of jobs.parquet"
+    names = run.scan_jobs().select("name").drop_nulls().head(MOST_COMPARED).collect(engine="streaming")
+    lots = [name for name in run.plan["deliveries"] if not name.startswith("#")]  # `why` takes them too
+    known = [*names.get_column("name").to_list(), *lots]
+    likely = nearest(word, known)
+    if likely:
+        return say("did you mean `{close}`?", close=likely)
+    return say("see the columns job and name of jobs.parquet")

@@ -2,7 +2,8 @@
 
 A run is written to ``.NAME.part-...`` beside NAME. When all files are on the disk, the mark `complete.json`
 is written, and the folder takes NAME; an earlier run there goes away only after that. Whatever happens in
-between, NAME is the earlier run or the new one, whole. Parts of killed runs are removed by the next run.
+between, NAME is the earlier run or the new one, whole. Parts of killed runs are removed by the next run,
+which may first take over a jobs table with a checkpoint (`take_over`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
+from gpufleet.base.say import say
+from gpufleet.results import checkpoint
+from gpufleet.results.checkpoint import PARTS
 from gpufleet.results.codes import DISK_FULL, EXTRA_FILES, NO_RUN, NOT_A_RUN, NOT_WRITABLE, fail
 from gpufleet.results.swap import exchange, lock_folder, sync_file, sync_folder
 
 MARK: Final = "complete.json"
 SCHEMA: Final = "gpufleet.complete/1"
 LOCK, WORLD, JOBS, TIMELINE = "plan.lock.yaml", "world.npz", "jobs.parquet", "timeline.parquet"
+SUPPLY, SHORTAGE = "supply.parquet", "shortage.parquet"
 MEASURES, LEDGER, ENVIRONMENT, REPORT = "measures.json", "ledger.json", "environment.json", "report.html"
-FILES: Final = (LOCK, WORLD, JOBS, TIMELINE, MEASURES, LEDGER, ENVIRONMENT, REPORT)
+FILES: Final = (LOCK, WORLD, JOBS, TIMELINE, SUPPLY, SHORTAGE, MEASURES, LEDGER, ENVIRONMENT, REPORT)
 """What a run folder holds beside the mark. All but environment.json are the same bytes for the same plan."""
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -42,10 +47,13 @@ _SHUT: Final = (
 
 
 @contextlib.contextmanager
-def new_run(out: Path) -> Iterator[Path]:
+def new_run(out: Path, *, resume: bool = False) -> Iterator[Path]:
     """Write a run folder; it is in place, whole, when the block ends without an error, and else not at all.
 
+    A part with a checkpoint stays when the run is interrupted or the disk is full.
+
     Args:   out: where the run is to be; its parents are made. An earlier run there is replaced.
+            resume: leave parts with a checkpoint where they are, for `take_over`.
     Yields: the folder to write the files of the run to.
     Raises: GpufleetError R001 or R005 if something else than a run is there, R002 if nothing can be written
             there, R003 if the disk is full or fails.
@@ -57,21 +65,67 @@ def new_run(out: Path) -> Iterator[Path]:
     True
     """
     target = Path(os.path.realpath(out))
-    part, lock = _prepare(target, out)
+    part, lock = _prepare(target, out, resume)
+    stays = False
     try:
         yield part
         _close(part)
         _put_in_place(part, target)
+    except KeyboardInterrupt:
+        stays = kept_rows(part) > 0
+        raise
     except OSError as error:
         if not _no_room(error):
             raise
-        free = shutil.disk_usage(target.parent).free
-        says = f"{error.strerror or error} at {out} ({free / 1e6:,.0f} MB free); what was there is unchanged"
-        fail(DISK_FULL, says, "make room, or choose another --out")
+        stays = kept_rows(part) > 0
+        _tell_no_room(error, out, target, kept_rows(part))
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # the part that failed, or the earlier run
+        if not stays:
+            shutil.rmtree(part, ignore_errors=True)  # the part that failed, or the earlier run
         if lock is not None:
             os.close(lock)
+
+
+def _tell_no_room(error: OSError, out: Path, target: Path, rows: int) -> NoReturn:
+    """Raise R003, with what is left."""
+    why, free = error.strerror or str(error), shutil.disk_usage(target.parent).free / 1e6
+    says = say(
+        "{why} at {out} ({free:,.0f} MB free); what was there is unchanged", why=why, out=out, free=free
+    )
+    fix = say("make room, or choose another --out")
+    if rows:
+        fix = say(
+            "make room and run the plan again: it goes on after the first {n:,} job, which is kept",
+            "make room and run the plan again: it goes on after the first {n:,} jobs, which are kept",
+            n=rows,
+        )
+    fail(DISK_FULL, says, fix)
+
+
+def kept_rows(part: Path) -> int:
+    """Jobs that need not be simulated again, by the last checkpoint in a part; 0 without one."""
+    found = checkpoint.find(part / PARTS)
+    return found.rows if found else 0
+
+
+def take_over(part: Path, out: Path, fingerprint: str) -> bool:
+    """Move the jobs table of a run that was killed to this run's part, and remove all that such runs left.
+
+    Args:   part: of `new_run`, with ``resume``; out: as given there;
+            fingerprint: of all that decides about the run's bytes; only a checkpoint with the same is of use.
+    Returns: whether there was one.
+    """
+    target = Path(os.path.realpath(out))
+    with contextlib.ExitStack() as locks:
+        dead = [left for left in _dead(target, locks) if left != part]
+        kept = {left: checkpoint.find(left / PARTS, fingerprint) for left in dead}
+        found = [(known.rows, left) for left, known in kept.items() if known]
+        if found:
+            (max(found)[1] / PARTS).replace(part / PARTS)
+            sync_folder(part)
+        for left in dead:
+            shutil.rmtree(left, ignore_errors=True)
+    return bool(found)
 
 
 def is_complete(path: Path) -> bool:
@@ -89,11 +143,19 @@ def open_run(path: Path) -> Path:
     _recover(target)
     listed = _marked(target)
     if listed is None:
-        there = "there is no such folder" if not target.exists() else f"it has no {MARK}"
-        fail(NO_RUN, f"{path}: {there}", "run the plan first: gpufleet run PLAN --out DIR")
+        there = say("there is no such folder") if not target.exists() else say("it has no {mark}", mark=MARK)
+        fail(
+            NO_RUN,
+            say("{path}: {there}", path=path, there=there),
+            say("run the plan first: gpufleet run PLAN --out DIR"),
+        )
     damaged = _damaged(target, listed)
     if damaged:
-        fail(NO_RUN, f"{path}: {', '.join(damaged)} is not as the run wrote it", "run the plan again")
+        fail(
+            NO_RUN,
+            say("{path}: {damaged:, } is not as the run wrote it", path=path, damaged=damaged),
+            say("run the plan again"),
+        )
     return target
 
 
@@ -126,12 +188,14 @@ def _plain(value: Any) -> Any:
 
 def _close(part: Path) -> None:
     """Bring everything to the disk, then say in the mark what there is, then bring the mark to the disk."""
-    files = sorted(p for p in part.iterdir() if p.name != MARK)
-    for file in files:
+    files = {f.relative_to(part).as_posix(): f for f in part.rglob("*") if f.is_file() and f != part / MARK}
+    for file in files.values():
         sync_file(file)
     # environment.json differs from run to run, and the mark must not
     listed = {
-        f.name: {"bytes": f.stat().st_size, "sha256": _sha256(f)} for f in files if f.name != ENVIRONMENT
+        name: {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+        for name, file in sorted(files.items())
+        if name != ENVIRONMENT
     }
     write_json(part / MARK, {"schema": SCHEMA, "files": listed})
     sync_file(part / MARK)
@@ -168,23 +232,32 @@ def _damaged(path: Path, listed: Mapping[str, Mapping[str, Any]]) -> list[str]:
 # --- the place ----------------------------------------------------------------------------------------------
 
 
-def _prepare(target: Path, out: Path) -> tuple[Path, int | None]:
+def _prepare(target: Path, out: Path, resume: bool) -> tuple[Path, int | None]:
     """Tidy up, refuse what must not be replaced, and make the folder beside the target, with its lock.
 
     Making it is also the test that one can write there.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(target)
+        _tidy(target, resume)
         _check_target(target, out)
         return _make_part(target)
     except OSError as error:
         if _no_room(error):
-            fail(DISK_FULL, f"{error.strerror} at {out}", "make room, or choose another --out")
+            fail(
+                DISK_FULL,
+                say("{strerror} at {out}", strerror=error.strerror, out=out),
+                say("make room, or choose another --out"),
+            )
         if error.errno not in _SHUT:
             raise
-        says = f"{out}: {(error.strerror or 'cannot be used').lower()} ({error.filename or target.parent})"
-        fail(NOT_WRITABLE, says, "choose another --out, or make the folder writable")
+        says = say(
+            "{out}: {lower} ({filename})",
+            out=out,
+            lower=(error.strerror or "cannot be used").lower(),
+            filename=error.filename or target.parent,
+        )
+        fail(NOT_WRITABLE, says, say("choose another --out, or make the folder writable"))
 
 
 def _check_target(target: Path, out: Path) -> None:
@@ -192,15 +265,28 @@ def _check_target(target: Path, out: Path) -> None:
     if not target.exists():
         return
     if not target.is_dir():
-        fail(NOT_A_RUN, f"{out} is a file", "choose another --out")
-    there = {p.name for p in target.iterdir()}
+        fail(NOT_A_RUN, say("{out} is a file", out=out), say("choose another --out"))
+    there = {p.name for p in target.iterdir()} | {f"{JOBS}/{p.name}" for p in (target / JOBS).glob("*")}
     listed = _marked(target)
     if listed is None and there:
-        says = f"{out} holds other things (e.g. {min(there)}) and no {MARK}; it is left alone"
-        fail(NOT_A_RUN, says, f"choose another --out, e.g. {out / 'run'}, or empty the folder yourself")
+        says = say(
+            "{out} holds other things (e.g. {there}) and no {mark}; it is left alone",
+            out=out,
+            there=min(there),
+            mark=MARK,
+        )
+        fail(
+            NOT_A_RUN,
+            says,
+            say("choose another --out, e.g. {out}, or empty the folder yourself", out=out / "run"),
+        )
     extra = sorted(there - {*(listed or {}), *FILES, MARK})
     if extra:
-        fail(EXTRA_FILES, f"{out}: {', '.join(extra[:5])}", "move them elsewhere, or choose another --out")
+        fail(
+            EXTRA_FILES,
+            say("{out}: {extra:, }", out=out, extra=extra[:5]),
+            say("move them elsewhere, or choose another --out"),
+        )
 
 
 def _make_part(target: Path) -> tuple[Path, int | None]:
@@ -261,15 +347,23 @@ def _recover(target: Path) -> None:
             return
 
 
-def _tidy(target: Path) -> None:
-    """Remove what killed runs left here. Parts of runs that are alive are locked and stay."""
+def _tidy(target: Path, resume: bool) -> None:
+    """Remove what killed runs left here, but for checkpoints that may be of use."""
     _recover(target)
+    with contextlib.ExitStack() as locks:
+        for left in _dead(target, locks):
+            if not (resume and kept_rows(left)):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _dead(target: Path, locks: contextlib.ExitStack) -> Iterator[Path]:
+    """Leftovers of runs that are dead, locked until ``locks`` ends. A run that is alive holds its own."""
     for left in _leftovers(target):
         with contextlib.suppress(OSError):
             lock = lock_folder(left)
-            shutil.rmtree(left, ignore_errors=True)
             if lock is not None:
-                os.close(lock)
+                locks.callback(os.close, lock)
+            yield left
 
 
 def _no_room(error: OSError) -> bool:

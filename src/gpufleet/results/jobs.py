@@ -1,7 +1,13 @@
-"""Writes jobs.parquet: one row for each job, in batches as the engine finishes them."""
+"""Writes the jobs table: one row for each job, in batches as the engine finishes them.
+
+Up to `PART_ROWS` rows it is the file jobs.parquet; more are a folder of that name with files of `PART_ROWS`
+rows each. While a run goes on, the files stand in the folder jobs.parts; `gpufleet.results.checkpoint` keeps
+beside them what a run needs to go on from the last of these files.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -9,62 +15,121 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import pyarrow as pa
 
+from gpufleet.results.checkpoint import PARTS, drop, part_name
 from gpufleet.results.columns import JOBS, ROOTS, WAITS
-from gpufleet.results.parquet import TableWriter, optional, words
-from gpufleet.world.layout import ORDER, REFUSALS, RESERVATION, STARTABLE, STATES, Jobs, Outcomes, World
+from gpufleet.results.living import Living, Rows
+from gpufleet.results.parquet import TableWriter, batch_of, coded_schema, optional, words
+from gpufleet.results.swap import sync_file, sync_folder
+from gpufleet.world.layout import ORDER, REFUSALS, RESERVATION, STARTABLE, STATES, Outcomes, World
 
 if TYPE_CHECKING:
-    import polars as pl
-
+    from gpufleet.world.demand import Batch
     from gpufleet.world.names import Names
 
 BATCH: Final = 1 << 17
 """Rows that are turned into columns at once; bounds the memory of a large batch of outcomes."""
 
-FROM_TABLE: Final = ("workload", "name", "user", "recorded_start_s", "recorded_end_s")
+PART_ROWS: Final = 1 << 22
+"""Rows of a file; the last one may have fewer. A run can go on after each file that is done."""
+
+_LIVING_COLUMNS: Final = ("name", "user", "recorded_start_s", "recorded_end_s")
 
 
 class JobsWriter:
-    """Writes jobs.parquet from batches of outcomes. Memory is bounded by ``BATCH`` rows.
+    """Writes the jobs table from the jobs that come and the outcomes that follow.
 
-    Rows stand in the order in which the engine gives them; `Run.jobs` sorts by job number.
+    Memory is bounded by the jobs that are alive and a few batches. Rows stand in the order in which the
+    engine gives them; `Run.jobs` sorts by job number. The bytes do not depend on how jobs and outcomes are
+    cut into batches.
     """
 
-    def __init__(self, path: Path, world: World, names: Names) -> None:
-        """Args: world, names: what the codes of jobs and outcomes stand for."""
+    def __init__(
+        self,
+        path: Path,
+        world: World,
+        names: Names,
+        *,
+        part_rows: int = PART_ROWS,
+        living: Living | None = None,
+    ) -> None:
+        """Args:
+        path: of the table; world, names: what the codes of jobs and outcomes stand for.
+        part_rows: rows of a file.
+        living: jobs that have come already, of a run that goes on.
+        """
+        self.path, self.part_rows = path, part_rows
+        self.folder = path.with_name(PARTS)
+        self.folder.mkdir(exist_ok=True)
+        self.parts = 0
+        """Files that are done."""
+        self.rows = 0
+        """Rows given so far."""
+        self.living = living or Living()
         self._world, self._names = world, names
-        self._writer = TableWriter(path, JOBS)
+        self._schema = coded_schema(JOBS)
+        self._table: TableWriter | None = None
 
-    def write(self, outcomes: Outcomes, jobs: Jobs, table: pl.DataFrame, *, first_id: int = 0) -> None:
-        """Append the rows of a batch.
+    def add(self, batch: Batch) -> None:
+        """Take note of the jobs that come next."""
+        self.living.add(batch)
 
-        Args:   jobs: the jobs as arrays; table: of the demand, row i about row i of ``jobs``;
-                first_id: id of row 0 of these two, for runs whose jobs come in chunks.
-        Raises: ValueError if the waits of a job do not sum to its wait: the engine broke its own law.
+    def write(self, outcomes: Outcomes) -> None:
+        """Append the rows of a batch; their jobs are alive no more.
+
+        Raises: ValueError if the waits of a job do not sum to its wait: the engine broke its own law;
+                KeyError if a job has not come or was written before; OSError if the disk is full.
         """
         _check_sums(outcomes)
         for at in range(0, len(outcomes.id), BATCH):
             part = Outcomes._make(column[at : at + BATCH] for column in outcomes)
-            rows = part.id - first_id
-            self._writer.write(
-                {
-                    **_table_columns(table, rows),
-                    **self._job_columns(Jobs._make(column[rows] for column in jobs)),
-                    **self._outcome_columns(part),
-                }
-            )
+            rows = self.living.take(part.id)
+            self.append(batch_of(self._schema, {**self._job_columns(rows), **self._outcome_columns(part)}))
 
-    def _job_columns(self, jobs: Jobs) -> dict[str, Any]:
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Append rows that are columns already, and close each file that is full."""
+        at = 0
+        while at < batch.num_rows:
+            table = self._table or self._new_table()
+            take = min(self.part_rows - table.rows, batch.num_rows - at)
+            table.append(batch.slice(at, take))
+            at, self.rows = at + take, self.rows + take
+            if table.rows == self.part_rows:
+                self._close_part()
+
+    def _new_table(self) -> TableWriter:
+        self._table = TableWriter(self.folder / part_name(self.parts), JOBS)
+        return self._table
+
+    def _close_part(self) -> None:
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+            sync_file(self.folder / part_name(self.parts))
+            self.parts += 1
+
+    def go_on(self, parts: int, tail: Sequence[pa.RecordBatch]) -> None:
+        """Go on behind files that an earlier run has left; ``tail`` are its rows after these."""
+        self.parts, self.rows = parts, parts * self.part_rows
+        for batch in tail:
+            self.append(batch.cast(self._schema))
+
+    @property
+    def tail(self) -> pa.Table | None:
+        """Rows given after the last file that is done; None if some of them are in a file already."""
+        if self._table is None:
+            return self._schema.empty_table()
+        pending = self._table.pending
+        return pending if pending.num_rows == self._table.rows else None
+
+    def _job_columns(self, rows: Rows) -> dict[str, Any]:
         """What the job was when it came."""
-        queue = self._world.classes.queue[jobs.cls]
+        queue = self._world.classes.queue[rows["cls"]]
         return {
+            "workload": words(rows["workload"], self._names.workloads),
             "tenant": words(self._world.queues.tenant[queue], self._names.tenants),
             "queue": words(queue, self._names.queues),
-            "gpus": jobs.gpus,
-            "priority": jobs.priority,
-            "submit_s": jobs.submit_s,
-            "limit_s": jobs.limit_s,
-            "work_s": jobs.work_s,
+            **{name: rows[name] for name in ("gpus", "priority", "submit_s", "limit_s", "work_s")},
+            **{name: rows[name] for name in _LIVING_COLUMNS},
         }
 
     def _outcome_columns(self, out: Outcomes) -> dict[str, Any]:
@@ -93,48 +158,32 @@ class JobsWriter:
             columns[f"root_{name}_s"] = out.wait_by_root_s[:, REFUSALS.index(name)]
         return columns
 
-    @property
-    def rows(self) -> int:
-        """Rows written so far."""
-        return self._writer.rows
-
     def close(self) -> None:
-        """Write what is left and the footer."""
-        self._writer.close()
+        """Write what is left, and give the table its name: of a file if it is one, else of a folder."""
+        if self._table is None and not self.parts:
+            self._new_table()
+        self._close_part()
+        drop(self.folder)
+        if self.parts == 1:
+            (self.folder / part_name(0)).replace(self.path)
+            self.folder.rmdir()
+        else:
+            sync_folder(self.folder)
+            self.folder.replace(self.path)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._writer.__exit__(kind, error, trace)
+        if kind is None:
+            self.close()
+        elif self._table is not None:
+            self._table.__exit__(kind, error, trace)
 
 
 def _at(codes: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """``codes[rows]``; a world without cells has none to look up."""
     return codes[rows] if codes.size else np.full(rows.shape, -1)
-
-
-def _table_columns(table: pl.DataFrame, rows: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """What the trace says about these jobs; a job without a name is called by its number in the table."""
-    import polars as pl
-
-    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
-        part = table.select(FROM_TABLE).slice(int(rows[0]), len(rows))  # no copy
-    else:
-        part = table.select(FROM_TABLE)[rows]
-    text = part.with_columns(pl.col("workload", "name", "user").cast(pl.String))
-    return {name: _arrow(text.get_column(name)) for name in FROM_TABLE}
-
-
-def _arrow(column: pl.Series) -> pa.Array:
-    return column.to_arrow(compat_level=_compatible())
-
-
-def _compatible() -> Any:
-    """Plain Arrow types: Parquet writers know no string views."""
-    import polars as pl
-
-    return pl.CompatLevel.oldest()
 
 
 def _check_sums(out: Outcomes) -> None:

@@ -13,8 +13,10 @@ TRUSTS: Final = ("stated", "estimate", "assumption")
 """From the surest to the least sure."""
 
 _INPUTS: Final = {
-    "deliveries": {"gpus": "GPU", "at": "date", "status": ""},
+    "deliveries": {"gpus": "GPU", "ordered": "date", "at": "date", "status": "", "counts_toward": ""},
     "retirements": {"gpus": "GPU", "at": "date", "mode": ""},
+    "promises": {"gpus": "GPU", "at": "date", "from": "date", "until": "date"},
+    "actuals": {"gpus": "GPU", "at": "date"},
     "sites": {"power": "W", "pue": "1"},
     "workloads": {"file": "file", "gpus": "GPU", "duration": "s", "at": "date", "products": "", "shift": "s"},
 }
@@ -24,8 +26,11 @@ _POLICY: Final = (
     "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
     "restart_overhead", "finish_lag",
 )  # fmt: skip
+_ASIDE: Final = ("promises", "actuals")
+"""What stands beside the plan: no job runs by it."""
+
 _FIELDS: Final = {"power": "power_w", "duration": "duration_s", "shift": "shift_s", "interval": "interval_s",
-                  "finish_lag": "finish_lag_s"}  # fmt: skip
+                  "finish_lag": "finish_lag_s", "from": "from_"}  # fmt: skip
 """What a key of the plan is called in the lock, where that carries its unit."""
 
 
@@ -35,14 +40,18 @@ def ledger_of(lock: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dic
     Args: lock: plan.lock.yaml; rows: the measures, as in measures.json.
     """
     inputs = list(_inputs(lock))
-    measures = [_measure_entry(row, inputs) for row in rows]
+    measures = [_measure_entry(row, inputs, lock["deliveries"]) for row in rows]
     return {"schema": SCHEMA, "entries": [*measures, *inputs]}
 
 
-def _measure_entry(row: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _measure_entry(
+    row: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], lots: Mapping[str, Any]
+) -> dict[str, Any]:
     """Where a value of a measure comes from: columns, other measures, and values of the plan."""
     needs = _all_needs(row["name"])
-    used = [entry for entry in inputs if entry["section"] in needs]
+    used = [entry for entry in inputs if entry["section"] in needs and _about(entry, row["by"], lots)]
+    if "promise" in row["by"]:  # what is promised first, then what is to keep it
+        used.sort(key=lambda entry: entry["section"] != "promises")
     trusts = [entry["trust"] for entry in used if entry["trust"]]
     sources = dict.fromkeys(entry["source"] for entry in used if entry["source"])
     return {
@@ -52,6 +61,19 @@ def _measure_entry(row: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) 
         "source": ", ".join(sources) or None,
         "trust": max(trusts, key=TRUSTS.index, default=None),
     }
+
+
+def _about(entry: Mapping[str, Any], by: Mapping[str, str], lots: Mapping[str, Any]) -> bool:
+    """Whether a value of the plan has to do with one promise or one lot, where a measure is about one."""
+    section, _, path = entry["name"].partition(".")
+    name = path.rpartition(".")[0]
+    if "promise" in by and section == "promises":
+        return bool(name == by["promise"])
+    if "promise" in by and section == "deliveries":
+        return bool(by["promise"] in lots[name]["counts_toward"])
+    if "lot" in by and section == "deliveries":
+        return bool(name == by["lot"])
+    return True
 
 
 def _all_needs(name: str) -> set[str]:
@@ -67,7 +89,9 @@ def _all_needs(name: str) -> set[str]:
         if need in MEASURES:
             found |= _all_needs(need)
         elif need.startswith("jobs.") or need in ("timeline.busy", "timeline.waiting"):
-            found |= {*_INPUTS, "queues", "policy"}
+            found |= {*_INPUTS, "queues", "policy"} - set(_ASIDE)
+        elif need.startswith(("supply.", "shortage.")):
+            found |= {"promises", "deliveries", "retirements", "sites"}
         elif need in _INPUTS:
             found.add(need)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
-    "name", "title", "start", "end", "time_zone", "after_end", "sites", "systems", "deliveries",
-    "retirements", "tenants", "queues", "workloads", "policy", "sources",
+    "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
+    "systems", "deliveries", "retirements", "promises", "actuals", "tenants", "queues", "workloads",
+    "policy", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
 
@@ -130,8 +131,9 @@ def _named(path: str, plan: Plan) -> str:
 def _lines(plan: Plan, origins: Mapping[str, Origin], root: Path) -> dict[str, str]:
     """Where each path of the plan was written; parts from tables or the catalogue have an own line."""
     parts: dict[str, Any] = {f"deliveries.{d.name}": d for d in plan.deliveries}
-    parts |= {f"retirements.{i}": r for i, r in enumerate(plan.retirements)}
-    for section in ("sites", "systems", "tenants", "queues", "workloads"):
+    for section in ("retirements", "actuals"):
+        parts |= {f"{section}.{i}": part for i, part in enumerate(getattr(plan, section))}
+    for section in ("sites", "systems", "promises", "tenants", "queues", "workloads"):
         parts |= {f"{section}.{name}": part for name, part in getattr(plan, section).items()}
     parts["policy"] = plan.policy
     lines = {path: place(part.line, root) for path, part in parts.items()}
@@ -145,8 +147,10 @@ def place(at: Place, root: Path) -> str:
     'plan.yaml:31'
     >>> place(Place("--set policy.order", 0), Path("/home/me"))
     '--set policy.order'
+    >>> place(Place("/home/me/lab/supply.xlsx", 7, 3, "deliveries"), Path("/home/me/lab"))
+    'supply.xlsx!deliveries:C7'
     """
-    return str(Place(_shown(at.file, root), at.line))
+    return str(replace(at, file=_shown(at.file, root)))
 
 
 @lru_cache(maxsize=256)

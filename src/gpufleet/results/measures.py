@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import polars as pl
 
+from gpufleet.base.say import Said
 from gpufleet.results.columns import ROOTS
 from gpufleet.results.facts import SIZES, SLOWDOWN_STEPS, Facts, Waits
 
@@ -28,6 +29,11 @@ class Measure:
     needs: tuple[str, ...]  # columns (jobs.*), kinds (timeline.*), sections of the plan, other measures
     doc: str
     compute: Compute
+
+    @property
+    def says(self) -> Said:
+        """What it is, in a line."""
+        return Said(self.doc.splitlines()[0].rstrip("."))
 
 
 MEASURES: Final[dict[str, Measure]] = {}
@@ -220,14 +226,6 @@ def _sums(facts: Facts, column: str, dim: str, *, pairs: bool = False) -> Iterat
         yield (name if pairs else {dim: name}), int(value)
 
 
-def _wait_groups(facts: Facts) -> Iterator[tuple[By, Waits]]:
-    """The waits of all jobs, of each tenant, and of each size class."""
-    yield {}, Waits(facts.waits)
-    for dim in ("tenant", "size"):
-        for (key,), part in facts.waits.sort(dim).group_by(dim, maintain_order=True):
-            yield {dim: SIZES[int(str(key))] if dim == "size" else str(key)}, Waits(part)
-
-
 def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> None:
     """Register one number of the distribution of waits, simulated, and beside recorded ones."""
     counted = "over all jobs but those refused for ever; a job still waiting counts with its wait so far"
@@ -235,7 +233,7 @@ def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> Non
     @measure(f"wait_{name}_s", "s", f"{words} of wait_s {counted}", needs=("jobs.wait_s",))
     def waits(facts: Facts) -> Rows:
         """Wait over all attempts, of all jobs, by tenant, and by size."""
-        yield from ((by, value(group)) for by, group in _wait_groups(facts) if group.n)
+        yield from ((by, value(group)) for by, group in facts.waits if group.n)
 
     for which, column in (("recorded", "recorded_start_s"), ("simulated", "start_s")):
         both = "over jobs with a recorded and a simulated start"
@@ -248,7 +246,7 @@ def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> Non
         )
         def first_waits(facts: Facts, column: str = column) -> Rows:
             """Wait until the first start, where the trace has one too."""
-            group = Waits(facts.first_waits[column])
+            group = facts.first_waits[column]
             if group.n:
                 yield {}, value(group)
 
@@ -307,3 +305,6 @@ def trace_rows_dropped(facts: Facts) -> Rows:
     for intake in facts.seen.intakes:
         for reason, rows in sorted(intake.dropped.items()):
             yield {"workload": intake.workload, "reason": reason}, rows
+
+
+from gpufleet.results import measures_supply as measures_supply  # noqa: E402 - registers its measures here

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROW_GROUP: Final = 1 << 17
 """Rows of a row group at most."""
 
+MANY_VALUES: Final = ("name", "user")
+"""Columns of text with so many values that a list of them all would be long."""
+
 SOUGHT: Final = ("job", "submit_s", "t_s")
 """Columns by which rows are sought; only these have statistics, which cost more than the rest of writing."""
 
@@ -31,7 +34,7 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
-        self.schema = arrow_schema(columns)
+        self.schema = coded_schema(columns)
         self.rows = 0
         self._pending: list[pa.RecordBatch] = []
         self._n_pending = 0
@@ -54,8 +57,13 @@ class TableWriter:
         Args:   arrays: an Arrow or NumPy array for each column, all of one length.
         Raises: KeyError if a column is missing; OSError if the disk is full.
         """
-        fields = [self._field(arrays[f.name], f.type) for f in self.schema]
-        batch = pa.RecordBatch.from_arrays(fields, schema=self.schema)
+        self.append(batch_of(self.schema, arrays))
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Append rows as `batch_of` makes them.
+
+        Raises: OSError if the disk is full.
+        """
         self.rows += batch.num_rows
         at = 0
         while at < batch.num_rows:
@@ -66,11 +74,10 @@ class TableWriter:
             if self._n_pending == ROW_GROUP:
                 self._flush()
 
-    def _field(self, values: Any, kind: pa.DataType) -> pa.Array:
-        array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        return array if array.type == kind else array.cast(kind)
+    @property
+    def pending(self) -> pa.Table:
+        """Rows that are not in the file yet: the last ones, fewer than ``ROW_GROUP``."""
+        return pa.Table.from_batches(self._pending, self.schema)
 
     def _flush(self) -> None:
         table = pa.Table.from_batches(self._pending, self.schema).combine_chunks()
@@ -101,14 +108,45 @@ class TableWriter:
             return
 
 
+def coded_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The schema in which rows are gathered: names of a few things travel as codes with a list of the names.
+
+    In the file they are plain text, as `arrow_schema` says.
+    """
+    coded = pa.dictionary(pa.int32(), pa.string())
+    kinds = {c.name: coded for c in columns if c.dtype == "str" and c.name not in MANY_VALUES}
+    return pa.schema([f.with_type(kinds.get(f.name, f.type)) for f in arrow_schema(columns)])
+
+
+def batch_of(schema: pa.Schema, arrays: Mapping[str, Any]) -> pa.RecordBatch:
+    """Rows from an Arrow or NumPy array for each column; None: the column has no value.
+
+    Raises: KeyError if a column is missing.
+    """
+    n = next(len(values) for values in arrays.values() if values is not None)
+    fields = [_field(arrays[f.name], f.type, n) for f in schema]
+    return pa.RecordBatch.from_arrays(fields, schema=schema)
+
+
+def _field(values: Any, kind: pa.DataType, n: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(n, kind)
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(array.type):
+        array = array.cast(pa.string()).dictionary_encode()
+    return array if array.type == kind else array.cast(kind)
+
+
 def words(codes: NDArray[Any], names: Sequence[str]) -> pa.Array:
-    """Names by code as text; a negative code is null.
+    """Names by code; a negative code is null. The names are kept once, and a code for each row.
 
     >>> words(np.array([1, -1]), ("a", "b")).to_pylist()
     ['b', None]
     """
     index = pa.array(codes.astype(np.int32), mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string())).dictionary_decode()
+    return pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
 
 
 def optional(values: NDArray[Any]) -> pa.Array:

@@ -6,17 +6,20 @@ import json
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import polars as pl
 
+from gpufleet.base.say import from_data
 from gpufleet.results import folder
+from gpufleet.results.columns import TABLES, arrow_schema
 from gpufleet.results.lock import read_lock
 from gpufleet.world.names import Names
 
 if TYPE_CHECKING:
     from gpufleet.results.compare import Comparison
     from gpufleet.results.explain import Explanation
+    from gpufleet.results.explain_lot import LotExplanation
 
 
 class Run:
@@ -41,11 +44,31 @@ class Run:
 
     def scan_jobs(self) -> pl.LazyFrame:
         """Jobs as a lazy frame in the order of the file: for runs that do not fit into memory."""
-        return pl.scan_parquet(self.path / folder.JOBS)
+        table = self.path / folder.JOBS
+        files = sorted(table.glob("*.parquet")) if table.is_dir() else [table]
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
     def scan_timeline(self) -> pl.LazyFrame:
         """Timeline as a lazy frame."""
         return pl.scan_parquet(self.path / folder.TIMELINE)
+
+    @cached_property
+    def supply(self) -> pl.DataFrame:
+        """GPUs promised, ordered, delivered, powered, online by lot and month; `columns.SUPPLY`."""
+        return self._table("supply", folder.SUPPLY)
+
+    @cached_property
+    def shortage(self) -> pl.DataFrame:
+        """GPUs that are promised and not online, by what they lack, by month; `columns.SHORTAGE`."""
+        return self._table("shortage", folder.SHORTAGE)
+
+    def _table(self, name: str, file: str) -> pl.DataFrame:
+        """A small table; empty where a run was written before there was one."""
+        if (self.path / file).exists():
+            return pl.read_parquet(self.path / file)
+        frame = pl.from_arrow(arrow_schema(TABLES[name]).empty_table())
+        assert isinstance(frame, pl.DataFrame)
+        return frame
 
     @cached_property
     def jobs(self) -> pl.DataFrame:
@@ -106,18 +129,32 @@ class Run:
 
     @property
     def answer(self) -> str:
-        """The run in one sentence."""
-        return str(self.measures_json["answer"])
+        """The run in one sentence, in the language that is being spoken."""
+        answer: str = _again(self.measures_json["answer"], self._said.get("answer"))
+        return answer
 
     @property
     def findings(self) -> tuple[dict[str, Any], ...]:
-        """Warnings of the plan and its traces."""
-        return tuple(self.measures_json["findings"])
+        """Warnings of the plan and its traces, in the language that is being spoken."""
+        found: list[dict[str, Any]] = self.measures_json["findings"]
+        said: list[dict[str, Any]] = [*(self._said.get("findings") or []), *({} for _ in found)]
+        return tuple(
+            {key: _again(text, again.get(key)) for key, text in each.items()}
+            for each, again in zip(found, said, strict=False)
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks of the plan and its traces."""
-        return tuple(self.measures_json["notes"])
+        """Remarks of the plan and its traces, in the language that is being spoken."""
+        notes: list[str] = self.measures_json["notes"]
+        said: list[Any] = [*(self._said.get("notes") or []), *(None for _ in notes)]
+        return tuple(_again(*pair) for pair in zip(notes, said, strict=False))
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        """Texts with their templates; a run of an earlier version has none."""
+        said: dict[str, Any] = self.measures_json.get("said", {})
+        return said
 
     @property
     def start(self) -> datetime:
@@ -126,8 +163,12 @@ class Run:
 
     @property
     def end_s(self) -> int:
-        """End of the plan, s from its start. A run may go on beyond it (``after_end: finish``)."""
-        return int((datetime.fromisoformat(self.plan["end"]) - self.start).total_seconds())
+        """End of the simulation, s from the plan's start: the plan's `jobs_until`, else its end.
+
+        A run may go on beyond it (``after_end: finish``).
+        """
+        until = self.plan.get("jobs_until") or self.plan["end"]
+        return int((datetime.fromisoformat(until) - self.start).total_seconds())
 
     @property
     def grid_s(self) -> int:
@@ -163,11 +204,23 @@ class Run:
             lots=tuple(lots),
         )
 
-    def why(self, job: int | str) -> Explanation:
-        """Why a job waited; see `gpufleet.results.explain.why`."""
-        from gpufleet.results.explain import why
+    @overload
+    def why(self, job: int) -> Explanation: ...
 
-        return why(self, job)
+    @overload
+    def why(self, job: str) -> Explanation | LotExplanation: ...
+
+    def why(self, job: int | str) -> Explanation | LotExplanation:
+        """Why a job waited, or how far a lot is and what holds it.
+
+        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, or its path in the plan.
+        Raises: GpufleetError R006 or R008 if there is none, R007 if several are called so.
+        """
+        from gpufleet.results.explain import why
+        from gpufleet.results.explain_lot import lot_named, why_lot
+
+        lot = lot_named(self, job)
+        return why(self, job) if lot is None else why_lot(self, lot)
 
     def compare(self, other: Run) -> Comparison:
         """What differs in another run; see `gpufleet.results.compare.compare`."""
@@ -184,6 +237,17 @@ class Run:
             f"Run({str(self.path)!r})\n  {says}\n"
             "  .jobs       one row per job: waits, reasons, times\n"
             "  .timeline   GPU-seconds online, busy, waiting per bin\n"
+            "  .supply     GPUs promised, ordered, delivered, powered, online by month;  .shortage\n"
             "  .measures   all measures; .measure('utilisation'), .measure('wait_p90_s', tenant=...)\n"
             "  .why(17)    why job 17 waited;  .compare(other) what another run changes"
         )
+
+
+def _again(text: Any, data: Any) -> Any:
+    """A stored text in the language that is being spoken; as it is stored where its template is not known."""
+    if not isinstance(data, dict):
+        return text
+    try:
+        return from_data(data)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return text

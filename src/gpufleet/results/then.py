@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from gpufleet.base.say import Said, say, tell
 from gpufleet.results.blame import Wish, products_of
 from gpufleet.results.columns import WORDS
 
@@ -44,11 +45,21 @@ class Product:
             return "not_online"
         return "no_free" if self.online - self.busy < gpus else ""
 
-    def text(self) -> str:
+    def text(self) -> Said:
         """Online, busy, and the queue's share."""
-        quota = f" of a quota of {self.quota:,}" if self.quota is not None else ""
-        held = f"its queue held {self.queue:,.0f}{quota}"
-        return f"{self.online:,.0f} {self.name} online, {self.busy:,.0f} busy; {held}"
+        if self.quota is None:
+            held = say("its queue held {gpus:,.0f}", gpus=self.queue)
+        else:
+            held = say(
+                "its queue held {gpus:,.0f} of a quota of {quota:,}", gpus=self.queue, quota=self.quota
+            )
+        return say(
+            "{online:,.0f} {product} online, {busy:,.0f} busy; {held}",
+            online=self.online,
+            product=self.name,
+            busy=self.busy,
+            held=held,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,13 +92,13 @@ class Then:
         return {"products": rows, "peak_gpus": self.peak, "whose": self.whose, "mean_over_s": self.bin_s}
 
     def __str__(self) -> str:
-        head = f"when it came ({self.whose}, mean over {self.bin_s:,} s):"
+        head = say("when it came ({whose}, mean over {s:,} s):", whose=self.whose, s=self.bin_s)
         if len(self.products) < 2:
-            return f"{head} {self.products[0].text() if self.products else 'no GPU'}"
-        lines = [head]
+            return f"{head} {self.products[0].text() if self.products else say('no GPU')}"
+        lines: list[str] = [head]
         for product in self.products:
             code = product.obstacle(self.gpus)
-            lines.append(f"    {product.text()}" + (f": {WORDS[code]}" if code else ""))
+            lines.append(f"    {product.text()}" + (f": {tell(WORDS[code])}" if code else ""))
         return "\n".join(lines)
 
 
@@ -117,7 +128,7 @@ def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
             _product(run, row, fleet, name, width, place=here.get(name, 0.0), peak=peak.get(name, 0))
             for name in names
         ),
-        f"GPUs of {row['tenant']}" if alone else "whole fleet",
+        say("GPUs of {tenant}", tenant=row["tenant"]) if alone else say("whole fleet"),
         width,
     )
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gpufleet import __version__
 from gpufleet.base.errors import Finding
+from gpufleet.base.language import speaking
+from gpufleet.base.say import tell, to_data
 from gpufleet.results import folder
 from gpufleet.results.answer import answer
 from gpufleet.results.facts import Facts, Seen
@@ -19,6 +21,7 @@ from gpufleet.results.ledger import ledger_of
 from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
 from gpufleet.results.run import Run
+from gpufleet.results.supply import write_supply
 from gpufleet.results.timeline import write_timeline
 
 if TYPE_CHECKING:
@@ -28,13 +31,15 @@ if TYPE_CHECKING:
 
 MEASURES_SCHEMA: Final = "gpufleet.measures/1"
 ENVIRONMENT_SCHEMA: Final = "gpufleet.environment/1"
+_TEXTS: Final = ("title", "says", "fix")
 _LIBRARIES: Final = ("numpy", "numba", "polars", "pyarrow", "pydantic", "altair")
 
 
+@speaking("en")
 def write_results(
     path: Path, plan: Plan, built: Built, tallies: Tallies, end_s: int, findings: Sequence[Finding] = ()
 ) -> Run:
-    """Write plan.lock.yaml, timeline.parquet, measures.json and ledger.json; jobs.parquet must be there.
+    """Write all that follows from a run and its plan; jobs.parquet must be there.
 
     Args: path: the folder of `gpufleet.results.folder.new_run`; end_s: when the run ended (`Result.end_s`);
           findings: warnings that the reader of the results should see.
@@ -43,16 +48,23 @@ def write_results(
     write_timeline(path / folder.TIMELINE, built.world, built.names, tallies, end_s)
     clock = built.world.clock
     run = Run(path)
+    write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)
     seen = Seen(clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages)
     facts = Facts(run, seen)
     rows = measured(facts)
     root = Path(plan.root).resolve()
+    says, notes = answer(facts, rows), [*plan.notes, *built.notes]
     measures = {
         "schema": MEASURES_SCHEMA,
-        "answer": answer(facts, rows),
+        "answer": says,
         "measures": rows,
         "findings": [_finding(found, root) for found in findings],
-        "notes": [*plan.notes, *built.notes],
+        "notes": [tell(note) for note in notes],
+        "said": {
+            "answer": to_data(says),
+            "findings": [{key: to_data(getattr(found, key)) for key in _TEXTS} for found in findings],
+            "notes": [to_data(note) for note in notes],
+        },
         "clock": {
             "end_s": clock.end_s,
             "ended_s": end_s,
@@ -69,7 +81,9 @@ def write_results(
 def _finding(found: Finding, root: Path) -> dict[str, Any]:
     """A finding as JSON values, its file relative to the plan."""
     return {
-        **{key: getattr(found, key) for key in ("code", "title", "severity", "says", "fix")},
+        "code": found.code,
+        "severity": found.severity,
+        **{key: tell(getattr(found, key)) for key in _TEXTS},
         "at": None if found.at is None else place(found.at, root),
     }
 

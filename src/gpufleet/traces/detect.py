@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gpufleet.base.errors import did_you_mean
+from gpufleet.base.say import say
 from gpufleet.traces.findings import fault, listed
 from gpufleet.traces.formats import Format
 from gpufleet.traces.helios import HELIOS
@@ -28,7 +29,7 @@ def layout_of(format_name: str, first_line: str, path: Path) -> Format:
     if format_name in FORMATS:
         return FORMATS[format_name]
     if format_name != "auto":
-        says = f"format `{format_name}` is not known"
+        says = say("format `{format_name}` is not known", format_name=format_name)
         raise fault("T012", path, says, did_you_mean(format_name, [*FORMATS, "auto"]))
     if first_line.startswith(";") or _is_swf_row(first_line):
         return SWF
@@ -49,10 +50,16 @@ def by_columns(names: list[str], path: Path) -> Format:
             return FORMATS[name]
     known = {n for f in FORMATS.values() for c in f.columns for n in c.theirs}
     if known.isdisjoint(names):
-        says = f"no known column name in the first line; columns found: {listed(names)}"
-        raise fault("T005", path, says, f"formats: {', '.join(FORMATS)}; see the trace reference", line=1)
+        says = say("no known column name in the first line; columns found: {listed}", listed=listed(names))
+        fix = say("formats: {formats:, }; see the trace reference", formats=list(FORMATS))
+        raise fault("T005", path, says, fix, line=1)
     name = min(lacks, key=lambda n: (len(lacks[n]), n != OWN.name))
-    says = f"nearest is {name}, which also needs {listed(lacks[name])}; columns found: {listed(names)}"
+    says = say(
+        "nearest is {name}, which also needs {listed}; columns found: {listed_2}",
+        name=name,
+        listed=listed(lacks[name]),
+        listed_2=listed(names),
+    )
     raise fault("T005", path, says, "add or rename columns, or give the format", line=1)
 
 

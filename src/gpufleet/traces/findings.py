@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
+from gpufleet.base.say import say
 
 _SHOWN: Final = 30  # columns or reasons named in one message
 
@@ -103,8 +104,11 @@ def listed(names: Sequence[str]) -> str:
     ('job, gpus', '(none)')
     """
     shown = [n if len(n) <= 40 else n[:37] + "..." for n in names[:_SHOWN]]
-    more = f" ... ({len(names) - _SHOWN} more)" if len(names) > _SHOWN else ""
-    return (", ".join(shown) + more) or "(none)"
+    if not shown:
+        return say("(none)")
+    if len(names) > _SHOWN:
+        return say("{names:, } ... ({count} more)", names=shown, count=len(names) - _SHOWN)
+    return ", ".join(shown)
 
 
 def counted(dropped: Mapping[str, int]) -> str:

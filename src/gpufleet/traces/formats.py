@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import polars as pl
 
+from gpufleet.base.say import say
 from gpufleet.traces.cells import Clock, Reader, missing, text
 from gpufleet.traces.findings import fault, listed
 from gpufleet.traces.trace import JOBS
@@ -102,7 +103,12 @@ class Table:
                 "T008", path, f"column {listed(clash)} is there twice", "rename or remove one", line=1
             )
         if lacks := layout.lacks(found):
-            says = f"{layout.name} needs {listed(lacks)}; columns found: {listed(self.found)}"
+            says = say(
+                "{name} needs {listed}; columns found: {listed_2}",
+                name=layout.name,
+                listed=listed(lacks),
+                listed_2=listed(self.found),
+            )
             raise fault("T006", path, says, "add the column, or give another format", line=1)
         self._used_columns = used
 

@@ -10,6 +10,7 @@ from typing import IO, Final, NamedTuple
 
 import polars as pl
 
+from gpufleet.base.say import say
 from gpufleet.traces.findings import fault
 
 CHUNK_BYTES: Final = 16 << 20
@@ -79,7 +80,7 @@ def _open(path: Path) -> IO[bytes]:
         return path.open("rb")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        fix = "check the path; a relative path starts at the plan's folder"
+        fix = say("check the path; a relative path starts at the plan's folder")
         raise fault("T001", path, f"the file cannot be opened: {why}", fix) from None
 
 
@@ -87,7 +88,7 @@ def _block(file: IO[bytes] | gzip.GzipFile, size: int, path: Path) -> bytes:
     try:
         return file.read(size)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        fix = f"get the file again; `gzip -t {path.name}` tells whether it is whole"
+        fix = say("get the file again; `gzip -t {name}` tells whether it is whole", name=path.name)
         raise fault("T002", path, f"the gzip data is damaged or cut off: {error}", fix) from None
     except OSError as error:
         raise fault("T001", path, f"the file cannot be read: {error.strerror}", "check the disk") from None
@@ -101,8 +102,11 @@ def _lines(text: bytes, first_line: int, path: Path) -> pl.Series:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         line = first_line + text.count(b"\n", 0, error.start)
-        says = f"byte 0x{text[error.start]:02x} on line {line} is not UTF-8"
-        fix = f"convert it, e.g. `iconv -f latin1 -t utf-8 {path.name}`; the field's program may offer UTF-8"
+        says = say("byte 0x{text:02x} on line {line} is not UTF-8", text=text[error.start], line=line)
+        fix = say(
+            "convert it, e.g. `iconv -f latin1 -t utf-8 {name}`; the field's program may offer UTF-8",
+            name=path.name,
+        )
         raise fault("T003", path, says, fix, line=line) from None
     lines = pl.Series("line", [decoded.removesuffix("\n")], pl.String).str.split("\n").explode()
     return lines.str.strip_suffix("\r") if "\r" in decoded else lines
@@ -110,7 +114,7 @@ def _lines(text: bytes, first_line: int, path: Path) -> pl.Series:
 
 def _refuse_binary(head: bytes, path: Path) -> None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        fix = f"convert it: `iconv -f utf-16 -t utf-8 {path.name}`"
+        fix = say("convert it: `iconv -f utf-16 -t utf-8 {name}`", name=path.name)
         raise fault("T003", path, "the file is UTF-16 text", fix, line=1)
     if b"\0" in head:
         raise fault(

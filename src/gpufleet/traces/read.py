@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from gpufleet.base.say import say
 from gpufleet.traces.cells import Clock
 from gpufleet.traces.findings import counted, fault, listed
 from gpufleet.traces.source import Source, open_trace
@@ -199,19 +200,29 @@ def _known_zone(name: str, path: Path) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        says = f"time zone `{name}` is not known"
+        says = say("time zone `{name}` is not known", name=name)
         raise fault("T012", path, says, "give an IANA name such as Asia/Seoul, or UTC") from None
     return name
 
 
 def _unusable(path: Path, rows: int, dropped: Counter[str], source: Source, dates: str = "") -> Exception:
-    why = f"all dropped: {counted(dropped)}" if rows else "there is no row below the header"
-    says = f"{rows:,} rows read as {source.layout.name}; {why}{dates}"
-    says += f"\ncolumns found: {listed(source.table.found)}"
+    why = (
+        say("all dropped: {counted}", counted=counted(dropped))
+        if rows
+        else say("there is no row below the header")
+    )
+    says = say(
+        "{rows:,} rows read as {name}; {why}{dates}\ncolumns found: {columns}",
+        rows=rows,
+        name=source.layout.name,
+        why=why,
+        dates=dates,
+        columns=listed(source.table.found),
+    )
     windows = dropped[BEFORE] + dropped[AFTER] + dropped[OUTSIDE]
     fix = (
-        "move the plan's start and end to these dates, or shift the trace"
+        say("move the plan's start and end to these dates, or shift the trace")
         if windows
-        else "check the file's values"
+        else say("check the file's values")
     )
     return fault("T007", path, says, fix)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import polars as pl
 
+from gpufleet.base.say import say
 from gpufleet.traces.cells import Clock, date_time
 from gpufleet.traces.detect import by_columns, header, layout_of
 from gpufleet.traces.findings import fault, listed
@@ -107,7 +108,7 @@ def _refuse_kinds(path: Path, file: ParquetFile, columns: list[str]) -> None:
             types.is_decimal,
         )
         if not any(fits(value) for fits in (*usable, types.is_timestamp, types.is_date, types.is_null)):
-            says = f"column {name} holds {kind}, neither text, numbers nor times"
+            says = say("column {name} holds {kind}, neither text, numbers nor times", name=name, kind=kind)
             raise fault("T006", path, says, f"write {listed([name])} as text or numbers")
 
 
@@ -125,5 +126,5 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except (ArrowException, OSError, ValueError) as error:
         why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        says = f"the Parquet data is damaged or cut off: {why}"
+        says = say("the Parquet data is damaged or cut off: {why}", why=why)
         raise fault("T002", path, says, "get or write the file again") from None

@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from gpufleet.base.say import say
 from gpufleet.traces.cells import Cells, Clock, gpu_count, label, plan_second, rounded_seconds, seconds, text
 from gpufleet.traces.formats import Column, Format, Joined
 
@@ -78,9 +79,9 @@ def name_queues(jobs: pl.DataFrame) -> Joined:
     own = ("_queue", "_group")
     if jobs["queue"].null_count() < jobs.height:
         return Joined(jobs.drop(own), Counter(), ())
-    column, says = ("_queue", "queue number (q1, q2, ...)")
+    column, says = ("_queue", say("queue number (q1, q2, ...)"))
     if jobs["_queue"].null_count() == jobs.height:
-        column, says = ("_group", "user group (g1, g2, ...): the file has no queue numbers")
+        column, says = ("_group", say("user group (g1, g2, ...): the file has no queue numbers"))
     jobs = jobs.with_columns(pl.col(column).alias("queue")).drop(own)
     return Joined(jobs, Counter(), (f"processors are counted as GPUs; queue = {says}",))
 

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from gpufleet.base.errors import Finding, Place, finding
+from gpufleet.base.say import say
 from gpufleet.traces.findings import counted
 
 JOBS: Final[dict[str, type[pl.DataType]]] = {
@@ -63,10 +64,19 @@ def warnings_of(
     """What people should know about a trace that is usable: dropped rows (T010), rows out of order (T011)."""
     at, found = Place(str(trace_path), 0), []
     if dropped:
-        says = f"{sum(dropped.values()):,} of {rows_read:,} rows were dropped: {counted(dropped)}"
-        fix = "mend these rows if they matter; the run goes on without them"
+        says = say(
+            "{sum:,} of {rows_read:,} rows were dropped: {counted}",
+            sum=sum(dropped.values()),
+            rows_read=rows_read,
+            counted=counted(dropped),
+        )
+        fix = say("mend these rows if they matter; the run goes on without them")
         found.append(finding("T010", says, fix, at, severity="warning"))
     if late:
-        says = f"{late:,} of {rows_read:,} rows come after one that was submitted later; sorted, stably"
-        found.append(finding("T011", says, "sort the file by submit time", at, severity="warning"))
+        says = say(
+            "{late:,} of {rows_read:,} rows come after one that was submitted later; sorted, stably",
+            late=late,
+            rows_read=rows_read,
+        )
+        found.append(finding("T011", says, say("sort the file by submit time"), at, severity="warning"))
     return tuple(found)

@@ -10,6 +10,7 @@ import numpy as np
 from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding
 from gpufleet.world import layout
+from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
@@ -47,10 +48,11 @@ def build(plan: Plan) -> Built:
 
     names = Names.of(plan)
     fleet = capacity_of(plan, names)
-    demand = demand_of(plan, names, fleet.cells)
+    asks, found = demand_findings(plan, names, fleet)
+    demand = demand_of(plan, names, fleet.cells, asks)
     notes = tuple(f"{intake.workload}: {note}" for intake in demand.intakes for note in intake.notes)
     world = world_of(plan, names, fleet, demand.classes, demand.options)
-    return Built(world, names, demand, fleet.shortages, notes, fleet.findings + demand.findings)
+    return Built(world, names, demand, fleet.shortages, notes, fleet.findings + found + demand.findings)
 
 
 def world_of(plan: Plan, names: Names, fleet: Fleet, classes: Classes, options: Options) -> World:
@@ -146,5 +148,5 @@ def grid_for(horizon_s: int) -> int:
 
 
 def _clock(plan: Plan) -> Clock:
-    end_s = plan.seconds(plan.end)
+    end_s = plan.jobs_end_s
     return Clock(end_s=end_s, finish=int(plan.after_end == "finish"), grid_s=grid_for(end_s))

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, explain_code, finding
+from gpufleet.base.say import say
 from gpufleet.world.bought import Bought, bought_nodes, nodes_and_cells
 from gpufleet.world.layout import Capacity, Cells, Nodes
 from gpufleet.world.names import Names
@@ -42,6 +43,7 @@ class Fleet:
     cells: Cells
     capacity: Capacity
     shortages: tuple[Shortage, ...]  # by site, then time
+    retired: tuple[Retired, ...]  # by site, then time
     findings: tuple[Finding, ...]
 
 
@@ -65,7 +67,7 @@ def capacity_of(plan: Plan, names: Names) -> Fleet:
         shortages += service.shortages
         retired += service.retired
     findings = tuple(_retirement_findings(plan, retired))
-    return Fleet(nodes, cells, _events(changes, bought), tuple(shortages), findings)
+    return Fleet(nodes, cells, _events(changes, bought), tuple(shortages), tuple(retired), findings)
 
 
 def _retirements(plan: Plan, names: Names, site: int) -> list[DatedRetirement]:
@@ -107,15 +109,20 @@ def _retirement_findings(plan: Plan, retired: Iterable[Retired]) -> Iterator[Fin
         r = plan.retirements[took.row]
         if took.gpus == r.gpus:
             continue
-        day = f"{plan.local(r.at):%Y-%m-%d}"
-        says = f"{r.gpus:,} {r.system} GPUs are to leave {r.from_} on {day}; {took.gpus:,} "
+        day = plan.local(r.at).date()
+        leaves = {"gpus": r.gpus, "system": r.system, "site": r.from_, "day": day, "real": took.gpus}
         if took.gpus < r.gpus:
-            says += "are there"
-            fix = f"retire at most {took.gpus:,}, or move the retirement behind the deliveries"
+            says = say("{gpus:,} {system} GPUs are to leave {site} on {day}; {real:,} are there", **leaves)
+            fix = say("retire at most {gpus:,}, or move the retirement behind the deliveries", gpus=took.gpus)
             code = RETIRES_TOO_MUCH
         else:
             per_node = plan.systems[r.system].gpus_per_node
-            says += f"leave, in whole nodes of {per_node}"
-            fix = f"name a multiple of {per_node}"
+            says = say(
+                "{gpus:,} {system} GPUs are to leave {site} on {day}; {real:,} leave, in whole nodes of "
+                "{per_node}",
+                **leaves,
+                per_node=per_node,
+            )
+            fix = say("name a multiple of {per_node}", per_node=per_node)
             code = RETIRES_WHOLE_NODES
         yield replace(finding(code, says, fix, r.line), severity="warning")

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
-from gpufleet.plan.workloads import TraceWorkload
+from gpufleet.base.say import say
+from gpufleet.plan.workloads import ProfileWorkload, TraceWorkload
 from gpufleet.traces.read import read_trace
-from gpufleet.world.layout import Cells, Classes, Jobs, Options
+from gpufleet.world.arrivals import BATCH, Arrivals
+from gpufleet.world.generate import Stream
+from gpufleet.world.layout import Cells, Classes, Jobs, Options, empty_jobs
+from gpufleet.world.merge import Rows
 from gpufleet.world.names import Names
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
     from gpufleet.plan.workloads import CampaignWorkload
+    from gpufleet.world.streams import Ask
 
 UNKNOWN_QUEUE: Final = explain_code(
     "T060",
@@ -52,6 +59,10 @@ _COLUMNS: Final = {
     "recorded_end_s": pl.Int64,
 }
 
+_BESIDE: Final = ("name", "user", "recorded_start_s", "recorded_end_s")
+_RARE: Final = ("name", "recorded_start_s", "recorded_end_s")
+"""What generated jobs do not have."""
+
 
 @dataclass(frozen=True)
 class Intake:
@@ -64,12 +75,20 @@ class Intake:
     notes: tuple[str, ...]
 
 
+class Batch(NamedTuple):
+    """Neighbouring jobs in the order of their ids, with what the engine does not need beside them."""
+
+    jobs: Jobs
+    table: pl.DataFrame  # workload (code), name, user, recorded_start_s, recorded_end_s; row i about job i
+
+
 @dataclass(frozen=True)
 class Demand:
-    """All jobs of a plan in the order of their ids, with what the engine does not need beside them.
+    """All jobs of a plan: recorded jobs and campaigns as rows, generated jobs as the numbers that make them.
 
-    ``frame`` has one row per job: the columns of `Jobs`, and name, user, the codes of workload and queue
-    (`Names.workloads`, `Names.queues`), and the recorded times of a trace (seconds from the plan's start).
+    ``frame`` has one row per recorded job or campaign, in the order of time: the columns of `Jobs`, and name,
+    user, the codes of workload and queue (`Names.workloads`, `Names.queues`), and the recorded times of a
+    trace (seconds from the plan's start). The id of a job is its number over all `batches`.
     """
 
     frame: pl.DataFrame
@@ -78,28 +97,87 @@ class Demand:
     options: Options
     intakes: tuple[Intake, ...]
     findings: tuple[Finding, ...]
+    streams: tuple[Stream, ...] = ()
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The same without names and recorded times: what a saved world holds."""
+        recorded = Jobs(**{name: self.frame[name].to_numpy(writable=True) for name in Jobs._fields})
+        return Arrivals(recorded, self.frame["workload"].to_numpy(writable=True), self.streams)
+
+    def batches(self, rows: int = BATCH) -> Iterator[Batch]:
+        """All jobs in the order of their ids, ``rows`` at a time; the last batch may be smaller.
+
+        Memory is bounded by the recorded jobs and a few batches, however many jobs are generated.
+        """
+        for part in self.arrivals.rows(rows):
+            yield Batch(Jobs._make(part[: len(Jobs._fields)]), self._table_of(part))
+
+    def _table_of(self, rows: Rows) -> pl.DataFrame:
+        """What stands beside jobs. Generated jobs have no name and no recorded times."""
+        workload = pl.Series("workload", rows.workload)
+        if rows.recorded.size and (rows.recorded >= 0).all():
+            part = self.frame.slice(int(rows.recorded[0]), len(rows.recorded))
+            return part.select(workload, *_BESIDE)
+        users, first = self._users
+        code = np.where(rows.recorded >= 0, rows.recorded, first[rows.workload] + rows.user)
+        code[(rows.recorded < 0) & (rows.user < 0)] = len(users) - 1  # nobody
+        beside = {"workload": workload, "user": users.gather(code)}
+        if (rows.recorded < 0).all():
+            empty = {
+                name: pl.Series(name, [None], _COLUMNS[name]).new_from_index(0, code.size) for name in _RARE
+            }
+            return pl.DataFrame({**beside, **empty}).select("workload", *_BESIDE)
+        row = pl.Series(rows.recorded)
+        row = row.set(row < 0, None)
+        rare = {name: self.frame[name].gather(row) for name in _RARE}
+        return pl.DataFrame({**beside, **rare}).select("workload", *_BESIDE)
+
+    @cached_property
+    def _users(self) -> tuple[pl.Series, Ints]:
+        """Users of recorded jobs by row, of the streams, then nobody; and where those of a workload begin."""
+        first = np.zeros(len(self.names.workloads), np.int64)
+        parts, n = [self.frame["user"]], self.frame.height
+        for stream in self.streams:
+            first[stream.workload] = n
+            name = self.names.workloads[stream.workload]
+            parts.append(pl.Series("user", [f"{name}-{i + 1}" for i in range(stream.users)], pl.String))
+            n += stream.users
+        nobody = pl.Series("user", [None], pl.String)
+        return pl.concat([*parts, nobody]), first
 
     def jobs(self) -> Jobs:
-        """The engine's table.
+        """All jobs in memory, for small plans; large ones go by `batches`.
 
         >>> names = Names((), (), (), (), (), ())
         >>> no_jobs = Demand(pl.DataFrame(schema=_COLUMNS), names, *class_tables([]), (), ())
         >>> no_jobs.jobs().submit_s.shape
         (0,)
         """
-        return Jobs(**{name: self.frame[name].to_numpy(writable=True) for name in Jobs._fields})
+        parts = list(self.arrivals.batches()) or [empty_jobs()]
+        return Jobs._make(np.concatenate(column) for column in zip(*parts, strict=True))
 
     @property
     def table(self) -> pl.DataFrame:
-        """Names beside the ids: ``id, workload, name, queue, user, recorded_start_s, recorded_end_s``."""
-        return self.frame.with_row_index("id").select(
-            pl.col("id").cast(pl.Int64),
-            _named("workload", self.names.workloads),
-            "name",
-            _named("queue", self.names.queues),
-            "user",
-            "recorded_start_s",
-            "recorded_end_s",
+        """Names beside the ids of all jobs, for small plans:
+        ``id, workload, name, queue, user, recorded_start_s, recorded_end_s``.
+        """
+        tables = [batch.table for batch in self.batches()]
+        queue = pl.Series("queue", self.classes.queue[self.jobs().cls], pl.Int32)
+        empty = pl.DataFrame(schema={name: _COLUMNS[name] for name in ("workload", *_BESIDE)})
+        return (
+            pl.concat([empty, *tables])
+            .with_columns(queue)
+            .with_row_index("id")
+            .select(
+                pl.col("id").cast(pl.Int64),
+                _named("workload", self.names.workloads),
+                "name",
+                _named("queue", self.names.queues),
+                "user",
+                "recorded_start_s",
+                "recorded_end_s",
+            )
         )
 
 
@@ -156,24 +234,31 @@ def class_tables(found: Iterable[tuple[int, tuple[tuple[int, float], ...]]]) -> 
     return classes, options
 
 
-def demand_of(plan: Plan, names: Names, cells: Cells) -> Demand:
+def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) -> Demand:
     """Jobs of all workloads, merged stably by time: at one second in the order of workloads, then rows.
 
     Raises: GpufleetError T0xx when a trace cannot be used, T060 when none of its jobs has a queue.
     """
     book = ClassBook(plan, names, cells)
+    generated: dict[str, int] = {}  # job class by workload
     frames, intakes, findings = [pl.DataFrame(schema=_COLUMNS)], [], []
     for code, workload in enumerate(plan.workloads.values()):
         if isinstance(workload, TraceWorkload):
             frame, intake, found = _trace_jobs(plan, names, workload)
             intakes.append(intake)
             findings += found
+        elif isinstance(workload, ProfileWorkload):
+            queue = names.queues.index(workload.queue)
+            generated[workload.name] = book.class_of(queue, workload.products)
+            continue
         else:
             frame = _campaign_job(plan, names, workload)
         frames.append(_with_codes(frame, code, workload.products, book))
     merged = pl.concat(frames)
     order = np.argsort(merged["submit_s"].to_numpy(), kind="stable")
-    return Demand(merged[order], names, *class_tables(book.found), tuple(intakes), tuple(findings))
+    streams = tuple(ask.stream._replace(cls=generated[ask.workload.name]) for ask in asks)
+    tables = class_tables(book.found)
+    return Demand(merged[order], names, *tables, tuple(intakes), tuple(findings), streams)
 
 
 def _with_codes(
@@ -203,7 +288,7 @@ def _campaign_job(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.Da
         "recorded_end_s": None,
     }
     frame = pl.DataFrame([job], schema_overrides={"user": pl.String})
-    return frame.filter(pl.col("submit_s") < plan.seconds(plan.end))
+    return frame.filter(pl.col("submit_s") < plan.jobs_end_s)
 
 
 def _trace_jobs(
@@ -214,7 +299,7 @@ def _trace_jobs(
         workload.file,
         workload.format,
         start=plan.start,
-        end=plan.end,
+        end=plan.jobs_end,
         time_zone=workload.time_zone,
         from_=workload.from_,
         to=workload.to,
@@ -236,9 +321,12 @@ def _over_limit(plan: Plan, workload: TraceWorkload, jobs: pl.DataFrame) -> Iter
     longer = (pl.col("limit_s") > 0) & (pl.col("work_s") / fastest > pl.col("limit_s"))
     count = jobs.filter(longer).height
     if count and plan.policy.over_limit == "kill":
-        times, they = ("run times exceed their", "they") if count > 1 else ("run time exceeds its", "it")
-        says = f"{count:,} recorded {times} limit; {they} will be killed (policy.over_limit)"
-        fix = "set `policy.over_limit: run-on` to let such jobs run as recorded"
+        says = say(
+            "{n:,} recorded run time exceeds its limit; it will be killed (policy.over_limit)",
+            "{n:,} recorded run times exceed their limit; they will be killed (policy.over_limit)",
+            n=count,
+        )
+        fix = say("set `policy.over_limit: run-on` to let such jobs run as recorded")
         yield finding(OVER_LIMIT, says, fix, workload.line, severity="warning")
 
 
@@ -271,8 +359,15 @@ def _unknown_queues(workload: TraceWorkload, unknown: Sequence[str], lost: int, 
     Raises: GpufleetError if no job has one.
     """
     shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8:,} more" if len(unknown) > 8 else "")
-    says = f"{lost:,} jobs of {workload.file.name} are left out; the plan has no queue for: {shown}"
-    fix = "add the queues, or map them: `queue: {map: {old: new}, default: ...}`"
+    says = say(
+        "{lost:,} jobs of {name} are left out; the plan has no queue for: {shown}",
+        lost=lost,
+        name=workload.file.name,
+        shown=shown,
+    )
+    fix = say("add the queues, or map them: `queue: {map: {old: new}, default: ...}`")
     if not left:
-        raise GpufleetError(finding(UNKNOWN_QUEUE, f"no job is left: {says}", fix, workload.line))
+        raise GpufleetError(
+            finding(UNKNOWN_QUEUE, say("no job is left: {says}", says=says), fix, workload.line)
+        )
     return finding(UNKNOWN_QUEUE, says, fix, workload.line, severity="warning")

@@ -11,6 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
+from gpufleet.base.say import say
+from gpufleet.world.arrivals import Arrivals
+from gpufleet.world.generate import Stream
 from gpufleet.world.layout import (
     Capacity,
     Cells,
@@ -25,7 +28,7 @@ from gpufleet.world.layout import (
 )
 from gpufleet.world.names import Names
 
-FORMAT: Final = "gpufleet.world/1"
+FORMAT: Final = "gpufleet.world/2"
 NOT_A_WORLD: Final = explain_code(
     "R060",
     "not a saved world",
@@ -45,25 +48,35 @@ _TABLES: Final = {
     "clock": Clock,
     "jobs": Jobs,
 }
+_STREAM: Final = "generated_{}"
+"""Table of the numbers that make the jobs of one workload."""
+_WORKLOAD: Final = "jobs.workload"
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
 """The date of every entry, so that the bytes do not tell when they were written."""
 
 
-def world_bytes(world: World, jobs: Jobs, names: Names) -> bytes:
-    """A world, its jobs and its names as the bytes of an .npz file, always the same for the same world."""
+def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
+    """A world, its jobs and its names as the bytes of an .npz file, always the same for the same world.
+
+    Recorded jobs are arrays; generated ones are the seed and the numbers that make them.
+    """
+    tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
+    tables |= {_STREAM.format(i): stream for i, stream in enumerate(arrivals.streams)}
+    about = {"format": FORMAT, "generated": len(arrivals.streams), "names": json.loads(names.to_json())}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add(
-            archive,
-            "about.json",
-            json.dumps({"format": FORMAT, "names": json.loads(names.to_json())}).encode(),
-        )
-        for table, fields in [*world._asdict().items(), ("jobs", jobs)]:
+        _add(archive, "about.json", json.dumps(about).encode())
+        for table, fields in tables.items():
             for field, value in fields._asdict().items():
-                entry = io.BytesIO()
-                np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
-                _add(archive, f"{table}.{field}.npy", entry.getvalue())
+                _add(archive, f"{table}.{field}.npy", _npy(value))
+        _add(archive, f"{_WORKLOAD}.npy", _npy(arrivals.workload))
     return buffer.getvalue()
+
+
+def _npy(value: Any) -> bytes:
+    entry = io.BytesIO()
+    np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
+    return entry.getvalue()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -72,12 +85,12 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(info, content, compresslevel=1)  # jobs are random numbers: more effort gains nothing
 
 
-def save_world(path: Path, world: World, jobs: Jobs, names: Names) -> None:
+def save_world(path: Path, world: World, arrivals: Arrivals, names: Names) -> None:
     """Write ``world.npz``. Raises OSError as `Path.write_bytes` does."""
-    path.write_bytes(world_bytes(world, jobs, names))
+    path.write_bytes(world_bytes(world, arrivals, names))
 
 
-def load_world(path: Path) -> tuple[World, Jobs, Names]:
+def load_world(path: Path) -> tuple[World, Arrivals, Names]:
     """Read what `save_world` wrote.
 
     Raises: GpufleetError R060 if the file is missing, damaged, or something else.
@@ -88,19 +101,26 @@ def load_world(path: Path) -> tuple[World, Jobs, Names]:
             if about["format"] != FORMAT:
                 raise ValueError(f"its format is {about['format']!r}, not {FORMAT!r}")
             tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
+            streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
+            workload = _array(archive, _WORKLOAD)
         names = Names.from_json(json.dumps(about["names"]))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        fix = "name a world.npz of a run folder, or run the plan again"
-        raise GpufleetError(finding(NOT_A_WORLD, f"{path}: {error}", fix, Place(str(path), 0))) from error
+        fix = say("name a world.npz of a run folder, or run the plan again")
+        raise GpufleetError(
+            finding(NOT_A_WORLD, say("{path}: {error}", path=path, error=error), fix, Place(str(path), 0))
+        ) from error
     jobs = tables.pop("jobs")
-    return World(**tables), jobs, names
+    return World(**tables), Arrivals(jobs, workload, tuple(streams)), names
 
 
 def _read(archive: zipfile.ZipFile, table: str, kind: type[Any]) -> Any:
     """One table of the archive, numbers as Python numbers."""
     fields = {}
     for field in kind._fields:
-        entry = io.BytesIO(archive.read(f"{table}.{field}.npy"))
-        array = np.lib.format.read_array(entry, allow_pickle=False)
+        array = _array(archive, f"{table}.{field}")
         fields[field] = array.item() if array.ndim == 0 else array
     return kind(**fields)
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> Any:
+    return np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)

@@ -52,6 +52,10 @@ class Retired:
 
     row: int  # of Plan.retirements
     gpus: int
+    t_s: int = 0
+    lots: tuple[
+        tuple[int, int, int], ...
+    ] = ()  # (lot, GPUs, of these never in service) of each that lost some
 
 
 class Change(NamedTuple):
@@ -117,9 +121,17 @@ class SiteService:
             before = np.cumsum(self.of.size[oldest]) - self.of.size[oldest]
             oldest = oldest[before < retirement.declared.gpus]
             self.gone[oldest] = True
-            self.retired.append(Retired(retirement.row, int(self.of.size[oldest].sum())))
+            gpus = int(self.of.size[oldest].sum())
+            self.retired.append(Retired(retirement.row, gpus, t_s, tuple(self._lots_of(oldest))))
             taken.append((retirement, oldest))
         return taken
+
+    def _lots_of(self, places: Ints) -> Iterator[tuple[int, int, int]]:
+        """How many GPUs of which lot stand at some places, and how many of them were never in service."""
+        for lot in np.unique(self.of.lot[places]).tolist():
+            mine = places[self.of.lot[places] == lot]
+            dark = mine[~self.was_online[mine]]
+            yield lot, int(self.of.size[mine].sum()), int(self.of.size[dark].sum())
 
     def _powered(self, there: Flags, t_s: int) -> Flags:
         """Units that the site's power reaches, counted from the one that came first."""

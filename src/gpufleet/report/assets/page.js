@@ -10,6 +10,7 @@
       const spec = specs[box.dataset.spec];
       spec.config.axis.labelLimit = box.clientWidth < 500 ? 110 : 220;
       await vegaEmbed(box, spec, options);
+      box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the text
     }
     document.documentElement.dataset.ready = "yes";
   };
@@ -17,9 +18,9 @@
   // Tables: sort by a column, download as CSV. The bare value of a cell is in data-v.
   const bare = (cell) => cell.dataset.v ?? cell.textContent.trim();
   const compare = (a, b) => {
-    const [x, y] = [parseFloat(a), parseFloat(b)];
+    const [x, y] = [Number(a), Number(b)];
     if (a === "" || b === "") return (a === "") - (b === "");
-    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
+    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
   };
   const sort = (header) => {
     const body = header.closest("table").tBodies[0];
@@ -49,11 +50,32 @@
     if (button) download(button);
   });
 
-  // A number's link opens what it points to.
+  // Rows of a long table by text; every word must be in the row.
+  const filter = (box) => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = [...document.getElementById(box.dataset.filter).tBodies[0].rows];
+    let shown = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      shown += !row.hidden;
+    }
+    const says = box.parentElement.querySelector("output");
+    says.textContent = words.length ? says.dataset.of.replace("#", shown.toLocaleString(document.documentElement.lang)) : "";
+  };
+  document.addEventListener("input", (event) => event.target.matches("[data-filter]") && filter(event.target));
+
+  // A number's link opens what it points to, and what that lies in; keyboard and screen reader go on from there.
   const open = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target && target.tagName === "DETAILS") target.open = true;
-    if (target) target.scrollIntoView();
+    if (!target) return;
+    for (let around = target; around; around = around.parentElement?.closest("details")) {
+      if (around.tagName === "DETAILS") around.open = true;
+    }
+    if (target.hidden) target.hidden = false;
+    target.scrollIntoView();
+    const stop = target.tagName === "DETAILS" ? target.querySelector("summary") : target;
+    stop.focus({ preventScroll: true });
   };
   addEventListener("hashchange", open);
   addEventListener("beforeprint", () => all(".ledger details").forEach((entry) => (entry.open = true)));

@@ -1,0 +1,301 @@
+"""Promises side by side, never summed: what counts toward each, what is contracted, online and short.
+
+Each promise has an entry of its own among the page's numbers: formula, lots, line of the plan, source, trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from gpufleet.base.say import say
+from gpufleet.report import measured, stair_charts
+from gpufleet.report.figures import MAX_ROWS, Figure, Legend
+from gpufleet.report.marks import Mark
+from gpufleet.report.sources import Entry, titled
+from gpufleet.report.stairs import Flight, Stairs
+from gpufleet.report.tables import Kind, Link, Table, table
+
+if TYPE_CHECKING:
+    from gpufleet.results.run import Run
+
+Row = Mapping[str, Any]
+
+
+def anchor(promises: Mapping[str, Any], name: str) -> str:
+    """Id of a promise's entry in the page: a number, because names may hold anything.
+
+    >>> anchor({"first": {}, "second": {}}, "second")
+    'promise-2'
+    """
+    return f"promise-{list(promises).index(name) + 1}"
+
+
+def called(promises: Mapping[str, Any], name: str) -> str:
+    """What people call a promise.
+
+    >>> called({"a": {"title": "Fifty thousand"}, "b": {}}, "a"), called({"b": {}}, "b")
+    ('Fifty thousand', 'b')
+    """
+    return str(promises.get(name, {}).get("title") or name)
+
+
+def side_by_side(stairs: Stairs) -> Table:
+    """One row per promise."""
+    columns: list[tuple[str, Kind]] = [
+        (say("promise"), "name"), (say("for"), "name"), (say("promised, GPUs"), "whole"),
+        (say("contracted, GPUs"), "whole"), (say("due by"), "day"), (say("online then, GPUs"), "whole"),
+        (say("low"), "whole"), (say("high"), "whole"), (say("short then, GPUs"), "whole"),
+        (say("largest gap at"), "place"), (say("online at the end, GPUs"), "whole"), (say("kind"), "text"),
+        (say("by"), "name"), (say("lots"), "whole"),
+    ]  # fmt: skip
+    flights = {flight.name: flight for flight in stairs.flights()}
+    rows = [_row(stairs, name, flights[name]) for name in stairs.promises]
+    return table(
+        say("Promises, side by side; they may speak of the same GPUs and are not added up"), columns, rows
+    )
+
+
+class Kept(NamedTuple):
+    """A promise in numbers: GPUs, those online and short when it is due."""
+
+    name: str
+    promised: int
+    contracted: int
+    online: int
+    short: int
+    due: date
+
+
+def kept(stairs: Stairs) -> list[Kept]:
+    """How far each promise is kept when it is due."""
+    flights = {flight.name: flight for flight in stairs.flights()} if stairs.promises else {}
+    contracted = measured.values(stairs.run, "contracted_gpus", "promise")
+    return [
+        Kept(
+            name,
+            promise["gpus"],
+            int(contracted.get((name,), 0)),
+            flights[name].at("online", stairs.due_of(name)).gpus,
+            _missing(stairs, name, stairs.due_of(name))[0],
+            _day(stairs.run, promise["until"]),
+        )
+        for name, promise in stairs.promises.items()
+    ]
+
+
+def _row(stairs: Stairs, name: str, flight: Flight) -> tuple[Any, ...]:
+    run, promise, month = stairs.run, stairs.promises[name], stairs.due_of(name)
+    to, online = anchor(stairs.promises, name), flight.at("online", month)
+    contracted = measured.values(run, "contracted_gpus", "promise").get((name,))
+    short, place = _missing(stairs, name, month)
+    return (
+        Link(called(stairs.promises, name), to),
+        promise["tenant"],
+        Link(promise["gpus"], to),
+        Link(contracted, to),
+        _day(run, promise["until"]),
+        Link(online.gpus, to),
+        online.low,
+        online.high,
+        Link(short, to),
+        place,
+        Link(flight.last("online").gpus, to),
+        _kind(promise),
+        promise.get("by") or "",
+        len(_lots(run, name)),
+    )
+
+
+def _kind(promise: Row) -> str:
+    return say("target") if promise.get("kind") == "target" else say("pledge")
+
+
+def _lots(run: Run, promise: str) -> dict[str, Row]:
+    """Lots that count toward a promise, by name."""
+    found: dict[str, Row] = run.plan["deliveries"]
+    return {name: lot for name, lot in found.items() if promise in (lot.get("counts_toward") or ())}
+
+
+def _missing(stairs: Stairs, promise: str, month: str) -> tuple[int, str]:
+    """GPUs of a promise that are short at the end of a month, and the line behind most of them."""
+    rows = stairs.shortage.filter(pl.col("promise") == promise, pl.col("month") == month, pl.col("gpus") > 0)
+    if rows.is_empty():
+        return 0, ""
+    most = rows.sort("gpus", descending=True, maintain_order=True).row(0, named=True)
+    return int(rows.get_column("gpus").sum()), str(most["place"])
+
+
+def _day(run: Run, text: str) -> date:
+    """A moment of the lock as a day in the plan's zone."""
+    return datetime.fromisoformat(text).astimezone(ZoneInfo(run.time_zone)).date()
+
+
+# --- what stands behind each
+
+
+def behind(stairs: Stairs) -> tuple[Entry, ...]:
+    """An entry per promise: what its numbers are made of, where it is written, who says so."""
+    flights = {flight.name: flight for flight in stairs.flights()} if stairs.promises else {}
+    return tuple(_entry(stairs, name, flights[name]) for name in stairs.promises)
+
+
+def _entry(stairs: Stairs, name: str, flight: Flight) -> Entry:
+    run, promise = stairs.run, stairs.promises[name]
+    own = _origin(run, f"promises.{name}.gpus", f"promises.{name}")
+    facts = [
+        (say("promised"), _promised(run, promise)),
+        (say("range"), _range(promise)),
+        (say("contracted"), say("GPUs of its lots whose status is ordered, delivered or online")),
+        (say("online"), say("GPUs of its lots that have arrived and have power by then")),
+        (say("short"), say("promised − online, by the first step that is missing")),
+        (say("line of the plan"), own["line"]),
+        (say("source"), titled(run, own["source"])),
+        (say("trust"), own["trust"]),
+    ]
+    return Entry(
+        id=anchor(stairs.promises, name),
+        name=f"promises.{name}",
+        what=called(stairs.promises, name),
+        value=say("{gpus:,} GPUs", gpus=promise["gpus"]),
+        facts=tuple((str(term), str(says)) for term, says in facts if says),
+        assumed=own["trust"] == "assumption",
+        parts=_lots_table(stairs, name),
+    )
+
+
+def _promised(run: Run, promise: Row) -> str:
+    values = {
+        "gpus": promise["gpus"],
+        "tenant": promise["tenant"],
+        "at": _day(run, promise["at"]),
+        "until": _day(run, promise["until"]),
+    }
+    if promise.get("by"):
+        return say(
+            "{gpus:,} GPUs for {tenant}, by {who} on {at}, due by {until}", who=promise["by"], **values
+        )
+    return say("{gpus:,} GPUs for {tenant}, on {at}, due by {until}", **values)
+
+
+def _range(promise: Row) -> str:
+    low, high = promise.get("gpus_range") or (None, None)
+    return "" if low is None else say("{low:,} to {high:,} GPUs", low=low, high=high)
+
+
+def _origin(run: Run, *paths: str) -> dict[str, str]:
+    """Line, source and trust of a value of the plan: its own, else that of the part it stands in."""
+    lines, origins = run.plan["lines"], run.plan["origins"]
+    known = [origins.get(path, {}) for path in paths]
+    return {
+        "line": next((lines[path] for path in paths if path in lines), ""),
+        "source": next((one["source"] for one in known if one.get("source")), ""),
+        "trust": next((one["trust"] for one in known if one.get("trust")), ""),
+    }
+
+
+def _lots_table(stairs: Stairs, promise: str) -> Table | None:
+    """The lots that count toward a promise."""
+    run = stairs.run
+    online = _last_online(stairs)
+    rows = []
+    for name, lot in _lots(run, promise).items():
+        own = _origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
+        mark = "◆ " if own["trust"] == "assumption" else ""
+        rows.append(
+            (
+                f"{mark}{name}", lot["to"], lot["system"], lot.get("operator") or "", lot["gpus"],
+                _day(run, lot["at"]), status_name(lot.get("status", "ordered")), online.get(name, 0),
+                own["line"], titled(run, own["source"]), own["trust"],
+            )
+        )  # fmt: skip
+    if not rows:
+        return None
+    columns: list[tuple[str, Kind]] = [
+        (say("lot"), "name"), (say("site"), "name"), (say("system"), "name"), (say("operator"), "name"),
+        (say("GPUs"), "whole"), (say("arrives"), "day"), (say("status"), "text"),
+        (say("online at the end, GPUs"), "whole"), (say("line of the plan"), "place"),
+        (say("source"), "name"), (say("trust"), "text"),
+    ]  # fmt: skip
+    return table(
+        say("Lots that count toward {promise}", promise=called(stairs.promises, promise)), columns, rows
+    )
+
+
+def status_name(status: str) -> str:
+    """How far a lot is, in words."""
+    words = {
+        "pledged": say("pledged"),
+        "ordered": say("ordered"),
+        "delivered": say("delivered"),
+        "online": say("online"),
+    }
+    return words.get(status, status)
+
+
+def _last_online(stairs: Stairs) -> dict[str, int]:
+    """GPUs of each lot that are online at the end of the plan."""
+    last = stairs.lots.filter(pl.col("month") == stairs.months[-1], pl.col("step") == "online")
+    return dict(last.select("lot", "gpus").iter_rows())
+
+
+# --- promised against arrived
+
+
+def arrived(stairs: Stairs) -> Figure | None:
+    """What has arrived, against what the plan says should have; None where the plan holds no actuals."""
+    run = stairs.run
+    if not run.plan.get("actuals"):
+        return None
+    planned, actual = (measured.values(run, name, "lot") for name in ("planned_gpus", "actual_gpus"))
+    rows = [(lot, planned.get((lot,), 0), actual.get((lot,), 0)) for lot in run.plan["deliveries"]]
+    rows = [row for row in rows if row[1] or row[2]]
+    bars = [
+        {"row": lot, "planned": due, "actual": came, "text": say("{came:,} of {due:,}", came=came, due=due)}
+        for lot, due, came in rows
+    ]
+    return Figure(
+        id="arrived",
+        title=_says_arrived(stairs, rows),
+        subtitle=say("GPUs by lot: what the plan has delivered by then, and what has really arrived"),
+        spec=stair_charts.arrived(bars[:MAX_ROWS]) if bars else None,
+        legend=(
+            Legend(say("arrived"), "area", Mark("", "grey-1", "plain")),
+            Legend(say("planned"), "dashed", Mark("", "fg", "plain")),
+        ),
+        marks=(Mark("", "grey-1", "plain"),),
+        table=_arrived_table(stairs, rows),
+        measures=("actual_gpus", "planned_gpus"),
+    )
+
+
+def _says_arrived(stairs: Stairs, rows: Sequence[tuple[str, float, float]]) -> str:
+    due, came = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    day = (stairs.as_of or stairs.run.start).date()
+    if not due:
+        return say("{came:,} GPUs have arrived by {day}; none was due", came=came, day=day)
+    return say("{came:,} of {due:,} GPUs due have arrived by {day}", came=came, due=due, day=day)
+
+
+def _arrived_table(stairs: Stairs, rows: Sequence[tuple[str, float, float]]) -> Table:
+    lots = stairs.run.plan["deliveries"]
+    columns: list[tuple[str, Kind]] = [
+        (say("lot"), "name"), (say("counts toward"), "name"), (say("planned, GPUs"), "whole"),
+        (say("arrived, GPUs"), "whole"), (say("late, GPUs"), "whole"), (say("line of the plan"), "place"),
+    ]  # fmt: skip
+    cells = [
+        (
+            lot,
+            ", ".join(called(stairs.promises, name) for name in lots[lot].get("counts_toward") or ()),
+            due,
+            came,
+            due - came,
+            _origin(stairs.run, f"deliveries.{lot}")["line"],
+        )
+        for lot, due, came in rows
+    ]
+    return table(say("Promised and arrived, by lot"), columns, cells)

@@ -1,0 +1,103 @@
+"""The part of the answer that speaks of promises: how much of them is online, and what is short most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from gpufleet.base.say import Said, say
+
+if TYPE_CHECKING:
+    from gpufleet.results.run import Run
+
+_SHORT: Final[dict[str, Callable[..., Said]]] = {
+    "no_lot": lambda **values: say("{gpus:,} have no order ({who}, {place})", **values),
+    "not_ordered": lambda **values: say("{gpus:,} are not ordered ({who}, {place})", **values),
+    "not_delivered": lambda **values: say("{gpus:,} are not delivered ({who}, {place})", **values),
+    "not_powered": lambda **values: say("{gpus:,} have no power at {site} ({who}, {place})", **values),
+    "not_online": lambda **values: say("{gpus:,} are out of service at {site} ({who}, {place})", **values),
+}
+"""What GPUs lack, by step."""
+
+
+def supply_answer(run: Run) -> Said | None:
+    """How much of what was promised is online when it is due, and the largest shortage.
+
+    None for a plan without promises. Promises to one tenant may speak of the same GPUs, so each tenant counts
+    with its largest one (pledges before targets); lots belong to one tenant, so that these do add up.
+    """
+    names = main_promises(run.plan["promises"])
+    if not names:
+        return None
+    month, day = _month(run, names)
+    online, low, high = (_online(run, names, month, column) for column in ("gpus", "gpus_low", "gpus_high"))
+    whole = sum(run.plan["promises"][name]["gpus"] for name in names)
+    values: dict[str, Any] = {"online": online, "whole": whole, "day": day, "low": low, "high": high}
+    if low == high:
+        says = say("{online:,} of {whole:,} promised GPUs are online on {day}", **values)
+    else:
+        says = say(
+            "{online:,} of {whole:,} promised GPUs are online on {day} (low {low:,}, high {high:,})", **values
+        )
+    short = _shortage(run, names, month)
+    return says if short is None else say("{says}; largest shortage: {short}", says=says, short=short)
+
+
+def main_promises(promises: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The promises that may be added up: of each tenant the largest, of pledges if there is any pledge.
+
+    >>> main_promises({
+    ...     "a": {"kind": "pledge", "tenant": "x", "gpus": 50},
+    ...     "b": {"kind": "pledge", "tenant": "x", "gpus": 20},
+    ...     "c": {"kind": "pledge", "tenant": "y", "gpus": 60},
+    ...     "d": {"kind": "target", "tenant": "x", "gpus": 99},
+    ... })
+    ['a', 'c']
+    """
+    pledges = {name: p for name, p in promises.items() if p["kind"] == "pledge"}
+    largest: dict[str, str] = {}
+    for name, promise in (pledges or promises).items():
+        best = largest.setdefault(promise["tenant"], name)
+        if promise["gpus"] > promises[best]["gpus"]:
+            largest[promise["tenant"]] = name
+    return list(largest.values())
+
+
+def _month(run: Run, names: list[str]) -> tuple[str, date]:
+    """The month in which the last of the promises is due, and its last day; at most the plan's last."""
+    zone = ZoneInfo(run.time_zone)
+    due = max(datetime.fromisoformat(run.plan["promises"][name]["until"]) for name in names)
+    months = run.supply.get_column("month").unique().sort().to_list()
+    month = min(max(f"{due.astimezone(zone):%Y-%m}", months[0]), months[-1])
+    year, number = int(month[:4]) + int(month[5:]) // 12, int(month[5:]) % 12 + 1
+    ends = datetime(year, number, 1, tzinfo=zone)
+    last = min(ends, datetime.fromisoformat(run.plan["end"]).astimezone(zone))
+    return month, date.fromordinal(last.toordinal() - ((last.hour, last.minute, last.second) == (0, 0, 0)))
+
+
+def _online(run: Run, names: list[str], month: str, column: str) -> int:
+    """GPUs online that count toward promises, of each at most what was promised."""
+    rows = run.supply.filter(
+        pl.col("month") == month, pl.col("step") == "online", pl.col("promise").is_in(names)
+    )
+    sums = dict(rows.group_by("promise").agg(pl.col(column).sum()).iter_rows())
+    return sum(min(sums.get(name, 0), run.plan["promises"][name]["gpus"]) for name in names)
+
+
+def _shortage(run: Run, names: list[str], month: str) -> Said | None:
+    """What is short most, by promise, step and site."""
+    rows = run.shortage.filter(pl.col("month") == month, pl.col("promise").is_in(names))
+    kind = pl.when(pl.col("lot").is_null()).then(pl.lit("no_lot")).otherwise(pl.col("step")).alias("kind")
+    keys = ["kind", "tenant", "promise", "site"]
+    sums = rows.with_columns(kind).group_by(keys).agg(pl.col("gpus").sum(), pl.col("place").first())
+    if sums.is_empty():
+        return None
+    order = ["gpus", *keys]
+    worst = sums.sort(order, descending=[True, *[False] * len(keys)]).row(0, named=True)
+    return _SHORT[worst["kind"]](
+        gpus=worst["gpus"], site=worst["site"], who=worst["tenant"], place=worst["place"]
+    )

@@ -1,0 +1,246 @@
+"""Measures of supply: what is promised, ordered, online at the plan's end, what is short, what arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from gpufleet.results.facts import Facts
+from gpufleet.results.measures import By, Rows, measure
+
+DIMS: Final = ("tenant", "product", "site")
+CONTRACTED: Final = ("ordered", "delivered", "online")
+"""Statuses of lots that are bought, as of today."""
+
+_LOTS: Final = pl.col("first")
+
+
+def at_end(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the last month of a plan."""
+    return table.filter(pl.col("month") == pl.col("month").max())
+
+
+@measure(
+    "promised_gpus",
+    "GPU",
+    "as the plan says; promises stand side by side and have no sum",
+    needs=("promises",),
+)
+def promised_gpus(facts: Facts) -> Rows:
+    """GPUs promised, by promise."""
+    for name, promise in facts.run.plan["promises"].items():
+        yield {"promise": name}, promise["gpus"]
+
+
+@measure(
+    "contracted_gpus",
+    "GPU",
+    "sum over lots whose status is ordered, delivered or online, as of `as_of`; each lot once",
+    needs=("deliveries",),
+)
+def contracted_gpus(facts: Facts) -> Rows:
+    """GPUs that are bought today, whole and by promise, tenant, product and site."""
+    lock = facts.run.plan
+    lots = {name: lot for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED}
+    yield from _by_lot(lock, {name: lot["gpus"] for name, lot in lots.items()})
+
+
+@measure(
+    "supply_gpus",
+    "GPU",
+    "GPUs that have taken a step by the plan's end; of lots each once, by promise those that count toward "
+    "it; a sum over unlike products counts whole GPUs",
+    needs=("supply.gpus", "supply.step", "supply.first"),
+)
+def supply_gpus(facts: Facts) -> Rows:
+    """GPUs ordered, delivered, powered, online at the plan's end; pledged ones by promise only."""
+    yield from _sums(at_end(facts.run.supply), pl.col("gpus").sum())
+
+
+@measure(
+    "supply_gpus_low",
+    "GPU",
+    "as supply_gpus, few and late; absent without ranges",
+    needs=("supply.gpus_low", "supply.step"),
+)
+def supply_gpus_low(facts: Facts) -> Rows:
+    """The same with every count at the low end of its range and every date late."""
+    yield from _bound(facts, "gpus_low")
+
+
+@measure(
+    "supply_gpus_high",
+    "GPU",
+    "as supply_gpus, many and early; absent without ranges",
+    needs=("supply.gpus_high", "supply.step"),
+)
+def supply_gpus_high(facts: Facts) -> Rows:
+    """The same with every count at the high end of its range and every date early."""
+    yield from _bound(facts, "gpus_high")
+
+
+@measure(
+    "supply_tflops_bf16",
+    "TFLOPS",
+    "GPUs of supply_gpus x peak dense BF16 rate; absent where the rate of one product is not known",
+    needs=("supply.tflops_bf16", "supply.step", "supply.first"),
+)
+def supply_tflops_bf16(facts: Facts) -> Rows:
+    """Peak rate of the GPUs that have taken a step by the plan's end: adds up over unlike products."""
+    yield from _sums(_known(facts, "tflops_bf16"), _whole("tflops_bf16"), ("tenant",))
+
+
+@measure(
+    "supply_mw",
+    "MW",
+    "rated IT power of the GPUs of supply_gpus in whole nodes; absent where that of one system is not known",
+    needs=("supply.mw", "supply.step", "supply.first"),
+)
+def supply_mw(facts: Facts) -> Rows:
+    """Rated IT power of the GPUs that have taken a step by the plan's end."""
+    yield from _sums(_known(facts, "mw"), _whole("mw"), ("tenant",))
+
+
+@measure(
+    "shortage_gpus",
+    "GPU",
+    "GPUs of a promise that are not online at the plan's end, by the first step that they have not taken",
+    needs=("shortage.gpus", "shortage.step", "shortage.promise"),
+)
+def shortage_gpus(facts: Facts) -> Rows:
+    """GPUs that are short at the plan's end, by promise and missing step."""
+    yield from _shorts(facts, "gpus")
+
+
+@measure(
+    "overdue_gpus",
+    "GPU",
+    "GPUs of a promise that are due by the plan's end and not online, by the first step not taken",
+    needs=("shortage.overdue", "shortage.step", "shortage.promise"),
+)
+def overdue_gpus(facts: Facts) -> Rows:
+    """GPUs that are due at the plan's end and not there, by promise and missing step."""
+    yield from _shorts(facts, "overdue")
+
+
+@measure(
+    "planned_gpus",
+    "GPU",
+    "sum over lots whose date is not after `as_of`",
+    needs=("deliveries",),
+)
+def planned_gpus(facts: Facts) -> Rows:
+    """GPUs that should have arrived by today, whole and by lot and promise."""
+    yield from _to_date(facts, planned_of(facts.run.plan))
+
+
+@measure(
+    "actual_gpus",
+    "GPU",
+    "sum over `actuals`; a lot without any whose status is delivered or online has arrived whole",
+    needs=("actuals", "deliveries"),
+)
+def actual_gpus(facts: Facts) -> Rows:
+    """GPUs that have arrived by today, whole and by lot and promise."""
+    yield from _to_date(facts, actual_of(facts.run.plan))
+
+
+def planned_of(lock: Mapping[str, Any]) -> dict[str, int]:
+    """GPUs of each lot that should have arrived by today (`as_of`)."""
+    zone = ZoneInfo(lock["time_zone"])
+    today = datetime.fromisoformat(lock["as_of"]).astimezone(zone).date()
+    due = {
+        name: datetime.fromisoformat(lot["at"]).astimezone(zone).date() <= today
+        for name, lot in lock["deliveries"].items()
+    }
+    return {name: lot["gpus"] if due[name] else 0 for name, lot in lock["deliveries"].items()}
+
+
+def actual_of(lock: Mapping[str, Any]) -> dict[str, int]:
+    """GPUs of each lot that have arrived by today."""
+    came: dict[str, int] = {}
+    for actual in lock["actuals"]:
+        came[actual["lot"]] = came.get(actual["lot"], 0) + actual["gpus"]
+    here = {name: lot["gpus"] for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED[1:]}
+    return {name: came.get(name, here.get(name, 0)) for name in lock["deliveries"]}
+
+
+def _to_date(facts: Facts, by_lot: Mapping[str, int]) -> Rows:
+    """Sums to date, where the plan says what has arrived."""
+    lock = facts.run.plan
+    if not lock["actuals"]:
+        return
+    yield {}, sum(by_lot.values())
+    for name in lock["promises"]:
+        yield {"promise": name}, sum(n for lot, n in by_lot.items() if _counts(lock, lot, name))
+    planned, actual = planned_of(lock), actual_of(lock)
+    for lot, gpus in by_lot.items():
+        if planned[lot] or actual[lot]:
+            yield {"lot": lot}, gpus
+
+
+def _counts(lock: Mapping[str, Any], lot: str, promise: str) -> bool:
+    return promise in lock["deliveries"][lot]["counts_toward"]
+
+
+def _by_lot(lock: Mapping[str, Any], gpus: Mapping[str, int]) -> Rows:
+    """Sums over lots: all, by promise, by tenant, product and site."""
+    yield {}, sum(gpus.values())
+    for name in lock["promises"]:
+        yield {"promise": name}, sum(n for lot, n in gpus.items() if _counts(lock, lot, name))
+    sums: dict[tuple[str, str], int] = {}
+    for name, n in gpus.items():
+        lot = lock["deliveries"][name]
+        product = lock["systems"][lot["system"]]["product"]
+        for dim, value in zip(DIMS, (lot.get("tenant"), product, lot["to"]), strict=True):
+            if value is not None:
+                sums[dim, value] = sums.get((dim, value), 0) + n
+    for (dim, value), n in sorted(sums.items()):
+        yield {dim: value}, n
+
+
+def _bound(facts: Facts, column: str) -> Rows:
+    """A bound by step and by promise, where the plan has ranges."""
+    rows = at_end(facts.run.supply)
+    if (rows["gpus_low"] != rows["gpus_high"]).any():
+        yield from _sums(rows, pl.col(column).sum(), ())
+
+
+def _sums(rows: pl.DataFrame, value: pl.Expr, dims: Iterable[str] = DIMS) -> Rows:
+    """A value by step, and by step and promise, tenant, product or site; nothing where it is not known."""
+    lots = rows.filter(_LOTS)
+    yield from _grouped(lots, ["step"], value)
+    yield from _grouped(rows, ["step", "promise"], value)
+    for dim in dims:
+        yield from _grouped(lots, ["step", dim], value)
+
+
+def _shorts(facts: Facts, column: str) -> Rows:
+    rows = facts.run.shortage
+    months = facts.run.supply.get_column("month")
+    rows = rows.filter(pl.col("month").is_in([months.max()] if months.len() else []))
+    yield from _grouped(rows, ["promise"], pl.col(column).sum())
+    yield from _grouped(rows, ["promise", "step"], pl.col(column).sum())
+
+
+def _grouped(rows: pl.DataFrame, keys: list[str], value: pl.Expr) -> Iterable[tuple[By, float | int]]:
+    table = rows.drop_nulls(keys).group_by(keys, maintain_order=True).agg(value.alias("value"))
+    for *names, total in table.sort(keys).iter_rows():
+        if total is not None:
+            yield dict(zip(keys, names, strict=True)), total
+
+
+def _known(facts: Facts, column: str) -> pl.DataFrame:
+    """Rows of lots at the plan's end; no GPUs are 0 of anything, also of what is not known."""
+    rows = at_end(facts.run.supply).filter(pl.col("lot").is_not_null())
+    nothing = pl.when(pl.col("gpus") == 0).then(0.0).otherwise(pl.col(column))
+    return rows.with_columns(nothing.alias(column))
+
+
+def _whole(column: str) -> pl.Expr:
+    """A sum, or nothing where a part of it is not known."""
+    return pl.when(pl.col(column).is_null().any()).then(None).otherwise(pl.col(column).sum())

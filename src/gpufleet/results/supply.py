@@ -1,0 +1,199 @@
+"""Writes supply.parquet and shortage.parquet: GPUs promised, ordered, delivered, powered, online by month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from gpufleet.base.arrays import Floats, Ints
+from gpufleet.results.columns import SHORTAGE, SUPPLY, Column
+from gpufleet.results.parquet import TableWriter
+from gpufleet.world.names import Names
+from gpufleet.world.supply import SHORT_STEPS, Staircase, staircase
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.plan.supply import Delivery
+
+TRUSTS: Final = ("stated", "estimate", "assumption")
+"""From the surest to the least sure."""
+
+
+class _Missing(NamedTuple):
+    """GPUs of one lot that lack one step, for one reason."""
+
+    lot: int
+    step: str
+    place: str
+    gpus: Ints  # by month
+    gone: bool = False  # retired: no promise is broken where there is none
+
+
+class _Rows:
+    """Columns of a table that grow by blocks; a single value holds for all rows of its block."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.values: dict[str, list[Any]] = {column.name: [] for column in columns}
+
+    def add(self, n: int, **values: Any) -> None:
+        for name, column in self.values.items():
+            value = values[name]
+            column.extend(value.tolist() if isinstance(value, np.ndarray) else [value] * n)
+
+
+def write_supply(supply: Path, shortage: Path, plan: Plan, names: Names, lock: Mapping[str, Any]) -> None:
+    """Write both tables.
+
+    Args: supply, shortage: the files; lock: plan.lock.yaml as read, for its lines.
+    """
+    stairs = staircase(plan, names)
+    for path, columns, rows in (
+        (supply, SUPPLY, _supply_rows(plan, stairs)),
+        (shortage, SHORTAGE, _shortage_rows(plan, stairs, lock)),
+    ):
+        with TableWriter(path, columns) as writer:
+            writer.write(rows.values)
+
+
+# --- supply
+
+
+def _supply_rows(plan: Plan, stairs: Staircase) -> _Rows:
+    rows, months = _Rows(SUPPLY), np.array(stairs.months)
+    n = months.size
+    for row, (name, promise) in enumerate(plan.promises.items()):
+        low, high = promise.gpus_range or (promise.gpus, promise.gpus)
+        made = stairs.pledged[row] > 0
+        rows.add(
+            n, month=months, tenant=promise.tenant, product=None, site=None, lot=None, promise=name,
+            step="pledged", gpus=stairs.pledged[row], gpus_low=low * made, gpus_high=high * made,
+            tflops_bf16=None, mw=None, trust=_trust(plan, f"promises.{name}", "gpus"), first=False,
+        )  # fmt: skip
+    for i, lot in enumerate(plan.deliveries):
+        rates = _rates(plan, lot)
+        trust = _trust(plan, _path(plan, i), "gpus", "nodes", "at")
+        for k, towards in enumerate(lot.counts_toward or (None,)):
+            for step in ("ordered", "delivered", "powered", "online"):
+                gpus, low, high = (getattr(c, step)[i] for c in (stairs.value, stairs.low, stairs.high))
+                rows.add(
+                    n, month=months, tenant=lot.tenant, product=plan.systems[lot.system].product, site=lot.to,
+                    lot=lot.name, promise=towards, step=step, gpus=gpus, gpus_low=low, gpus_high=high,
+                    tflops_bf16=rates.tflops(gpus), mw=rates.mw(gpus), trust=trust, first=k == 0,
+                )  # fmt: skip
+    return rows
+
+
+class _Rates(NamedTuple):
+    """What the GPUs of a lot do and draw; None = not known."""
+
+    tflops_per_gpu: float | None
+    node_w: float | None
+    gpus_per_node: int
+
+    def tflops(self, gpus: Ints) -> Floats | None:
+        """Peak BF16 rate of so many GPUs, TFLOPS."""
+        return None if self.tflops_per_gpu is None else gpus.astype(np.float64) * self.tflops_per_gpu
+
+    def mw(self, gpus: Ints) -> Floats | None:
+        """Rated IT power of so many GPUs in whole nodes, MW."""
+        nodes = -(-gpus // self.gpus_per_node)
+        return None if self.node_w is None else nodes.astype(np.float64) * (self.node_w / 1e6)
+
+
+def _rates(plan: Plan, lot: Delivery) -> _Rates:
+    from gpufleet.catalog import gpus
+
+    system = plan.systems[lot.system]
+    known = gpus().get(system.product)
+    return _Rates(known.bf16_tflops if known else None, system.rated_node_w, system.gpus_per_node)
+
+
+def _path(plan: Plan, row: int) -> str:
+    """The path of a lot in the plan; one without a name goes by its number."""
+    named = f"deliveries.{plan.deliveries[row].name}"
+    return named if named in plan.origins else f"deliveries.{row}"
+
+
+def _trust(plan: Plan, path: str, *keys: str) -> str | None:
+    """The weakest trust of some values of a part, as far as the plan says."""
+    origins = [plan.origin(f"{path}.{key}") or plan.origin(path) for key in keys]
+    said = [origin.trust for origin in origins if origin and origin.trust]
+    return max(said, key=TRUSTS.index, default=None)
+
+
+# --- shortage
+
+
+def _shortage_rows(plan: Plan, stairs: Staircase, lock: Mapping[str, Any]) -> _Rows:
+    rows = _Rows(SHORTAGE)
+    missing = [list(_missing(plan, stairs, i, lock)) for i in range(len(plan.deliveries))]
+    for row, name in enumerate(plan.promises):
+        mine = [i for i, lot in enumerate(plan.deliveries) if name in lot.counts_toward]
+        online = stairs.value.online[mine].sum(axis=0)
+        made = stairs.pledged[row] > 0
+        due = np.minimum(stairs.due[row], stairs.pledged[row])
+        late = np.maximum(0, due - online)
+        parts = [part for i in mine for part in missing[i]]
+        for part in sorted(parts, key=lambda part: -SHORT_STEPS.index(part.step)):
+            late = _add_short(plan, rows, stairs, part._replace(gpus=part.gpus * made), name, late, due)
+        rest = np.maximum(0, stairs.pledged[row] - sum(plan.deliveries[i].gpus for i in mine)) * made
+        at = _at(lock, f"promises.{name}.gpus", f"promises.{name}")
+        _add_short(plan, rows, stairs, _Missing(-1, "not_ordered", at, rest), name, late, due)
+    for i, lot in enumerate(plan.deliveries):
+        for part in missing[i] if not lot.counts_toward else ():
+            if part.step in ("not_powered", "not_online") and not part.gone:
+                _add_short(plan, rows, stairs, part, None, None, None)
+    return rows
+
+
+def _add_short(
+    plan: Plan, rows: _Rows, stairs: Staircase, part: _Missing, promise: str | None, late: Any, due: Any
+) -> Any:
+    """Add the months in which the part is short; returns what of the overdue GPUs is left."""
+    at = np.flatnonzero(part.gpus)
+    overdue = np.zeros_like(part.gpus) if late is None else np.minimum(part.gpus, late)
+    lot = plan.deliveries[part.lot] if part.lot >= 0 else None
+    tenant = lot.tenant if lot else plan.promises[promise].tenant if promise else None
+    rows.add(
+        at.size, month=np.array(stairs.months)[at], promise=promise, tenant=tenant,
+        product=plan.systems[lot.system].product if lot else None, site=lot.to if lot else None,
+        lot=lot.name if lot else None, step=part.step, gpus=part.gpus[at], overdue=overdue[at],
+        due=None if due is None else due[at], place=part.place,
+    )  # fmt: skip
+    return None if late is None else late - overdue
+
+
+def _missing(plan: Plan, stairs: Staircase, i: int, lock: Mapping[str, Any]) -> Iterator[_Missing]:
+    """What the GPUs of a lot lack, month by month, and which line of the plan makes it so.
+
+    The parts and the GPUs online add up to the lot.
+    """
+    lot = plan.deliveries[i]
+    at, power = f"deliveries.{lot.name}", _at(lock, f"sites.{lot.to}.power", f"sites.{lot.to}")
+    counts = type(stairs.value)._make(column[i] for column in stairs.value)
+    lost = counts.powered - counts.online - (counts.retired - counts.retired_dark)
+    yield _Missing(
+        i, "not_ordered", _at(lock, f"{at}.ordered", f"{at}.status", at), lot.gpus - counts.ordered
+    )
+    yield _Missing(i, "not_delivered", _at(lock, f"{at}.at", at), counts.ordered - counts.delivered)
+    dark = counts.delivered - counts.powered - counts.retired_dark
+    yield _Missing(i, "not_powered", power, dark)
+    yield _Missing(i, "not_online", power, lost)
+    if counts.retired.any():
+        yield _Missing(i, "not_online", _retired_by(plan, lot, lock), counts.retired, gone=True)
+
+
+def _retired_by(plan: Plan, lot: Delivery, lock: Mapping[str, Any]) -> str:
+    """The line of the first retirement that can have taken GPUs of a lot."""
+    for row, r in enumerate(plan.retirements):
+        if r.from_ == lot.to and r.system == lot.system and r.tenant in (None, lot.tenant):
+            return _at(lock, f"retirements.{row}")
+    return _at(lock, f"deliveries.{lot.name}")
+
+
+def _at(lock: Mapping[str, Any], *paths: str) -> str:
+    """The line of the first of some paths that the plan writes."""
+    return next((at for path in paths if (at := lock["lines"].get(path))), "")

@@ -1,0 +1,113 @@
+"""--lang on the command line: findings, refusals, answers and reports; JSON and help stay English."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpufleet.base.language import VARIABLE
+from gpufleet.cli import main
+
+PLAN = """\
+gpufleet: 1
+name: small
+start: 2026-01-05
+end: 2026-01-08
+sites: {lab: {power: 100 kW, pue: 1.3}}
+deliveries:
+  - {name: lot-1, to: lab, system: DGX-B200, gpus: 64, at: 2026-01-05}
+tenants: {research: {}}
+workloads:
+  big: {kind: campaign, queue: research, gpus: 8, duration: 5 h, at: 2026-01-05}
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    path.write_text(PLAN, encoding="utf-8")
+    return path
+
+
+def run(capsys: Any, *arguments: object) -> tuple[Any, str, str]:
+    with pytest.raises(SystemExit) as left:
+        main([str(each) for each in arguments])
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+def test_warnings_are_said(capsys: Any, plan: Path) -> None:
+    code, out, _ = run(capsys, "check", plan, "--lang", "ko")
+    assert code == 0
+    assert "경고 P017  거점에 전력이 들어오기 전에 납품됨" in out
+    assert "DGX-B200 GPU 64개(노드 8대)에" in out
+    assert "2026년 1월 5일 현재 lab에는 100.0 kW" in out
+    assert "자세히: gpufleet explain P017" in out
+    assert "오류 없음" in out
+
+
+def test_refusals_are_said(capsys: Any, plan: Path) -> None:
+    code, _, err = run(capsys, "check", plan, "--set", "policy.ordr=sjf", "--lang", "ja")
+    assert code == 2
+    assert "`order` のことですか？" in err
+    code, _, err = run(capsys, "check", plan, "--set", "policy.order=sjf2", "--lang", "ko")
+    assert code == 2
+    assert "오류 P015  선택지에 없는 값" in err
+
+
+def test_environment_chooses_and_the_option_goes_before(
+    capsys: Any, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "ja")
+    assert "警告 P017" in run(capsys, "check", plan)[1]
+    assert "경고 P017" in run(capsys, "check", plan, "--lang", "ko")[1]
+    assert "warning P017" in run(capsys, "check", plan, "--lang", "en")[1]
+
+
+def test_a_language_does_not_outlast_its_command(capsys: Any, plan: Path) -> None:
+    run(capsys, "check", plan, "--lang", "ko")
+    assert "warning P017" in run(capsys, "check", plan)[1]
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_unknown_language_is_refused(capsys: Any, plan: Path, more: tuple[str, ...]) -> None:
+    code, out, err = run(capsys, "check", plan, "--lang", "fr", *more)
+    assert code == 2
+    if more:
+        (found,) = json.loads(out)["findings"]
+        assert (found["code"], found["says"]) == ("U020", "--lang is `fr`")
+    else:
+        assert "error U020  no such language\n  --lang is `fr`\n  fix: choose one of en (English)" in err
+
+
+def test_json_and_help_stay_english(capsys: Any, plan: Path) -> None:
+    english = run(capsys, "check", plan, "--json")[1]
+    assert run(capsys, "check", plan, "--json", "--lang", "ko")[1] == english
+    assert run(capsys, "check", "--help", "--lang", "ko")[1] == run(capsys, "check", "--help")[1]
+
+
+def test_a_run_is_the_same_bytes_whatever_its_language(capsys: Any, plan: Path, tmp_path: Path) -> None:
+    for language in ("en", "ko"):
+        code, *_ = run(capsys, "run", plan, "--out", tmp_path / language, "--lang", language, "-q")
+        assert code == 0
+    ours, theirs = tmp_path / "en", tmp_path / "ko"
+    for path in sorted(p for p in ours.rglob("*") if p.is_file()):
+        if path.name not in ("environment.json", "report.html", "complete.json"):
+            assert path.read_bytes() == (theirs / path.relative_to(ours)).read_bytes(), path.name
+    assert '<html lang="ko">' in (theirs / "report.html").read_text(encoding="utf-8")[:200]
+    assert '<html lang="en">' in (ours / "report.html").read_text(encoding="utf-8")[:200]
+    _, answer, _ = run(capsys, "why", theirs, "0", "--lang", "ja")
+    assert answer.startswith("ジョブ 0 は待ちませんでした")
+    code, summary, _ = run(capsys, "report", ours, "--lang", "ko", "--out", tmp_path / "other.html")
+    assert code == 0
+    assert "이용률" in summary
+    assert '<html lang="ko">' in (tmp_path / "other.html").read_text(encoding="utf-8")[:200]
+    assert "같습니다" in run(capsys, "compare", ours, theirs, "--lang", "ko")[1]

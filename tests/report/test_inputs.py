@@ -1,0 +1,95 @@
+"""Every value of the plan with unit, trust, source and line; the sources; what differs in another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpufleet.plan.load import load_plan
+from gpufleet.report import inputs
+from gpufleet.report.html import render_html
+from gpufleet.report.page import page_of
+from gpufleet.report.tables import Link
+from gpufleet.results.run import Run
+from gpufleet.study import simulate
+
+
+@pytest.fixture
+def nation(report_of: Any) -> Any:
+    return report_of("nation")
+
+
+def test_every_leaf_is_there_with_what_is_known_of_it(nation: Any) -> None:
+    leaves = {leaf.path: leaf for leaf in inputs.leaves(nation.run)}
+    power = leaves["sites.seaside.power"]
+    assert (power.unit, power.trust, power.line) == ("W", "assumption", "nation.yaml:14")
+    lot = leaves["deliveries.round-1.gpus"]
+    assert (lot.value, lot.unit, lot.source, lot.trust) == (1048, "GPU", "press", "stated")
+    assert leaves["promises.pledge-sk.for"].value == "sk"
+    assert leaves["promises.pledge-sk.from"].unit == "date"
+    assert leaves["actuals.1.gpus"].value == 904
+    assert leaves["policy.order"].line == ""  # a default
+    assert not [path for path in leaves if path.endswith(("_range", ".source", ".trust"))]
+
+
+def test_each_source_opens_its_row(nation: Any) -> None:
+    page = nation.page
+    assert page.cited is not None
+    assert page.cited.ids == ("source-1", "source-2")
+    cells = [cell for row in page.inputs.rows for cell in row if isinstance(cell, Link)]
+    assert {cell.to for cell in cells} == {"source-1", "source-2"}
+    uses = {row[0]: row[4] for row in page.cited.rows}
+    assert sum(uses.values()) == len(cells)
+    assert "https://example.org/press" in nation.seen.text  # as text: nothing is opened
+
+
+def test_a_large_plan_is_cut_with_a_word(nation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = len(list(inputs.leaves(nation.run)))
+    monkeypatch.setattr(inputs, "MAX_INPUTS", 10)
+    table = inputs.inputs(nation.run)
+    assert table is not None
+    assert len(table.rows) == 10
+    assert table.caption == f"The first 10 of {whole:,} values of the plan; plan.lock.yaml has all"
+
+
+# --- another run
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The nation with one lot a year later."""
+    plan = load_plan(Path(__file__).with_name("nation.yaml"), scenarios=["lot-late"])
+    return simulate(plan, out=tmp_path_factory.mktemp("late") / "late")
+
+
+def test_what_differs_is_listed_with_before_and_after(nation: Any, late: Run) -> None:
+    beside = page_of(late, nation.run).against
+    assert beside is not None
+    assert beside.plan is not None
+    assert [row[0] for row in beside.plan.rows] == ["deliveries.ulsan-1.at", "deliveries.ulsan-1.at_range"]
+    rows = {row[0]: row for row in beside.headlines.rows}
+    assert rows["supply_gpus, online"][3] == "no change"
+    before, after = (run.measure("waiting_gpu_h") for run in (nation.run, late))
+    assert (before == after) == (rows["waiting_gpu_h"][3] == "no change")
+    assert {figure.id for figure in beside.figures} == {"against-online", "against-waiting"}
+    online = beside.figures[0]
+    apart = {row[0]: row[1] - row[2] for row in online.table.rows}
+    assert apart["2027-12"] == 2_592 - 0
+    assert apart["2030-12"] == 0
+
+
+def test_a_run_against_itself_differs_in_nothing(nation: Any) -> None:
+    beside = page_of(nation.run, nation.run).against
+    assert beside is not None
+    assert beside.plan is beside.measures is None
+    assert {row[3] for row in beside.headlines.rows} == {"no change"}
+    assert beside.figures[0].title == "The same GPUs are online in every month"
+
+
+def test_only_the_page_that_is_asked_for_has_another_run(nation: Any, late: Run) -> None:
+    assert 'id="against"' not in nation.html
+    html = render_html(late, other=nation.run)
+    assert 'id="against"' in html
+    assert len(html.encode()) <= 3_000_000

@@ -1,0 +1,396 @@
+"""The plan of a national programme adds up, opens to its sources, and says what is missing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.conftest import ROOT
+
+from gpufleet import load_plan
+from gpufleet.plan.plan import Plan
+from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
+from gpufleet.world.names import Names
+from gpufleet.world.supply import Staircase, staircase
+
+KOREA: Final = ROOT / "plans" / "korea-260k"
+PLEDGES: Final = ("government", "samsung", "sk", "hyundai", "naver")
+PATH: Final = {"path-purchases": 28_000, "path-supercomputer": 9_000, "path-centre": 15_000}
+
+ROWS: Final = {
+    "KR003": ("r1-naver", "r1-naver-own"),
+    "KR004": ("r1-naver",),
+    "KR005": ("r1-nhn-beta", "r1-nhn", "r1-nhn-own"),
+    "KR006": ("r1-nhn-beta", "r1-nhn"),
+    "KR007": ("r1-kakao", "r1-kakao-own"),
+    "KR008": ("r1-kakao",),
+    "KR009": ("r1-naver", "r1-nhn-beta", "r1-nhn", "r1-kakao"),
+    "KR032": ("r2-b300", "r2-rubin"),
+    "KR036": ("centre-1",),
+    "KR037": ("centre-1", "centre-2"),
+    "KR041": ("supercomputer-6",),
+    "KR042": ("ulsan-1-aws", "ulsan-1-sk", "ulsan-2-aws", "ulsan-2-sk"),
+    "KR044": ("samsung-1", "samsung-2", "samsung-3", "samsung-4"),
+    "KR047": ("naver-1", "naver-2", "naver-3", "naver-4"),
+    "KR051": ("saemangeum-1", "saemangeum-2"),
+    "KR052": ("sk-manufacturing",),
+}
+"""Rows of the public record, and the lots that are what they say."""
+
+Record = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def korea() -> Plan:
+    return load_plan(KOREA)
+
+
+@pytest.fixture(scope="module")
+def stairs(korea: Plan) -> Staircase:
+    return staircase(korea, Names.of(korea))
+
+
+@pytest.fixture(scope="module")
+def record(shared: Path) -> Record:
+    """The public record, by the id of a row."""
+    found: Record = {}
+    for file in ("programmes/korea.csv", "programmes/seed_claims.csv", "economics/assumptions.csv"):
+        path = shared / "data" / file
+        if not path.is_file():
+            pytest.skip(f"needs third-party data: {path} is not there")
+        with path.open(encoding="utf-8", newline="") as rows:
+            found |= {row["id"]: row for row in csv.DictReader(rows)}
+    return found
+
+
+def gpus(plan: Plan, *names: str) -> int:
+    """GPUs of lots, by name or by the beginning of their names."""
+    lots = {lot.name: lot.gpus for lot in plan.deliveries}
+    for name in names:
+        assert any(lot.startswith(name) for lot in lots), name
+    return sum(n for lot, n in lots.items() if lot.startswith(names))
+
+
+def counting(plan: Plan, promise: str) -> dict[str, int]:
+    """Lots that count toward a promise, and their GPUs."""
+    return {lot.name: lot.gpus for lot in plan.deliveries if promise in lot.counts_toward}
+
+
+# --- what adds up
+
+
+def test_the_five_pledges_are_260_000(korea: Plan) -> None:
+    pledges = {name: p for name, p in korea.promises.items() if p.kind == "pledge"}
+    assert [p.tenant for p in pledges.values()] == list(PLEDGES)
+    assert [p.gpus for p in pledges.values()] == [50_000, 50_000, 50_000, 50_000, 60_000]
+    assert sum(p.gpus for p in pledges.values()) == 260_000
+    assert {(korea.local(p.due_from).year, korea.local(p.until).year) for p in pledges.values()} == {
+        (2026, 2030)
+    }
+
+
+def test_with_what_was_there_they_are_300_000(korea: Plan) -> None:
+    base = next(lot for lot in korea.deliveries if lot.name == "existing-base")
+    assert (base.gpus, base.gpus_range, base.counts_toward) == (40_000, (40_000, 65_000), ())
+    assert base.gpus + sum(p.gpus for p in korea.promises.values() if p.kind == "pledge") == 300_000
+
+
+def test_31_336_are_contracted_by_or_for_the_state(korea: Plan) -> None:
+    assert gpus(korea, "r1-naver") == 3_056
+    assert gpus(korea, "r1-nhn") == 7_656
+    assert gpus(korea, "r1-kakao") == 2_424
+    assert gpus(korea, "r1-") == 13_136
+    assert gpus(korea, "r2-") == 9_704
+    assert gpus(korea, "supercomputer-6") == 8_496
+    assert gpus(korea, "r1-", "r2-", "supercomputer-6") == 31_336
+    contracted = [lot for lot in korea.deliveries if lot.status != "pledged" and lot.name != "existing-base"]
+    assert sum(lot.gpus for lot in contracted) == 31_336
+
+
+def test_operators_keep_2_680_of_round_1_apart(korea: Plan) -> None:
+    own = [lot for lot in korea.deliveries if lot.name.endswith("-own")]
+    assert {lot.operator: lot.gpus for lot in own} == {"Naver Cloud": 760, "Kakao": 384, "NHN Cloud": 1_536}
+    assert [lot.counts_toward for lot in own] == [(), (), ()]
+    assert gpus(korea, "r1-") - sum(lot.gpus for lot in own) == 10_456
+
+
+def test_the_path_of_52_000_has_a_gap(korea: Plan) -> None:
+    assert {name: korea.promises[name].gpus for name in PATH} == PATH
+    assert sum(PATH.values()) == korea.promises["path-52000"].gpus == 52_000
+    gaps = {name: promised - sum(counting(korea, name).values()) for name, promised in PATH.items()}
+    assert gaps == {"path-purchases": 7_840, "path-supercomputer": 504, "path-centre": 0}
+    lots = counting(korea, "path-52000")
+    assert lots == counting(korea, "path-purchases") | counting(korea, "path-supercomputer") | counting(
+        korea, "path-centre"
+    )
+    assert 52_000 - sum(lots.values()) == 8_344 == sum(gaps.values())
+    # with the operators' shares: against what is contracted, and the centre that is planned
+    assert 52_000 - 31_336 - gpus(korea, "centre-1") == 5_664 == 8_344 - 2_680
+
+
+def test_the_national_centre_stands_nowhere_twice(korea: Plan) -> None:
+    assert counting(korea, "centre-2030") == {"centre-1": 15_000, "centre-2": 35_000}
+    assert counting(korea, "nvidia-government") == counting(korea, "path-52000")
+    assert "centre-2" not in counting(korea, "nvidia-government")
+    assert sum(counting(korea, "nvidia-government").values()) == 43_656
+
+
+def test_no_promise_is_passed_by_its_lots(korea: Plan) -> None:
+    for name, promise in korea.promises.items():
+        assert sum(counting(korea, name).values()) <= promise.gpus
+
+
+def test_every_lot_is_counted_once(korea: Plan) -> None:
+    assert sum(lot.gpus for lot in korea.deliveries) == 343_336
+    assert 40_000 + 31_336 + 50_000 + 62_000 + 50_000 + 50_000 + 60_000 == 343_336
+    for lot in korea.deliveries:
+        kinds = [korea.promises[name].kind for name in lot.counts_toward]
+        assert kinds.count("pledge") <= 1
+
+
+def test_round_2_gives_30_percent_more_computing_than_its_target(korea: Plan) -> None:
+    """15,000 B200 in FP8; the split into two products is made by that."""
+    assert gpus(korea, "r2-b300") * 4.5 + gpus(korea, "r2-rubin") * 17.5 == pytest.approx(
+        1.3 * 15_000 * 4.5, rel=0.005
+    )
+    assert gpus(korea, "r2-rubin") % 72 == 0
+
+
+def test_ulsan_is_shared_as_it_is_paid_and_comes_as_its_power(korea: Plan) -> None:
+    assert gpus(korea, "ulsan-1-sk", "ulsan-2-sk") / 60_000 == pytest.approx(3.4 / 7.0, rel=0.001)
+    assert gpus(korea, "ulsan-1") / 60_000 == pytest.approx(41 / 103, rel=0.001)
+
+
+# --- what the run says of supply
+
+
+@pytest.mark.parametrize(
+    ("tenant", "lots", "online", "low"),
+    [
+        ("government", 43_656, 43_656, 43_656),
+        ("samsung", 50_000, 50_000, 0),
+        ("sk", 31_160, 26_336, 26_336),
+        ("hyundai", 50_000, 50_000, 50_000),
+        ("naver", 60_000, 60_000, 0),
+    ],
+)
+def test_what_is_online_by_2030(
+    korea: Plan, stairs: Staircase, tenant: str, lots: int, online: int, low: int
+) -> None:
+    month = stairs.months.index("2030-12")
+    promise = f"nvidia-{tenant}"
+    assert sum(counting(korea, promise).values()) == lots
+    rows = [i for i, lot in enumerate(korea.deliveries) if promise in lot.counts_toward]
+    found = [int(count.online[rows, month].sum()) for count in (stairs.value, stairs.low, stairs.high)]
+    assert found == [online, low, online]
+    assert stairs.due[list(korea.promises).index(promise), month] == korea.promises[promise].gpus
+
+
+def test_67_racks_of_ulsan_stay_without_power(korea: Plan, stairs: Staircase) -> None:
+    """By hand: a rack draws 120 kW x 1.12 = 134.4 kW; 41 MW are 305 racks of 332, 103 MW are 766 of 833."""
+    rows = [i for i, lot in enumerate(korea.deliveries) if lot.to == "ulsan"]
+    dark = stairs.value.delivered[rows] - stairs.value.powered[rows]
+    first, last = stairs.months.index("2027-11"), stairs.months.index("2029-02")
+    assert dark[:, first - 1].tolist() == [0, 0, 0, 0]
+    assert dark[:, first].tolist() == [0, 27 * 72, 0, 0]  # AWS 171 racks, then 134 of SK's 161
+    assert dark[:, last].tolist() == [0, 0, 0, 67 * 72]  # 171 + 161 + 257 + a third, then 177 of 244
+    enough = load_plan(KOREA, sets=["sites.ulsan.pue=1"])
+    assert (staircase(enough, Names.of(enough)).value.online[rows, -1].sum()) == 60_000
+
+
+def test_what_has_come_is_less_than_what_is_ordered(korea: Plan, stairs: Staircase) -> None:
+    today = stairs.months.index("2026-11")
+    rows = [i for i, lot in enumerate(korea.deliveries) if "nvidia-government" in lot.counts_toward]
+    assert stairs.value.ordered[rows, today].sum() == 28_656
+    assert stairs.value.online[rows, today].sum() == 4_848
+    came = sum(actual.gpus for actual in korea.actuals if actual.lot != "existing-base")
+    assert came == 4_848 == 2_296 + 2_040 + 512
+
+
+def test_half_a_year_slip_moves_all_that_has_not_come(korea: Plan) -> None:
+    late = load_plan(KOREA, scenarios=["half-a-year-slip"])
+    for before, after in zip(korea.deliveries, late.deliveries, strict=True):
+        moved = after.at - before.at
+        if korea.known_by_today(before.at):
+            assert moved == timedelta(0)
+        else:
+            assert timedelta(days=181) <= moved <= timedelta(days=184), before.name
+
+
+def test_a_late_grid_keeps_ulsan_dark_for_a_year(korea: Plan, stairs: Staircase) -> None:
+    late = load_plan(KOREA, scenarios=["ulsan-grid-late"])
+    online = staircase(late, Names.of(late)).value.online
+    rows = [i for i, lot in enumerate(korea.deliveries) if lot.to == "ulsan"]
+    for month, day in enumerate(stairs.months):
+        at_ulsan = online[rows, month].sum()
+        if day < "2028-11":
+            assert at_ulsan == 0
+        elif "2029-02" <= day < "2030-02":
+            assert at_ulsan == stairs.value.online[rows, stairs.months.index("2028-11")].sum() == 305 * 72
+    assert (online[rows, -1] == stairs.value.online[rows, -1]).all()
+
+
+def test_demand_is_doubled_for_every_workload(korea: Plan) -> None:
+    double = load_plan(KOREA, scenarios=["demand-x2"])
+    profiles = {n: w for n, w in korea.workloads.items() if isinstance(w, ProfileWorkload)}
+    assert {w.queue for w in profiles.values()} == set(korea.queues) - {"national-models"}
+    for name, workload in profiles.items():
+        other = double.workloads[name]
+        assert isinstance(other, ProfileWorkload)
+        assert [value for _, value in other.load] == [2 * value for _, value in workload.load]
+
+
+# --- where the numbers come from
+
+
+def test_every_value_has_a_source_and_a_trust(korea: Plan) -> None:
+    wanted = re.compile(
+        r"(promises\.[^.]+\.(gpus|at|from|until)|deliveries\.[^.]+\.(gpus|at|ordered)|actuals\.\d+\.gpus"
+        r"|sites\.[^.]+\.(power\.\d+\.value|pue)|workloads\.[^.]+\.(load|gpus|duration)"
+        r"|tenants\.[^.]+\.queues\.[^.]+\.quota\.[^.]+)"
+    )
+    paths = [path for path in korea.origins if wanted.fullmatch(path)]
+    assert len(paths) > 100
+    for path in paths:
+        origin = korea.origin(path)
+        assert origin is not None
+        assert origin.source in korea.sources, path
+        assert origin.trust, path
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_lot_is_what_its_row_says(korea: Plan, record: Record, row: str) -> None:
+    names = [lot.name for lot in korea.deliveries]
+    assert set(ROWS[row]) <= set(names)
+    total = sum(lot.gpus for lot in korea.deliveries if lot.name in ROWS[row])
+    assert (total, "GPU") == (int(record[row]["quantity"]), record[row]["unit"])
+
+
+def test_all_lots_are_held_against_a_row(korea: Plan) -> None:
+    held = {name for names in ROWS.values() for name in names}
+    assert {lot.name for lot in korea.deliveries} - held == {"existing-base"}
+
+
+def test_a_promise_is_what_its_row_says(korea: Plan, record: Record) -> None:
+    for name, promise in korea.promises.items():
+        assert promise.source is not None
+        assert promise.gpus == int(record[promise.source]["quantity"]), name
+
+
+def test_other_numbers_are_what_their_rows_say(korea: Plan, record: Record) -> None:
+    base = korea.deliveries[0]
+    assert base.gpus == int(record["SC033"]["quantity"])
+    assert base.gpus_range == (int(record["SC033"]["quantity"]), int(record["KR050"]["quantity"]))
+    ulsan = korea.site("ulsan")
+    powers = (float(record["KR043"]["quantity"]), float(record["KR042"]["power_mw"]))
+    assert tuple(w / 1e6 for _, w in ulsan.power_w) == powers == (41.0, 103.0)
+    assert ulsan.pue == float(record["EA039"]["value"])
+    queues = korea.queues
+    assert queues["projects-round-1"].quota["B200-SXM"] == int(record["KR012"]["quantity"])
+    offered = {"H200-SXM-141GB": "KR010", "B200-SXM": "KR011"}
+    for product, row in offered.items():
+        shared = queues["industry-round-1"].quota[product] + queues["research-round-1"].quota[product]
+        assert shared == int(record[row]["quantity"])
+    for team, row in (("lg", "KR057"), ("upstage", "KR058"), ("added", "KR059")):
+        campaign = korea.workloads[f"sovereign-model-{team}"]
+        assert isinstance(campaign, CampaignWorkload)
+        assert campaign.gpus == int(record[row]["quantity"].split(" + ")[0])
+    assert "beta pool 512" in record["KR030"]["note"]
+
+
+def test_loads_are_what_their_rows_say(korea: Plan, record: Record) -> None:
+    def load(name: str) -> float:
+        workload = korea.workloads[name]
+        assert isinstance(workload, ProfileWorkload)
+        ((_, value),) = workload.load
+        return value
+
+    assert load("supercomputer-6") == int(record["KR063"]["quantity"]) / 100
+    together = 0.7
+    for name, row in (("projects", "KR018"), ("industry", "KR019"), ("research", "KR020")):
+        assert load(name) == pytest.approx(together * int(record[row]["quantity"]) / 100)
+    for name in ("samsung-factory", "sk-cloud", "hyundai-driving", "naver-cloud", "everybody-else"):
+        assert load(name) == float(record["EA056"]["value"])
+
+
+def test_sources_are_the_rows(korea: Plan, record: Record) -> None:
+    for name, source in korea.sources.items():
+        if name in record:
+            row = record[name]
+            assert source.url == (row.get("source_url") or None), name
+            assert source.date == row.get("date", row.get("statement_date")), name
+        else:
+            assert name in {"EPOCH-ULSAN", "HW-EX254N", "no-source"}
+
+
+def test_every_source_is_used(korea: Plan) -> None:
+    used = {origin.source for origin in korea.origins.values()}
+    assert set(korea.sources) <= used
+
+
+# --- what people read
+
+
+def numbers(cells: Iterable[str]) -> list[int]:
+    """The whole numbers of cells such as `50,000, all assumed`; of an empty one 0."""
+    found = [re.match(r"[*]*([\d,]+)", cell.strip()) for cell in cells]
+    return [int(match[1].rstrip(",").replace(",", "")) if match else 0 for match in found]
+
+
+def table_under(line: str) -> list[list[str]]:
+    """The rows of the table of the README that follows a line."""
+    lines = (KOREA / "README.md").read_text(encoding="utf-8").splitlines()
+    start = next(i for i, text in enumerate(lines) if text.startswith(line)) + 4
+    rows = []
+    for text in lines[start:]:
+        if not text.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in text.strip("|").split("|")])
+    return rows
+
+
+def test_the_readme_says_the_same_of_the_path(korea: Plan) -> None:
+    *parts, total = table_under("The path against")
+    for cells, name in zip(parts, PATH, strict=True):
+        promised, everything, own, planned, gap_all, gap = numbers(cells[1:])
+        assert promised == PATH[name]
+        counted = counting(korea, name)
+        assert own + planned == sum(counted.values())
+        assert (gap, gap_all) == (promised - own - planned, promised - everything - planned)
+    assert numbers(total[1:]) == [
+        sum(column) for column in zip(*(numbers(p[1:]) for p in parts), strict=True)
+    ]
+
+
+def test_the_readme_says_the_same_of_the_pledge(korea: Plan, stairs: Staircase) -> None:
+    *parts, total = table_under("The pledge, lot by lot")
+    month = stairs.months.index("2030-12")
+    for cells, tenant in zip(parts, PLEDGES, strict=True):
+        promised, lots, online, low, missing, dark = numbers(cells[1:])
+        rows = [i for i, lot in enumerate(korea.deliveries) if f"nvidia-{tenant}" in lot.counts_toward]
+        assert promised == korea.promises[f"nvidia-{tenant}"].gpus == lots + missing
+        assert lots == sum(korea.deliveries[i].gpus for i in rows) == online + dark
+        assert online == stairs.value.online[rows, month].sum()
+        assert low == stairs.low.online[rows, month].sum()
+    assert numbers(total[1:]) == [
+        sum(column) for column in zip(*(numbers(p[1:]) for p in parts), strict=True)
+    ]
+
+
+def test_the_readme_says_how_many_jobs_there_are(cli: Callable[..., Any]) -> None:
+    demand = json.loads(cli("check", KOREA, "--json").out)["demand"]["by_workload"].values()
+    jobs, hours = (sum(each[key] for each in demand) for key in ("jobs", "gpu_hours"))
+    assert 10e6 <= jobs <= 20e6
+    each_h = f"{hours / jobs:.0f} GPU-hours on average ({hours / 1e9:.1f} billion GPU-hours)"
+    assert f"{jobs / 1e6:.1f} million of {each_h}" in (KOREA / "README.md").read_text(encoding="utf-8")
+
+
+def test_campaigns_fit_where_they_are_meant_to_run(korea: Plan) -> None:
+    assert not [found for found in korea.warnings if found.code != "P017"]
+    assert sum(isinstance(w, CampaignWorkload) for w in korea.workloads.values()) == 9
