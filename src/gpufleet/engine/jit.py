@@ -93,19 +93,21 @@ class _AnnouncingCache(FunctionCache):  # type: ignore[misc]
 def kernel(function: F) -> F:
     """``numba.njit`` for a function that kernels call; with ``NUMBA_DISABLE_JIT=1`` the plain function.
 
-    It may not allocate or raise. Python cannot call it: making that possible takes a fifth of the
-    compilation."""
-    return _compiled(function, no_cpython_wrapper=True)
+    It may not allocate or raise. Python cannot call it: it becomes machine code only as a part of the entries
+    that use it, see `gpufleet.engine.inner`."""
+    return _compiled(function, inner=True)
 
 
 def entry(function: F) -> F:
     """A kernel that Python calls too."""
-    return _compiled(function, no_cpython_wrapper=False)
+    return _compiled(function, inner=False)
 
 
-def _compiled(function: F, *, no_cpython_wrapper: bool) -> F:
+def _compiled(function: F, *, inner: bool) -> F:
     if not JITTED:
         return function
+    from gpufleet.engine.inner import InnerCompiler
+
     # Numba reads its cache folder at decoration time only, so a user's own kernels stay where they were.
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
@@ -114,9 +116,11 @@ def _compiled(function: F, *, no_cpython_wrapper: bool) -> F:
             _nrt=False,
             error_model="numpy",
             no_cfunc_wrapper=True,
-            no_cpython_wrapper=no_cpython_wrapper,
+            no_cpython_wrapper=inner,
+            **({"pipeline_class": InnerCompiler} if inner else {}),
         )(function)
-        dispatcher._cache = _AnnouncingCache(function)
+        if not inner:
+            dispatcher._cache = _AnnouncingCache(function)
         resolve = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: resolve(tuple(map(_widened, args)), kws)
     finally:
