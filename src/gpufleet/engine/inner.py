@@ -4,7 +4,7 @@ Numba makes machine code of every function by itself, with everything that the f
 optimised anew: what stands at the bottom of a chain of ten calls is optimised ten times. Here only an entry
 becomes machine code, with all that it calls, once. That halves the time of a first compilation.
 
-Such a kernel has no address, so it can neither be called from Python nor be kept in Numba's cache; entries can.
+Such a kernel has no address: Python cannot call it, and Numba's cache cannot keep it. Entries have one.
 """
 
 from __future__ import annotations
