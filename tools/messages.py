@@ -9,6 +9,7 @@ translated.
 from __future__ import annotations
 
 import ast
+import csv
 import struct
 import sys
 from collections.abc import Iterable, Iterator
@@ -104,6 +105,10 @@ def _declared() -> Iterator[tuple[str, str | None, str]]:
     for measure in MEASURES.values():
         yield str(measure.says), None, "measures"
         yield measure.formula, None, "formulas"
+    with (SOURCE / "catalog" / "aliases.csv").open(encoding="utf-8", newline="") as file:
+        for alias in csv.DictReader(file):
+            if alias["note"]:
+                yield alias["note"], None, "catalog/aliases.csv"
     for text in _LEDGER:
         yield text, None, "results/ledger.py"
 

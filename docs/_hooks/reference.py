@@ -22,6 +22,8 @@ WORDS: Final = {
     "integer": "whole number",
     "boolean": "true or false",
 }
+INHERITED: Final = {"source", "trust"}
+"""Keys that nearly every part has; they stand last."""
 TABLE_FORM: Final = {"table", "columns"}
 
 
@@ -158,7 +160,7 @@ def _sections(part: Schema, whole: Schema, title: str) -> Iterator[str]:
     keys: Schema = part.get("properties", {})
     cells = (
         (_key(key, key in needed), _value(value, whole), _meaning(value, whole))
-        for key, value in keys.items()
+        for key, value in sorted(keys.items(), key=lambda item: item[0] in INHERITED)
     )
     yield table(("key", "value", "meaning"), cells)
     for key, value in keys.items():

@@ -29,6 +29,7 @@ from gpufleet.console import (
     aloud,
     findings_data,
     leave,
+    notice,
     print_findings,
     print_json,
     say,
@@ -193,7 +194,7 @@ def run(
     target = out or Path("runs") / _folder_name([loaded.name, *(scenario or [])])
     with Progress(quiet=quiet or as_json) as progress:
         finish = partial(write_html, language=lang)
-        done = simulate(loaded, out=target, progress=progress, finish=finish, fresh=fresh)
+        done = simulate(loaded, out=target, progress=progress, finish=finish, fresh=fresh, notice=notice)
     if as_json:
         print_json("run", {"path": str(done.path), "plan": loaded.name, **done.measures_json})
     elif quiet:
@@ -211,31 +212,34 @@ def _print_places(run: Path, report: Path) -> None:
     say(words("\nresults: {run}/   report: {report}", run=str(run), report=str(report)))
 
 
-@app.command(short_help="Why a job waited, or what holds a lot: causes, plan lines.")
+@app.command(short_help="Why a job waited, what holds a lot or a promise: causes, plan lines.")
 def why(
     run: _RunPath,
     job: Annotated[
-        str, typer.Argument(metavar="JOB|LOT", help="A job by number or name, or a delivery by name.")
+        str,
+        typer.Argument(metavar="JOB|PART", help="A job by number or name; a lot, promise or tenant by name."),
     ],
     lang: _Lang = None,
     as_json: _Json = False,
 ) -> None:
     """Explain why a job waited: how long for what, and which line of the plan is behind it.
 
-    Of a lot (a delivery): when it is ordered, delivered, powered, online, and what holds it.
+    Of a lot (a delivery): when it is ordered, delivered, powered, online, and what holds it. Of a promise or
+    a tenant: what is promised, which lots keep it, what is short.
 
     \b
     Examples:
       gpufleet why runs/one-cluster 17
       gpufleet why runs/one-cluster history/job-0042
       gpufleet why runs/one-cluster lot-2
+      gpufleet why runs/one-cluster tenants.research
     """
     from gpufleet.results.run import Run
 
     answer = Run.load(run).why(job)
     if as_json:
         data = answer.to_json()
-        print_json("why-lot" if "lot" in data else "why", data)
+        print_json(str(data["schema"]).removeprefix("gpufleet.").removesuffix("/1"), data)
     else:
         with aloud():
             say(answer.text())

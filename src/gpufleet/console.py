@@ -71,6 +71,14 @@ def say(text: str, file: IO[str] | None = None) -> None:
     print("".join(c if c.isprintable() or c == "\n" else "?" for c in text), file=file or sys.stdout)
 
 
+def notice(text: str) -> None:
+    """Print on stderr, at once, though the line of progress may stand there."""
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(clear, end="", file=sys.stderr)
+    say(text, file=sys.stderr)
+    sys.stderr.flush()
+
+
 def print_json(command: str, content: dict[str, Any]) -> None:
     """Print one JSON object that names its schema and version; keys sorted, text as UTF-8."""
     tagged = {**content, "schema": f"gpufleet.{command}/1"}
@@ -141,6 +149,8 @@ class Progress:
     def __call__(self, text: str) -> None:
         """Show a text in place of the one before; an empty text clears the line."""
         if self._shown:
+            with aloud():
+                text = tell(text)
             sys.stderr.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
             sys.stderr.flush()
             self._width = len(text)

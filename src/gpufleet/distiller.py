@@ -127,14 +127,14 @@ def _seen(made: Profile) -> list[str]:
         ),
         say("GPU-hours by size: {shares}", shares=_listed(_gpu_hour_shares(made))),
         say(
-            "days stray by {day:.0%}, hours by {hour:.0%} from the pattern of the week",
-            day=made.arrivals.day_cv,
-            hour=made.arrivals.hour_cv,
+            "days stray by {day:.0f} %, hours by {hour:.0f} % from the pattern of the week",
+            day=100 * made.arrivals.day_cv,
+            hour=100 * made.arrivals.hour_cv,
         ),
     ]
     limited = sum(size.share * size.limit.share for size in made.sizes if size.limit)
     if limited:
-        lines.append(say("{share:.0%} of the jobs have a time limit", share=limited))
+        lines.append(say("{share:.0f} % of the jobs have a time limit", share=100 * limited))
     if made.users:
         lines.append(say("{n:,} user", "{n:,} users", n=made.users.count))
     if made.end_states:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, explain_code, finding
@@ -44,6 +44,7 @@ def simulate(
     progress: Say = _silent,
     finish: Callable[[Run], object] | None = None,
     fresh: bool = False,
+    notice: Say | None = None,
 ) -> Run:
     """Simulate a plan, job by job, and write a run folder.
 
@@ -57,6 +58,8 @@ def simulate(
         progress: called with a line about what is being done.
         finish: called with the run before its folder is closed: to write a report into it, say.
         fresh: start anew, whatever a killed run has left.
+        notice: called with what is to be known at once (kernels are compiled, a killed run goes on); default:
+            it is printed on stderr.
 
     Returns: the run; warnings are in `Run.findings`.
     Raises:  GpufleetError T0xx if a trace cannot be used, R0xx if the folder cannot be written.
@@ -71,7 +74,7 @@ def simulate(
     keep = None if out is not None else tempfile.TemporaryDirectory(prefix="gpufleet-")
     folder = Path(out) if out is not None else Path(keep.name if keep else "") / plan.name
     with new_run(folder, resume=not fresh) as part:
-        _fill(part, plan, progress, finish, None if keep else folder)
+        _fill(part, plan, _Voices(progress, notice or _tell), finish, None if keep else folder)
     run = Run.load(folder)
     return run if keep is None else Run(run.path, keep=keep)
 
@@ -87,18 +90,18 @@ def load_run(path: Path | str) -> Run:
 
 
 def _fill(
-    part: Path, plan: Plan, progress: Say, finish: Callable[[Run], object] | None, out: Path | None
+    part: Path, plan: Plan, voices: _Voices, finish: Callable[[Run], object] | None, out: Path | None
 ) -> None:
     """Write everything that a run folder holds; ``out``: its place, if it is to stay."""
     from gpufleet.results.write import write_environment, write_results
     from gpufleet.world.build import build
 
-    started, watch = datetime.now(UTC), _Watch(progress)
+    started, watch = datetime.now(UTC), _Watch(voices.progress)
     watch("reading the plan's traces")
     built = build(plan)
     findings = [*plan.warnings, *built.findings, *never_fits(plan, built)]
     watch("simulating")
-    tallies, end_s = _run_engine(part, plan, built, progress, out)
+    tallies, end_s = _run_engine(part, plan, built, voices, out)
     watch("writing results")
     run = write_results(part, plan, built, tallies, end_s, findings)
     if finish:
@@ -106,6 +109,21 @@ def _fill(
         finish(run)
     watch("")
     write_environment(part, started=started, seconds=watch.seconds)
+
+
+_DOING: Final = {
+    "reading the plan's traces": say("reading the plan's traces ..."),
+    "simulating": say("simulating ..."),
+    "writing results": say("writing results ..."),
+    "writing the report": say("writing the report ..."),
+}
+
+
+class _Voices(NamedTuple):
+    """Who hears what is being done, and what is to be known at once."""
+
+    progress: Say
+    notice: Say
 
 
 class _Watch:
@@ -122,16 +140,19 @@ class _Watch:
         if self._step:
             self.seconds[self._step] = round(now - self._since, 3)
         self._step, self._since = step, now
-        self._say(f"{step} ..." if step else "")
+        self._say(_DOING.get(step, say("{step} ...", step=step)) if step else "")
 
 
-def _run_engine(part: Path, plan: Plan, built: Built, progress: Say, out: Path | None) -> tuple[Tallies, int]:
+def _run_engine(
+    part: Path, plan: Plan, built: Built, voices: _Voices, out: Path | None
+) -> tuple[Tallies, int]:
     """Save the world and run it; outcomes go to the jobs table as they come."""
     from gpufleet.engine.jit import on_compile
     from gpufleet.results.folder import JOBS, WORLD, take_over
     from gpufleet.stream import Watcher, fingerprint, simulate_jobs
     from gpufleet.world.save import save_world
 
+    _Compiling.notice = voices.notice
     on_compile(_tell_of_compiling)
     save_world(part / WORLD, built.world, built.demand.arrivals, built.names)
     mark = ""
@@ -139,9 +160,9 @@ def _run_engine(part: Path, plan: Plan, built: Built, progress: Say, out: Path |
         mark = fingerprint(part / WORLD, plan)
         take_over(part, out, mark)
     watcher = Watcher(
-        lambda rows: progress(say("simulating ... {n:,} job", "simulating ... {n:,} jobs", n=rows)),
-        lambda checkpoint: _tell(_resumed(plan, checkpoint)),
-        lambda warning: _tell(warning.text()),
+        lambda rows: voices.progress(say("simulating ... {n:,} job", "simulating ... {n:,} jobs", n=rows)),
+        lambda checkpoint: voices.notice(_resumed(plan, checkpoint)),
+        lambda warning: voices.notice(warning.text()),
     )
     summary = simulate_jobs(part / JOBS, built, mark, watcher=watcher)
     return summary.tallies, summary.end_s
@@ -163,14 +184,18 @@ def _tell(text: str) -> None:
     print(("\r\x1b[K" if sys.stderr.isatty() else "") + text, file=sys.stderr, flush=True)
 
 
-_told: set[str] = set()
+class _Compiling:
+    """To whom it is said that kernels are compiled, and whether it was."""
+
+    notice: ClassVar[Say] = staticmethod(_tell)
+    told: ClassVar[bool] = False
 
 
-def _tell_of_compiling(kernel: str) -> None:
+def _tell_of_compiling(_kernel: str) -> None:
     """Say once in a process why nothing seems to happen."""
-    if not _told:
-        _tell(say("compiling kernels, once (later runs take them from the cache) ..."))
-    _told.add(kernel)
+    if not _Compiling.told:
+        _Compiling.notice(say("compiling kernels, once (later runs take them from the cache) ..."))
+    _Compiling.told = True
 
 
 class Checked(NamedTuple):

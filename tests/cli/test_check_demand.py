@@ -40,7 +40,7 @@ def test_jobs_gpu_hours_and_time_are_printed(plan: Path, capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].startswith("w: about ")
     assert lines[-1].startswith("in all about ")
-    assert "simulating them takes roughly" in lines[-1]
+    assert "a run with its report takes roughly" in lines[-1]
 
 
 def test_the_same_as_json(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +48,7 @@ def test_the_same_as_json(plan: Path, capsys: pytest.CaptureFixture[str]) -> Non
     demand = json.loads(capsys.readouterr().out)["demand"]
     assert set(demand) == {"by_workload", "jobs", "gpu_hours", "run_s", "jobs_per_s"}
     assert demand["jobs"] == demand["by_workload"]["w"]["jobs"] > 1000
+    assert demand["run_s"] == pytest.approx(demand["jobs"] * (1 / demand["jobs_per_s"] + 1 / 2.5e6) + 4)
     half = 64 * 59 * 24 / 2  # of the GPU-hours that there are; days are uneven
     assert demand["gpu_hours"] == pytest.approx(half, rel=0.25)
     plan.write_text(PLAN.replace("workloads:\n", "").replace("  w: {kind", "# {kind"))

@@ -49,7 +49,7 @@ def test_warnings_are_said(capsys: Any, plan: Path) -> None:
     assert code == 0
     assert "경고 P017  거점에 전력이 들어오기 전에 납품됨" in out
     assert "DGX-B200 GPU 64개(노드 8대)에" in out
-    assert "2026년 1월 5일 현재 lab에는 100.0 kW" in out
+    assert "2026년 1월 5일 기준 lab의 전력은 100.0 kW" in out
     assert "자세히: gpufleet explain P017" in out
     assert "오류 없음" in out
 
@@ -111,3 +111,30 @@ def test_a_run_is_the_same_bytes_whatever_its_language(capsys: Any, plan: Path, 
     assert "이용률" in summary
     assert '<html lang="ko">' in (tmp_path / "other.html").read_text(encoding="utf-8")[:200]
     assert "같습니다" in run(capsys, "compare", ours, theirs, "--lang", "ko")[1]
+
+
+def test_what_is_said_at_once_is_in_the_language(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpufleet import console, study
+
+    monkeypatch.setattr(study._Compiling, "told", False)
+    monkeypatch.setattr(study._Compiling, "notice", staticmethod(console.notice))
+    monkeypatch.setattr(console._Chosen, "language", "ja")
+    study._tell_of_compiling("pass")
+    study._tell_of_compiling("again")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "compiling" not in line
+    assert line.startswith("カーネル") or "コンパイル" in line
+
+
+def test_dates_of_a_lot_follow_the_language_and_json_does_not(
+    capsys: Any, plan: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    run(capsys, "run", plan, "--out", folder, "--quiet")
+    _, said, _ = run(capsys, "why", folder, "lot-1", "--lang", "ko")
+    assert "2026년 1월 5일" in said
+    assert "2026-01-05" not in said
+    _, data, _ = run(capsys, "why", folder, "lot-1", "--lang", "ko", "--json")
+    assert json.loads(data)["delivered"]["on"] == "2026-01-05"
+    _, note, _ = run(capsys, "run", plan, "--set", "seed=2", "--out", folder, "--lang", "ko")
+    assert "--set으로 변경: seed=2" in note

@@ -174,6 +174,34 @@ def test_a_path_that_is_no_plan(tmp_path: Path, name: str) -> None:
     assert [found.code for found in error.value.findings] == ["P002"]
 
 
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        ("nowhere/plan.yaml", "look at the path, or write a new plan with `gpufleet new`"),
+        ("zzz", "look at the path, or write a new plan with `gpufleet new`"),
+        ("my-pln.yaml", "did you mean `my-plan.yaml`?"),
+    ],
+)
+def test_a_path_that_is_not_there_has_a_way_out(tmp_path: Path, path: str, fix: str) -> None:
+    (tmp_path / "my-plan.yaml").touch()
+    with pytest.raises(GpufleetError) as error:
+        load_plan(tmp_path / path)
+    assert error.value.findings[0].fix == fix
+
+
+@pytest.mark.parametrize(
+    ("word", "fix"), [("fifoo", "did you mean `fifo`?"), ("by-hand", "write one of these words")]
+)
+def test_the_fix_of_a_wrong_word_does_not_repeat_the_choices(
+    load: Load, small: str, word: str, fix: str
+) -> None:
+    with pytest.raises(GpufleetError) as error:
+        load(small.replace("order: fifo", f"order: {word}"))
+    (found,) = error.value.findings
+    assert found.says.startswith(f"`{word}` is not one of fifo, ")
+    assert found.fix == fix
+
+
 def test_a_device_is_not_read() -> None:
     with pytest.raises(GpufleetError, match="P002"):
         load_plan("/dev/zero")

@@ -100,9 +100,8 @@ def without_places(plan: Plan) -> dict[str, Any]:
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                key: strip(item) for key, item in value.items() if key not in ("line", "origins", "warnings")
-            }
+            written = ("line", "origins", "warnings", "overrides")
+            return {key: strip(item) for key, item in value.items() if key not in written}
         return [strip(item) for item in value] if isinstance(value, list | tuple) else value
 
     stripped = strip(plan.model_dump())

@@ -205,3 +205,34 @@ def test_promises_and_actuals_from_tables(tmp_path: Path) -> None:
     assert [(f.code, f.at and (f.at.file, f.at.line)) for f in error.value.findings] == [
         ("P016", ("actuals.csv", 3))
     ]
+
+
+def test_fewer_arrived_than_a_lot_that_is_there_holds(tmp_path: Path) -> None:
+    text = """\
+gpufleet: 1
+name: short
+start: 2026-01-01
+end: 2026-07-01
+as_of: 2026-03-01
+sites: {hill: {}}
+systems: {box: {product: old, gpus_per_node: 8}}
+deliveries:
+  - {name: here, to: hill, system: box, gpus: 128, at: 2026-01-20, status: delivered}
+  - {name: whole, to: hill, system: box, gpus: 16, at: 2026-01-20, status: delivered}
+  - {name: later, to: hill, system: box, gpus: 16, at: 2026-05-01, status: ordered}
+actuals:
+  - {lot: here, at: 2026-01-20, gpus: 100}
+  - {lot: here, at: 2026-01-25, gpus: 20}
+  - {lot: whole, at: 2026-01-25, gpus: 16}
+tenants: {x: {}}
+"""
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    found = [each for each in load_plan(path).warnings if each.code == "P088"]
+    assert [(str(each.at), each.says, each.fix) for each in found] == [
+        (
+            "plan.yaml:14",
+            "120 of the 128 GPUs of here have arrived by 2026-03-01; the run counts all of them",
+            "add what has arrived, or put the 8 that have not in a lot of their own with a later date",
+        )
+    ]

@@ -70,9 +70,10 @@ def test_what_differs_is_listed_with_before_and_after(nation: Any, late: Run) ->
     assert beside.plan is not None
     assert [row[0] for row in beside.plan.rows] == ["deliveries.ulsan-1.at", "deliveries.ulsan-1.at_range"]
     rows = {row[0]: row for row in beside.headlines.rows}
-    assert rows["supply_gpus, online"][3] == "no change"
+    assert rows["GPUs at the plan's end (step online)"][3] == "no change"
     before, after = (run.measure("waiting_gpu_h") for run in (nation.run, late))
-    assert (before == after) == (rows["waiting_gpu_h"][3] == "no change")
+    assert (before == after) == (rows["GPU-hours waited for"][3] == "no change")
+    assert beside.plan.rows[0][1:] == ("2027-06-01", "2028-06-01")
     assert {figure.id for figure in beside.figures} == {"against-online", "against-waiting"}
     online = beside.figures[0]
     apart = {row[0]: row[1] - row[2] for row in online.table.rows}
@@ -91,5 +92,7 @@ def test_a_run_against_itself_differs_in_nothing(nation: Any) -> None:
 def test_only_the_page_that_is_asked_for_has_another_run(nation: Any, late: Run) -> None:
     assert 'id="against"' not in nation.html
     html = render_html(late, other=nation.run)
+    assert "scenario lot-late" in html
+    assert "scenario" not in nation.page.variant
     assert 'id="against"' in html
     assert len(html.encode()) <= 3_000_000

@@ -15,7 +15,7 @@ from gpufleet.base.say import say
 from gpufleet.report import promises, stair_charts, supply
 from gpufleet.report.answers import answered, linked
 from gpufleet.report.marks import Mark
-from gpufleet.report.stairs import STEPS, Flight, Gap, Level, Stairs, month_after
+from gpufleet.report.stairs import STEPS, Flight, Gap, Level, Stairs, month_after, month_ms
 from gpufleet.report.view import View
 
 
@@ -96,6 +96,12 @@ def test_a_staircase_holds_every_change(stairs: Stairs) -> None:
         if i == 0 or level[1:] != flight.levels["online"][i - 1][1:]
     ]
     assert {row["value"] for row in drawn["data"]["values"]} == {level.gpus for level in changes}
+
+
+def test_a_step_is_drawn_in_its_own_month() -> None:
+    levels = [Level("2026-02", 0, 0, 0), Level("2026-03", 8, 8, 8), Level("2026-04", 8, 8, 8)]
+    moments = [(row["time"], row["value"]) for row in stair_charts._steps(levels)]
+    assert moments == [(month_ms("2026-02"), 0), (month_ms("2026-03"), 8), (month_ms("2026-05"), 8)]
 
 
 LEVELS = st.lists(st.integers(0, 1_000), min_size=5, max_size=5)

@@ -30,7 +30,7 @@ def test_it_reads_back(told: Small, tmp_path: Path) -> None:
     write_lock(tmp_path / "lock", told.plan)
     lock = read_lock(tmp_path / "lock")
     assert lock == lock_of(told.plan)
-    assert list(lock) == ["schema", *SECTIONS, "lines", "origins"]
+    assert list(lock) == ["schema", *SECTIONS, "asked", "lines", "origins"]
     assert lock == yaml.safe_load((tmp_path / "lock").read_text())
 
 
@@ -48,6 +48,7 @@ def test_overrides_stand_where_they_were_given(tmp_path: Path) -> None:
     lock = lock_of(told.plan)
     assert lock["policy"]["order"] == "sjf"
     assert lock["lines"]["policy.order"].startswith("--set policy.order")
+    assert lock["asked"] == {"scenarios": {}, "overrides": ["policy.order=sjf"]}
 
 
 def test_a_trace_elsewhere_is_named_and_known_by_its_content(tmp_path: Path) -> None:

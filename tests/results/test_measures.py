@@ -176,7 +176,7 @@ def test_the_ledger_has_an_entry_for_each_number_with_its_lines(run: Run) -> Non
     assert by_name["tenants.research.quota.P100-like"]["plan_line"] == "plan.yaml:20"
     assert by_name["policy.placement"]["formula"] == "default"
     online = by_name["online_gpu_h"]
-    assert (online["plan_line"], online["source"], online["trust"]) == ("plan.yaml:12", "paper", "estimate")
+    assert (online["plan_line"], online["source"], online["trust"]) == ("plan.yaml:12", "paper", None)
     assert all(e["formula"] and "unit" in e for e in entries)
 
 

@@ -210,3 +210,70 @@ def test_no_power_is_blamed_where_it_would_not_help(several: Run) -> None:
     assert early == ["deliveries.b200", "tenants.lab.quota.H100-like"]
     quota = [b.path for b in blame(several.plan, "own_quota", wish)]
     assert quota == ["tenants.lab.quota.H100-like"]
+
+
+OVERTAKEN = """\
+gpufleet: 1
+name: overtaken
+start: 2026-01-05
+end: 2026-01-06
+sites: {hall: {}}
+systems:
+  old: {product: H100-like, gpus_per_node: 8}
+  new: {product: B200-like, gpus_per_node: 8}
+deliveries:
+  - {name: shared, to: hall, system: old, gpus: 16, at: 2026-01-05}
+  - {name: theirs, to: hall, system: new, gpus: 64, at: 2026-01-05, for: other}
+tenants: {lab: {}, other: {}}
+policy: {strict: false}
+workloads:
+  first: {kind: campaign, queue: lab, gpus: 8, duration: 3 h, at: 2026-01-05 00:00}
+  large: {kind: campaign, queue: lab, gpus: 16, duration: 1 h, at: 2026-01-05 01:00}
+  small: {kind: campaign, queue: lab, gpus: 4, duration: 4 h, at: 2026-01-05 02:00}
+  after: {kind: campaign, queue: lab, gpus: 4, duration: 1 h, at: 2026-01-05 02:30}
+  theirs: {kind: campaign, queue: other, gpus: 4, duration: 1 h, at: 2026-01-05 02:30}
+"""
+
+
+def overtaken(folder: Path, text: str) -> Run:
+    folder.mkdir()
+    (folder / "plan.yaml").write_text(text)
+    plan = load_plan(folder / "plan.yaml")
+    built = build(plan)
+    result = simulate(built.world, built.demand.jobs())
+    return Small(plan, built, result.outcomes, result.tallies).write(folder / "run")
+
+
+def test_who_overtook_a_large_job(tmp_path: Path) -> None:
+    told = why(overtaken(tmp_path / "loose", OVERTAKEN), "large")
+    assert (
+        "  2 jobs came to its queue later and started before it, 2 of them with fewer GPUs "
+        "(policy.strict at plan.yaml:13)"
+    ) in told.text().splitlines()
+    assert told.to_json()["overtaken_by"] == {"jobs": 2, "smaller": 2}
+    strict = why(overtaken(tmp_path / "strict", OVERTAKEN.replace("strict: false", "strict: true")), "large")
+    assert strict.to_json()["overtaken_by"] == {"jobs": 0, "smaller": 0}
+    assert "started before it" not in strict.text()
+
+
+def test_products_that_a_tenant_can_never_use_are_left_out(tmp_path: Path) -> None:
+    run = overtaken(tmp_path / "loose", OVERTAKEN)
+    products = {
+        job: why(run, job).to_json()["when_it_came"]["products"] for job in ("large", "theirs/theirs")
+    }
+    named = {job: [row["product"] for row in rows] for job, rows in products.items()}
+    assert named == {"large": ["H100-like"], "theirs/theirs": ["H100-like", "B200-like"]}
+
+
+def test_beyond_depth_names_the_depth_and_its_line(tmp_path: Path) -> None:
+    waits = [Story([(BEYOND_DEPTH, BEYOND_DEPTH, 600)], 60)]
+    run = small(tmp_path / "a", [STORIES[0], *waits, STORIES[0], *STORIES[0:1] * 4]).write(tmp_path / "run")
+    told = why(run, 1)
+    assert str(told.causes[0].lines[0]) == "policy.backfill.depth (default)"
+    assert "it looks at 100 jobs of a queue" in told.text()
+    lock = {"lines": {"policy.backfill": "plan.yaml:9"}}
+    assert str(blame(lock, "beyond_depth", Wish("q", ("p",), 8))[0]) == "policy.backfill.depth at plan.yaml:9"
+    lock["lines"]["policy.backfill.depth"] = "plan.yaml:10"
+    assert (
+        str(blame(lock, "beyond_depth", Wish("q", ("p",), 8))[0]) == "policy.backfill.depth at plan.yaml:10"
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -69,18 +69,44 @@ def test_the_next_run_removes_what_a_killed_one_left(cli, process, plan, earlier
     assert not parts()
 
 
-def test_ctrl_c(process, plan, earlier):
-    running = process("run", plan.name, "--out", "run", "--set", "policy.order=sjf")
-    wait_for_part(running)
-    time.sleep(0.2)
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate()
-    assert running.returncode == 130
-    assert not out
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    assert contents(Path("run")) == earlier
-    assert not parts()
+INTERRUPT = Path(__file__).with_name("interrupt.py")
+
+
+def interrupted(moment: int) -> subprocess.CompletedProcess[str]:
+    """A run that gets a Ctrl-C at a moment of its life."""
+    command = [sys.executable, str(INTERRUPT), str(moment), "run", "plan.yaml", "--out", "run"]
+    return subprocess.run(
+        [*command, "--set", "policy.order=sjf"], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def moments(plan, earlier):
+    """How many moments there are in the life of a run like the earlier one, about."""
+    command = [sys.executable, str(INTERRUPT), "-1", "run", "plan.yaml", "--out", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stderr.split()[-2])
+
+
+def test_ctrl_c_at_any_moment(moments, earlier):
+    earlier = contents(Path("run"))
+    loading, running = [], []
+    for place in (0, 0.02, 0.1, 0.4, 0.6, 0.8):
+        done = interrupted(int(place * moments))
+        assert done.returncode == 130, (place, done)
+        assert "Traceback" not in done.stderr
+        assert not done.stdout
+        assert contents(Path("run")) == earlier
+        assert not parts()
+        (running if "interrupted" in done.stderr else loading).append(place)
+    assert len(loading) < 3 < len(running)  # while modules load there is nobody yet who could say it
+
+
+def test_ctrl_c_when_all_is_done(plan, earlier):
+    done = interrupted(-2)
+    assert done.returncode == 0
+    assert "results: run/" in done.stdout
+    assert contents(Path("run")) != earlier
 
 
 def test_a_full_disk(process, plan, earlier):

@@ -66,7 +66,7 @@ def test_a_requeued_job_is_one_job(write: Write) -> None:
         ("2", 30, 60.0, "COMPLETED", 60, 120),
     ]
     assert trace.dropped == {MERGED: 2}
-    assert trace.notes[0] == "1 jobs were requeued: 2 earlier attempts were merged into the last"
+    assert trace.notes[0] == "1 job was requeued: 2 earlier attempts were merged into the last"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_formatted_times_serve_where_raw_ones_lack(write: Write) -> None:
 def test_running_jobs_are_said(write: Write) -> None:
     trace = read_trace(write(HEAD + row("1", state="RUNNING", end="Unknown")), start=START)
     assert trace.jobs.select("run_s", "recorded_end_s").rows() == [(60.0, None)]
-    assert trace.notes == ("1 jobs were still running: their run time is what had passed",)
+    assert trace.notes == ("1 job was still running: its run time is what had passed",)
 
 
 def test_times_are_local_and_the_queue_can_be_another_column(write: Write) -> None:

@@ -144,3 +144,9 @@ def test_too_many_jobs_are_refused(plan_of):
     assert [(found.code, found.severity) for found in caught.value.findings] == [("P074", "error")]
     with pytest.raises(GpufleetError):
         build(plan)
+
+
+def test_what_comes_after_the_last_job_is_not_told(plan_of):
+    later = FLEET + line("w", "load: 1.5, from: 2026-02-15") + line("v", "load: 0.5, from: 2026-02-15", "b")
+    assert codes(plan_of(later)) == [("P072", "warning")]
+    assert codes(plan_of("jobs_until: 2026-02-01\n" + later)) == []

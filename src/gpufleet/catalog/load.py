@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, NoReturn, TypeVar
 
 from gpufleet.base.errors import GpufleetError, explain_code, finding
-from gpufleet.base.say import say
+from gpufleet.base.say import Said, say
 from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
 
 Kind = Literal["product", "system"]
@@ -160,10 +160,10 @@ def _meanings(kind: Kind) -> Mapping[str, _Meaning]:
                 ids = (alias["id"] or alias["candidates"]).split("|")
                 refused = not alias["id"]
                 meanings[_key(alias["name"])] = _Meaning(
-                    alias["name"], tuple(ids), alias["note"] or None, refused
+                    alias["name"], tuple(ids), Said(alias["note"]) if alias["note"] else None, refused
                 )
     for name, members in generations.items():
-        unclear = _Meaning(name, tuple(members), "this is a generation, not a product", refused=True)
+        unclear = _Meaning(name, tuple(members), say("this is a generation, not a product"), refused=True)
         meanings.setdefault(_key(name), unclear)
     return meanings
 
@@ -178,7 +178,7 @@ def _resolve(kind: Kind, name: str) -> Resolved:
     if not meaning.note:
         return Resolved(row_id, None)
     if name == row_id:
-        return Resolved(row_id, f"{name}: {meaning.note}")
+        return Resolved(row_id, say("{name}: {note}", name=name, note=meaning.note))
     note = say("{name} is read as {row}: {note}", name=name, row=row_id, note=meaning.note)
     return Resolved(row_id, note)
 
@@ -225,4 +225,4 @@ def _either(ids: tuple[str, ...]) -> str:
     >>> _either(("A", "B", "C"))
     'A, B or C'
     """
-    return ids[0] if len(ids) == 1 else f"{', '.join(ids[:-1])} or {ids[-1]}"
+    return ids[0] if len(ids) == 1 else say("{names:, } or {last}", names=ids[:-1], last=ids[-1])

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from typing_extensions import override
 
-from gpufleet.base.errors import did_you_mean
+from gpufleet.base.errors import did_you_mean, nearest
 from gpufleet.base.say import say
 from gpufleet.base.units import EXAMPLES, UNITS, Dimension, UnitError, accepted, parse_quantity
 from gpufleet.plan.reader import Origin, Reader, noun
@@ -192,15 +192,15 @@ class Choice(Value[str]):
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
-        self.wants = "one of " + ", ".join(words)
+        self.wants = say("one of {words}", words=self.words)
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> str:
         if leaf.text not in self.words:
-            fix = did_you_mean(leaf.text, self.words)
-            raise reader.refuse(
-                "P015", leaf.at, say("`{text}` is not {wants}", text=leaf.text[:60], wants=self.wants), fix
-            )
+            says = say("`{text}` is not {wants}", text=leaf.text[:60], wants=self.wants)
+            close = nearest(leaf.text, self.words)
+            fix = say("did you mean `{close}`?", close=close) if close else say("write one of these words")
+            raise reader.refuse("P015", leaf.at, says, fix)
         return leaf.text
 
     @override

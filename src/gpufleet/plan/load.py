@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, finding
+from gpufleet.base.errors import Finding, GpufleetError, Place, finding, nearest
 from gpufleet.base.say import say
 from gpufleet.plan import codes, profile_checks, promised, ratings
 from gpufleet.plan.check import run_checks
@@ -54,7 +54,8 @@ def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence
         warnings = tuple(run_checks(plan))
         findings = [f for f in warnings if f.severity == "error"]
         if not findings:
-            return plan.model_copy(update={"warnings": warnings})
+            asked = {"applied": tuple(scenarios), "overrides": tuple(sets)}
+            return plan.model_copy(update={"warnings": warnings, **asked})
         findings = list(warnings)
     raise GpufleetError(*sorted(findings, key=_by_place))
 
@@ -125,7 +126,13 @@ def _plan_files(path: Path) -> list[Path]:
             say("it cannot be read: {getattr}", getattr=getattr(error, "strerror", None) or error),
             [],
         )
-    raise GpufleetError(finding("P002", says, did_you_mean(path.name, around), at))
+    close = nearest(path.name, around)
+    fix = (
+        say("did you mean `{close}`?", close=close)
+        if close
+        else say("look at the path, or write a new plan with `gpufleet new`")
+    )
+    raise GpufleetError(finding("P002", says, fix, at))
 
 
 def _refuse_unfit(folder: Path, names: Sequence[str]) -> None:

@@ -188,6 +188,8 @@ class Plan(Keyed):
     data: dict[str, Any] = Field(
         default_factory=dict, repr=False
     )  # as declared, overrides and tables applied
+    applied: tuple[str, ...] = ()  # names of the scenarios that were asked for
+    overrides: tuple[str, ...] = ()  # as given: PATH=VALUE
     notes: tuple[str, ...] = ()  # what the reader of the results should know
     warnings: tuple[Finding, ...] = ()
 

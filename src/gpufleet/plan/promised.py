@@ -207,6 +207,40 @@ def _contradiction(plan: Plan, lot: Delivery, *, arrived: bool) -> Said | None:
     return None
 
 
+@check("P088", "less has arrived than the lot holds")
+def arrived_too_little(plan: Plan) -> Iterator[Finding]:
+    """`actuals` count fewer GPUs of a lot than it holds, and by its status or its date it is there whole. The
+    run goes by the lot, so that it counts GPUs that have not come.
+
+    Example::
+
+        as_of:      2026-11-21
+        deliveries: [{name: first, gpus: 128, status: delivered, ...}]
+        actuals:    [{lot: first, at: 2026-01-05, gpus: 120}]      # 8 are missing: a lot of their own, later
+    """
+    sums: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for i, actual in enumerate(plan.actuals):
+        sums[actual.lot] = sums.get(actual.lot, 0) + actual.gpus
+        last[actual.lot] = i
+    for lot in plan.deliveries:
+        due = lot.status in HERE or plan.known_by_today(lot.at)
+        if lot.name in sums and due and sums[lot.name] < lot.gpus:
+            yield Finding(
+                at=plan.line(f"actuals.{last[lot.name]}.gpus"),
+                says=say(
+                    "{came:,} of the {gpus:,} GPUs of {lot} have arrived by {today}; the run counts "
+                    "all of them",
+                    came=sums[lot.name], gpus=lot.gpus, lot=lot.name, today=_day(plan, plan.today),
+                ),
+                fix=say(
+                    "add what has arrived, or put the {rest:,} that have not in a lot of their own with a "
+                    "later date",
+                    rest=lot.gpus - sums[lot.name],
+                ),
+            )  # fmt: skip
+
+
 def promise_remarks(plan: Plan) -> Iterator[str]:
     """Promises of which a part has no lot: that part stays a shortage."""
     for name, promise in plan.promises.items():

@@ -37,7 +37,11 @@ def unknown_ratings(plan: Plan) -> Iterator[Finding]:
             else say("declare an own system with `node_power`")
         )
         rated = _rated_systems(system)
-        use = say(", or use one whose rating is known ({rated})", rated=rated) if rated else ""
+        fix = (
+            say("{declare}, or use a system whose rating is known ({rated})", declare=declare, rated=rated)
+            if rated
+            else declare
+        )
         yield Finding(
             at=d.line,
             says=say(
@@ -45,7 +49,7 @@ def unknown_ratings(plan: Plan) -> Iterator[Finding]:
                 system=d.system,
                 to=d.to,
             ),
-            fix=say("{declare}{use}", declare=declare, use=use),
+            fix=fix,
         )
 
 

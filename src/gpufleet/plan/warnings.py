@@ -47,28 +47,32 @@ def delivery_before_power(plan: Plan) -> Iterator[Finding]:
 def _too_early(plan: Plan, delivery: Delivery, own_w: float, need_w: float, have_w: float) -> Finding:
     site, date = delivery.to, plan.local(delivery.at, delivery.to).date()
     others_w = need_w - own_w
-    there = say(" (with {power} of what stands there)", power=format_power(others_w)) if others_w > 1 else ""
     later = [t for t, w in plan.sites[site].power_w if t > plan.seconds(delivery.at) and w >= need_w]
     move = (
         say("move the delivery to {local:%Y-%m-%d}", local=plan.local(min(later), site))
         if later
         else say("move the delivery")
     )
+    words = {
+        "gpus": delivery.gpus, "system": delivery.system, "units": units(plan, delivery), "site": site,
+        "power": format_power(need_w), "power_2": format_power(have_w), "date": date,
+        "power_3": format_power(need_w - have_w),
+    }  # fmt: skip
+    if others_w > 1:
+        says = say(
+            "{gpus:,} {system} GPUs ({units}) need {power} (with {others} of what stands there); {site} has "
+            "{power_2} on {date} ({power_3} short)",
+            **words,
+            others=format_power(others_w),
+        )
+    else:
+        says = say(
+            "{gpus:,} {system} GPUs ({units}) need {power}; {site} has {power_2} on {date} ({power_3} short)",
+            **words,
+        )
     return Finding(
         at=delivery.line,
-        says=say(
-            "{gpus:,} {system} GPUs ({units}) need {power}{there}; {site} has {power_2} on "
-            "{date} ({power_3} short)",
-            gpus=delivery.gpus,
-            system=delivery.system,
-            units=units(plan, delivery),
-            power=format_power(need_w),
-            there=there,
-            site=site,
-            power_2=format_power(have_w),
-            date=date,
-            power_3=format_power(need_w - have_w),
-        ),
+        says=says,
         fix=say("{move}, or raise sites.{site}.power before {date}", move=move, site=site, date=date),
     )
 

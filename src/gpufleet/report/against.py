@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +14,13 @@ from gpufleet.report.answers import answered
 from gpufleet.report.figures import Figure, Legend
 from gpufleet.report.layers import layered, span
 from gpufleet.report.marks import Mark
-from gpufleet.report.sources import Entry, entry_id, quantity
-from gpufleet.report.stairs import Stairs, month_after, month_day, month_ms
+from gpufleet.report.sources import Entry, entry_id
+from gpufleet.report.stair_charts import held
+from gpufleet.report.stairs import Stairs, month_day
 from gpufleet.report.tables import Kind, Link, Table, table
 from gpufleet.report.view import View
-from gpufleet.results.compare import Change, differences
+from gpufleet.results import compared, measure_words
+from gpufleet.results.compare import STAIRS, Change, Clock, clock_of, differences
 from gpufleet.results.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -62,8 +64,8 @@ def against(run: Run, other: Run, ledger: Sequence[Entry]) -> Against:
         answers=((say("before"), _first(other)), (say("after"), _first(run))),
         headlines=_headlines(run, other, {entry.id for entry in ledger}),
         figures=tuple(figure for figure in figures if figure is not None),
-        plan=_changes(say("What differs in the plan"), plan) if plan else None,
-        measures=_changes(say("What differs in the measures"), measures) if measures else None,
+        plan=_plan_changes(plan, (clock_of(other), clock_of(run))) if plan else None,
+        measures=_measure_changes(measures) if measures else None,
     )
 
 
@@ -98,25 +100,16 @@ def _end_online(run: Run) -> int | None:
 
 
 def _headlines(run: Run, other: Run, ids: set[str]) -> Table:
-    """Before and after of the measures that lead the page, and of each promise."""
+    """Before and after of the measures that lead the page, and of the steps of supply."""
     rows = []
     for name in HEADLINES:
         before, after = (measured.total(one, name) for one in (other, run))
-        if before is None and after is None:
-            continue
-        unit = MEASURES[name].unit
-        shown = [None if value is None else quantity(value, unit) for value in (before, after)]
-        to = entry_id(name)
-        change = None if before is None or after is None else _change(after - before, unit)
-        rows.append((name, shown[0], Link(shown[1], to) if to in ids else shown[1], change))
-    for step in ("ordered", "delivered", "powered", "online"):
+        if before is not None or after is not None:
+            rows.append(_row(name, {}, before, after, ids))
+    for step in STAIRS:
         before, after = (measured.values(one, "supply_gpus", "step").get((step,)) for one in (other, run))
         if before is not None and after is not None:
-            to = entry_id("supply_gpus")
-            rows.append(
-                (f"supply_gpus, {step}", quantity(before, "GPU"), Link(quantity(after, "GPU"), to),
-                 _change(after - before, "GPU"))
-            )  # fmt: skip
+            rows.append(_row("supply_gpus", {"step": step}, before, after, ids))
     columns: list[tuple[str, Kind]] = [
         (say("measure"), "name"), (say("before"), "figure"), (say("after"), "figure"),
         (say("change"), "figure"),
@@ -124,32 +117,57 @@ def _headlines(run: Run, other: Run, ids: set[str]) -> Table:
     return table(say("Before and after"), columns, rows)
 
 
-def _change(value: float, unit: str) -> str:
-    """A difference with its sign."""
-    if not value:
-        return say("no change")
-    text = quantity(abs(value), unit)
-    return say("+{value}", value=text) if value > 0 else say("−{value}", value=text)
+def _row(
+    name: str, by: Mapping[str, str], before: float | None, after: float | None, ids: set[str]
+) -> tuple[Any, ...]:
+    """A measure before and after; after opens what stands behind it."""
+    unit, to = MEASURES[name].unit, entry_id(name)
+    first, then = measure_words.values(name, unit, before, after)
+    change = measure_words.change(name, unit, before, after) or None
+    return measure_words.title(name, by), first, Link(then, to) if to in ids else then, change
 
 
-def _changes(caption: str, changes: Sequence[Change]) -> Table:
+def _plan_changes(changes: Sequence[Change], clocks: tuple[Clock, Clock]) -> Table:
+    """Values of the plan before and after, as the plan writes them."""
+    rows = [
+        (
+            compared.plan_path(one.what),
+            *(
+                "–" if value is None else compared.plan_value(one.what, value, clock)
+                for value, clock in zip((one.before, one.after), clocks, strict=True)
+            ),
+        )
+        for one in changes[:MOST_CHANGES]
+    ]
+    columns: list[tuple[str, Kind]] = [(say("what"), "name"), (say("before"), "name"), (say("after"), "name")]
+    return _listed(say("What differs in the plan"), columns, rows, len(changes))
+
+
+def _measure_changes(changes: Sequence[Change]) -> Table:
+    """Measures before and after: those that lead come first."""
+    ordered = [one for part in compared.split(changes) for one in part]
+    rows = []
+    for one in ordered[:MOST_CHANGES]:
+        first, then = measure_words.values(one.name, one.unit, one.before, one.after)
+        change = measure_words.change(one.name, one.unit, one.before, one.after) or None
+        rows.append((measure_words.title(one.name, dict(one.by)), first, then, change))
     columns: list[tuple[str, Kind]] = [
-        (say("what"), "name"), (say("before"), "name"), (say("after"), "name"), (say("unit"), "text"),
+        (say("measure"), "name"), (say("before"), "figure"), (say("after"), "figure"),
+        (say("change"), "figure"),
     ]  # fmt: skip
-    shown = changes[:MOST_CHANGES]
-    rows = [(c.what, _plain(c.before), _plain(c.after), "" if c.unit == "1" else c.unit) for c in shown]
-    if len(changes) > len(shown):
-        rows.append((say("and {n:,} more", n=len(changes) - len(shown)), "", "", ""))
+    return _listed(say("What differs in the measures"), columns, rows, len(changes))
+
+
+def _listed(
+    caption: str, columns: Sequence[tuple[str, Kind]], rows: Sequence[Sequence[Any]], all_rows: int
+) -> Table:
+    """A list of changes with a box to filter it; what is left out is counted."""
+    rest = all_rows - len(rows)
+    if rest > 0:
+        more = (say("and {n:,} more", n=rest), *[""] * (len(columns) - 1))
+        rows = [*rows, more]
     made = table(caption, columns, rows)
     return Table(made.caption, made.columns, made.rows, filtered=len(rows) > 12)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
-    return str(value)
 
 
 # --- both in one chart
@@ -162,13 +180,13 @@ def _online(run: Run, other: Run) -> Figure | None:
         return None
     rows = [
         {
-            "time": month_ms(month_after(month)),
+            "time": at_ms,
             "which": str(which),
             "value": gpus,
             "label": str(say("end of {month:%Y-%m}", month=month_day(month))),
         }
         for which, levels in pairs
-        for month, gpus in levels
+        for at_ms, (month, gpus) in held(levels)
     ]
     before, after = dict(pairs[0][1]), dict(pairs[1][1])
     months = sorted({*before, *after})
@@ -180,7 +198,9 @@ def _online(run: Run, other: Run) -> Figure | None:
     return Figure(
         id="against-online",
         title=_says_apart(apart[most], most),
-        subtitle=say("GPUs online of all lots at the end of each month, in both runs"),
+        subtitle=say(
+            "GPUs online of all lots at the end of each month, in both runs; drawn from the month's first day"
+        ),
         spec=_two(rows, say("GPUs")),
         legend=_legend(),
         table=table(
@@ -192,14 +212,8 @@ def _online(run: Run, other: Run) -> Figure | None:
     )
 
 
-def _says_apart(apart: int, month: str) -> Said:
-    if not apart:
-        return say("The same GPUs are online in every month")
-    if apart > 0:
-        return say(
-            "Up to {gpus:,} GPUs fewer are online (end of {day:%Y-%m})", gpus=apart, day=month_day(month)
-        )
-    return say("Up to {gpus:,} GPUs more are online (end of {day:%Y-%m})", gpus=-apart, day=month_day(month))
+def _says_apart(fewer: int, month: str) -> Said:
+    return compared.apart(-fewer, month) if fewer else say("The same GPUs are online in every month")
 
 
 def _months(run: Run) -> list[tuple[str, int]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gpufleet.base.say import Said, say, tell
+from gpufleet.report import measured
 from gpufleet.report.sources import is_input
 
 if TYPE_CHECKING:
@@ -49,7 +51,25 @@ TRUST_WORDS: Final = (
 
 def box(run: Run) -> tuple[str, ...]:
     """What stands in the box: first what has no source, the time that counts, what the model leaves out."""
-    return (assumed(run), *(tell(limit) for limit in (PERIOD, *MODEL)))
+    made = generated(run)
+    return (assumed(run), *([made] if made else []), *(tell(limit) for limit in (PERIOD, *MODEL)))
+
+
+def generated(run: Run) -> Said | None:
+    """Which jobs nobody has submitted, and how large they are; None for a run of recorded jobs only."""
+    asked = [w for w in run.plan["workloads"].values() if w.get("kind") == "profile"]
+    jobs, held = measured.total(run, "jobs"), measured.total(run, "busy_gpu_h")
+    if not asked or not jobs or held is None:
+        return None
+    files = (w["profile"]["name"] if isinstance(w["profile"], Mapping) else w["profile"] for w in asked)
+    profiles = sorted({Path(file).stem for file in files})
+    return say(
+        "Jobs are made up, like those of {profiles:, }, larger or longer where the plan says so: a job held "
+        "{hours:short} GPU-hours on average, over {jobs:,} jobs. Real users may send more and smaller ones.",
+        profiles=profiles,
+        hours=held / jobs,
+        jobs=int(jobs),
+    )
 
 
 def assumed(run: Run) -> Said:

@@ -24,6 +24,8 @@ from gpufleet.report.view import View
 from gpufleet.report.words import root_name
 from gpufleet.results.blame import FOREVER_S, Wish, blame, products_of, unpowered_in
 from gpufleet.results.measures import MEASURES
+from gpufleet.results.variant import variant
+from gpufleet.traces.reasons import reason_said
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -69,6 +71,7 @@ class Page:
 
     title: str
     period: str
+    variant: str  # scenarios and overrides, "" where there are none
     answer: Answer
     until: str  # how far jobs are simulated, where that is not the plan's end
     numbers: tuple[Number, ...]
@@ -114,6 +117,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
     return Page(
         title=str(plan.get("title") or plan["name"]),
         period=view.period,
+        variant=variant(plan) or "",
         answer=answered(run.answer, {entry.id for entry in ledger}),
         until=until,
         numbers=_numbers(stairs, ledger),
@@ -199,7 +203,8 @@ def _supply_numbers(stairs: Stairs, assumed: set[str]) -> Iterator[Number]:
         yield Number(f"{step:,.0f}", what, online, online in assumed)
     bought = measured.total(stairs.run, "contracted_gpus")
     if bought is not None:
-        yield Number(f"{bought:,.0f}", say("GPUs contracted so far"), contracted, contracted in assumed)
+        what = say("GPUs contracted or installed so far, also those that count toward no promise")
+        yield Number(f"{bought:,.0f}", what, contracted, contracted in assumed)
 
 
 def _refused(view: View) -> Part | None:
@@ -272,7 +277,7 @@ def _dropped(run: Run) -> Part | None:
     if not any(dropped.values()):
         return None
     rows = [
-        (workload, reason, rows, rows / read[workload])
+        (workload, reason_said(reason), rows, rows / read[workload])
         for (workload, reason), rows in dropped.items()
         if rows
     ]

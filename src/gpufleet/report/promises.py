@@ -47,11 +47,11 @@ def called(promises: Mapping[str, Any], name: str) -> str:
 def side_by_side(stairs: Stairs) -> Table:
     """One row per promise."""
     columns: list[tuple[str, Kind]] = [
-        (say("promise"), "name"), (say("for"), "name"), (say("promised, GPUs"), "whole"),
+        (say("promise"), "name"), (say("promised, GPUs"), "whole"),
         (say("contracted, GPUs"), "whole"), (say("due by"), "day"), (say("online then, GPUs"), "whole"),
-        (say("low"), "whole"), (say("high"), "whole"), (say("short then, GPUs"), "whole"),
-        (say("largest gap at"), "place"), (say("online at the end, GPUs"), "whole"), (say("kind"), "text"),
-        (say("by"), "name"), (say("lots"), "whole"),
+        (say("low to high"), "figure"), (say("short then, GPUs"), "whole"),
+        (say("largest gap at"), "place"), (say("online at the end, GPUs"), "whole"),
+        (say("for"), "name"), (say("kind"), "text"), (say("by"), "name"), (say("lots"), "whole"),
     ]  # fmt: skip
     flights = {flight.name: flight for flight in stairs.flights()}
     rows = [_row(stairs, name, flights[name]) for name in stairs.promises]
@@ -95,16 +95,15 @@ def _row(stairs: Stairs, name: str, flight: Flight) -> tuple[Any, ...]:
     short, place = _missing(stairs, name, month)
     return (
         Link(called(stairs.promises, name), to),
-        promise["tenant"],
         Link(promise["gpus"], to),
         Link(contracted, to),
         _day(run, promise["until"]),
         Link(online.gpus, to),
-        online.low,
-        online.high,
+        say("{low:,} to {high:,}", low=online.low, high=online.high) if online.low != online.high else None,
         Link(short, to),
         place,
         Link(flight.last("online").gpus, to),
+        promise["tenant"],
         _kind(promise),
         promise.get("by") or "",
         len(_lots(run, name)),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gpufleet.base.say import Said, say, tell
 from gpufleet.report.tables import Kind, Table, table
-from gpufleet.report.words import duration, percent, short
+from gpufleet.results.measure_words import quantity as quantity
 from gpufleet.results.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def is_input(row: Row) -> bool:
 
 TRUSTS = {"stated": say("stated"), "estimate": say("estimate"), "assumption": say("assumption")}
 
+_NOT_SAID: Final = say("not said for all of it")
+
 
 def trusted(trust: str | None) -> str | None:
     """How far a value is trusted, as people read it."""
@@ -70,7 +72,7 @@ def _entry(run: Run, name: str, rows: Sequence[Row]) -> Entry:
         (say("made from"), ", ".join(first["inputs"])),
         (say("line of the plan"), first["plan_line"]),
         (say("source"), titled(run, first["source"])),
-        (say("trust"), trusted(first["trust"])),
+        (say("trust"), trusted(first["trust"]) or tell(_NOT_SAID)),
         (say("exact value"), f"{whole['value']!r} {_of(first['unit'])}".strip() if whole else None),
     ]
     return Entry(
@@ -79,7 +81,7 @@ def _entry(run: Run, name: str, rows: Sequence[Row]) -> Entry:
         what=tell(known.says) if known else name,
         value=quantity(whole["value"], whole["unit"]) if whole else "",
         facts=tuple((term, str(says)) for term, says in named if says),
-        assumed=first["trust"] == "assumption",
+        assumed=first.get("assumed", first["trust"] == "assumption"),
         parts=_parts(name, [row for row in rows if row["by"]]),
     )
 
@@ -111,24 +113,3 @@ def _parts(name: str, rows: Sequence[Row]) -> Table | None:
         [(say("of"), "name"), (f"{name}, {_of(unit)}".rstrip(", "), kinds.get(unit, "number"))],
         values,
     )
-
-
-def quantity(value: float, unit: str) -> str:
-    """A measure's value as a reader wants it.
-
-    >>> quantity(0.871, "1"), quantity(2.5, "1"), quantity(15120, "s")
-    ('87 %', '2.5', '4 h 12 min')
-    >>> quantity(12345.6, "GPU·h"), quantity(1, "job")
-    ('12,300 GPU·h', '1 job')
-    """
-    if unit == "1":
-        return percent(value) if value <= 1 else short(value)
-    if unit == "s":
-        return duration(value)
-    if unit == "job":
-        return say("{n:,} job", "{n:,} jobs", n=round(value))
-    if unit == "GPU":
-        return say("{n:,} GPU", "{n:,} GPUs", n=round(value))
-    if unit == "row":
-        return say("{n:,} row", "{n:,} rows", n=round(value))
-    return f"{short(value)} {unit}".strip()

@@ -5,9 +5,9 @@ Written as plain dictionaries: layers share one scale of time, and texts come in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gpufleet.base.say import say
 from gpufleet.report.charts import ROW_PX, Spec, number_labels
@@ -24,6 +24,10 @@ _LINES: Final = {  # greys of growing weight: what is not online yet
     "delivered": ("var(--grey-1)", 1.5),
     "powered": ("var(--fg)", 1.0),
 }
+
+
+_Row = TypeVar("_Row", bound=tuple[Any, ...])
+"""A month with what had been reached by its end."""
 
 
 def labels(step: str, gpus: int) -> str:
@@ -81,20 +85,37 @@ def _value(top: int, small: bool) -> Spec:
     }
 
 
+def held(levels: Sequence[_Row]) -> Iterator[tuple[int, _Row]]:
+    """Levels with the moments to draw them at: each over its own month, the last to the month's end.
+
+    What arrives on the second of March is thus seen in March, not at the start of April.
+
+    >>> [(at // 86_400_000, month) for at, (month, _) in held([("1970-01", 5), ("1970-02", 8)])]
+    [(0, '1970-01'), (31, '1970-02'), (59, '1970-02')]
+    """
+    for level in levels:
+        yield month_ms(level[0]), level
+    if levels:
+        yield month_ms(month_after(levels[-1][0])), levels[-1]
+
+
 def _steps(levels: Sequence[Level]) -> list[dict[str, Any]]:
-    """Levels where they change, and the last: a level holds from the end of its month to that of the next."""
+    """Levels where they change, and the last to the end of its month."""
+    moments = list(held(levels))
     kept = [
-        level for i, level in enumerate(levels) if i in (0, len(levels) - 1) or level[1:] != levels[i - 1][1:]
+        (at_ms, level)
+        for i, (at_ms, level) in enumerate(moments)
+        if i in (0, len(moments) - 1) or level[1:] != moments[i - 1][1][1:]
     ]
     return [
         {
-            "time": month_ms(month_after(level.month)),
+            "time": at_ms,
             "value": level.gpus,
             "low": level.low,
             "high": level.high,
             "label": say("end of {month:%Y-%m}", month=month_day(level.month)),
         }
-        for level in kept
+        for at_ms, level in kept
     ]
 
 

@@ -83,16 +83,20 @@ def _end_of(flight: Flight) -> date:
 
 def _subtitle(stairs: Stairs) -> str:
     if not stairs.promises:
-        return say("GPUs of all lots by the step that they have reached, at the end of each month")
+        return say(
+            "GPUs of all lots by the step that they have reached, at the end of each month, drawn from the "
+            "month's first day"
+        )
     if stairs.overlapping:
         return say(
             "GPUs of the lots that count toward the largest pledge of each tenant, by the step that they "
-            "have reached, at the end of each month; of each pledge at most what was promised; unlike "
-            "products count as one GPU each"
+            "have reached, at the end of each month, drawn from the month's first day; of each pledge at "
+            "most what was promised; unlike products count as one GPU each"
         )
     return say(
         "GPUs of the lots that count toward pledges, by the step that they have reached, at the end of each "
-        "month; of each pledge at most what was promised; unlike products count as one GPU each"
+        "month, drawn from the month's first day; of each pledge at most what was promised; unlike products "
+        "count as one GPU each"
     )
 
 
@@ -260,9 +264,9 @@ def shortage(view: View, stairs: Stairs) -> Figure | None:
         id="shortage",
         title=_says_shortage(stairs),
         subtitle=say(
-            "GPUs that are due, or delivered, and not online, by site and month; letter and pattern: the "
-            "step that most of them lack; the stronger, the more GPUs; a lot that counts toward two promises "
-            "counts once"
+            "GPUs that are due, or delivered, and not online at the end of each month, by site; letter and "
+            "pattern: the step that most of them lack; the stronger, the more GPUs; a lot that counts toward "
+            "two promises counts once"
         ),
         spec=stair_charts.shortage_map(cells, shown, {step: GAP_MARKS[step] for step in steps}, ends=ends)
         if cells

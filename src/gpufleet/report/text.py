@@ -22,6 +22,7 @@ from gpufleet.report import findings, frames, limits, measured, promises, waits
 from gpufleet.report.stairs import Stairs
 from gpufleet.report.view import View
 from gpufleet.report.words import percent, root_name, short
+from gpufleet.results.variant import variant
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -83,6 +84,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
     view = View(run)
     parts = [
         style.bold(_wrapped(run.answer, style.width)),
+        style.dim(_wrapped(variant(run.plan) or "", style.width)),
         _promises(view, style),
         _fleet(view, style),
         _why(view, style),

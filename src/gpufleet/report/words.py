@@ -9,6 +9,7 @@ from typing import Final
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.results.columns import WORDS
+from gpufleet.results.measure_words import percent as percent
 
 ROOT_TITLES: Final = {
     "no_free": say("for a free GPU"),
@@ -65,22 +66,6 @@ def month(text: str) -> Said:
     '2027-03'
     """
     return say("{at:%Y-%m}", at=date.fromisoformat(f"{text}-01"))
-
-
-def percent(share: float) -> Said:
-    """Share of one as percent; a trace of something is never shown as nothing.
-
-    >>> [percent(v) for v in (0.7234, 0.0004, 0.9997, 1.0, 0.0, 0.064)]
-    ['72 %', '<0.1 %', '>99.9 %', '100 %', '0 %', '6.4 %']
-    """
-    value = 100 * share
-    if 0 < value < 0.1:
-        return say("<0.1 %")
-    if 99.9 < value < 100:
-        return say(">99.9 %")
-    if 0 < value < 10 or 99 < value < 100:
-        return say("{x:.1f} %", x=value)
-    return say("{x:.0f} %", x=value)
 
 
 def duration(seconds: float | None) -> str:

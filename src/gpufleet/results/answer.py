@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -46,7 +46,8 @@ def answer(facts: Facts, rows: list[dict[str, Any]]) -> Said:
     supply = supply_answer(facts.run)
     parts = [
         _fleet(facts, value),
-        _power(facts),
+        _until(facts),
+        "" if supply else _power(facts),  # of promises it is told what they lack, power or another thing
         _jobs(value),
         _waits(value),
         _cause(facts, value, rows),
@@ -66,10 +67,10 @@ def _fleet(facts: Facts, value: Value) -> str:
         return say("No GPU was online {start} to {end}", start=start.date(), end=end.date())
     low, high = _gpus(facts)
     count = say("{gpus:,} GPUs", gpus=high) if low == high else say("Up to {gpus:,} GPUs", gpus=high)
-    products = facts.keys("online", "product")
+    there = facts.gpu_s.filter(pl.col("kind") == "online", pl.col("gpu_s") > 0)
+    products, sites = (there.get_column(column).unique().to_list() for column in ("product", "site"))
     if len(products) > 1:
         count = say("{count} of {products:,} products", count=count, products=len(products))
-    sites = [site for (site,) in facts.keys("online", "site")]
     return say(
         "{count} at {where} were {share} busy {start} to {end}",
         count=count,
@@ -80,11 +81,27 @@ def _fleet(facts: Facts, value: Value) -> str:
     )
 
 
+def _until(facts: Facts) -> str:
+    """Jobs simulated until 2029-01-01; nothing where that is the plan's end."""
+    lock = facts.run.plan
+    until = lock.get("jobs_until")
+    if not until or seconds(lock, until) >= seconds(lock, lock["end"]):
+        return ""
+    day = datetime.fromisoformat(until).astimezone(ZoneInfo(facts.run.time_zone)).date()
+    return say("jobs simulated until {day}", day=day)
+
+
+def _supplied_s(facts: Facts) -> int:
+    """Until when deliveries and power count, s from the plan's start: beyond the last job."""
+    end_s = seconds(facts.run.plan, facts.run.plan["end"]) if _until(facts) else 0
+    return max(facts.until_s, end_s)
+
+
 def _power(facts: Facts) -> str:
     """144 of 200 GPUs at lab came online; first limit: power at lab (plan.yaml:12)."""
     lots: dict[int, list[tuple[int, int]]] = {}
     for short in facts.seen.shortages:
-        if short.from_s < facts.until_s:
+        if short.from_s < _supplied_s(facts):
             lots.setdefault(short.lot, []).append((short.from_s, short.gpus))
     lock, names = facts.run.plan, facts.run.names.lots
     never: dict[str, int] = {}
@@ -112,7 +129,7 @@ def _lit(facts: Facts, site: str, never: int, dark: int) -> str:
     came = sum(
         delivery["gpus"]
         for delivery in lock["deliveries"].values()
-        if delivery["to"] == site and seconds(lock, delivery["at"]) < facts.until_s
+        if delivery["to"] == site and seconds(lock, delivery["at"]) < _supplied_s(facts)
     )
     if never:
         return say("{lit:,} of {came:,} GPUs at {site} came online", lit=came - never, came=came, site=site)
@@ -180,6 +197,13 @@ def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
     if not first:
         return say("first cause: {cause}", cause=WORDS[cause])
     places = [say(template, place=at) for template, at in first.items()]
+    if cause == "beyond_depth":
+        return say(
+            "first cause: {cause}, the scheduler looks at {depth:,} jobs of a queue ({places:, })",
+            cause=WORDS[cause],
+            depth=lock["policy"]["depth"],
+            places=places,
+        )
     return say("first cause: {cause} ({places:, })", cause=WORDS[cause], places=places)
 
 

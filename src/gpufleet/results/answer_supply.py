@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -33,7 +33,7 @@ def supply_answer(run: Run) -> Said | None:
     names = main_promises(run.plan["promises"])
     if not names:
         return None
-    month, day = _month(run, names)
+    month, day = month_of(run, names)
     online, low, high = (_online(run, names, month, column) for column in ("gpus", "gpus_low", "gpus_high"))
     whole = sum(run.plan["promises"][name]["gpus"] for name in names)
     values: dict[str, Any] = {"online": online, "whole": whole, "day": day, "low": low, "high": high}
@@ -67,11 +67,15 @@ def main_promises(promises: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return list(largest.values())
 
 
-def _month(run: Run, names: list[str]) -> tuple[str, date]:
-    """The month in which the last of the promises is due, and its last day; at most the plan's last."""
+def month_of(run: Run, names: Sequence[str]) -> tuple[str, date]:
+    """The month in which the last of the promises is due, and its last day; at most the plan's last.
+
+    Without promises it is the plan's last.
+    """
     zone = ZoneInfo(run.time_zone)
-    due = max(datetime.fromisoformat(run.plan["promises"][name]["until"]) for name in names)
-    months = run.supply.get_column("month").unique().sort().to_list()
+    dates = [run.plan["promises"][name]["until"] for name in names] or [run.plan["end"]]
+    due = max(datetime.fromisoformat(moment) for moment in dates)
+    months = run.supply.get_column("month").unique().sort().to_list() or [f"{due.astimezone(zone):%Y-%m}"]
     month = min(max(f"{due.astimezone(zone):%Y-%m}", months[0]), months[-1])
     year, number = int(month[:4]) + int(month[5:]) // 12, int(month[5:]) % 12 + 1
     ends = datetime(year, number, 1, tzinfo=zone)
@@ -88,6 +92,14 @@ def _online(run: Run, names: list[str], month: str, column: str) -> int:
     return sum(min(sums.get(name, 0), run.plan["promises"][name]["gpus"]) for name in names)
 
 
+def shortage_words(lacks: str, **values: Any) -> Said:
+    """What some GPUs lack, in words.
+
+    Args: lacks: a step of shortage.parquet, or "no_lot"; values: gpus, site, who, place.
+    """
+    return _SHORT[lacks](**values)
+
+
 def _shortage(run: Run, names: list[str], month: str) -> Said | None:
     """What is short most, by promise, step and site."""
     rows = run.shortage.filter(pl.col("month") == month, pl.col("promise").is_in(names))
@@ -98,6 +110,6 @@ def _shortage(run: Run, names: list[str], month: str) -> Said | None:
         return None
     order = ["gpus", *keys]
     worst = sums.sort(order, descending=[True, *[False] * len(keys)]).row(0, named=True)
-    return _SHORT[worst["kind"]](
-        gpus=worst["gpus"], site=worst["site"], who=worst["tenant"], place=worst["place"]
+    return shortage_words(
+        worst["kind"], gpus=worst["gpus"], site=worst["site"], who=worst["tenant"], place=worst["place"]
     )

@@ -100,7 +100,7 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     if cause == "own_quota":
         return quotas(lock, wish.queue, shut(lock, wish) or wish.products)
     if cause not in ("no_free", "fragmented", "not_online"):
-        return [line(lock, _SETTINGS[cause])]
+        return [_depth(lock) if cause == "beyond_depth" else line(lock, _SETTINGS[cause])]
     open_ = admitted(lock, wish)
     if cause == "not_online":  # an option with enough GPUs online was not refused so
         lacking = [product for product in open_ if wish.place.get(product, 0) < wish.gpus]
@@ -118,11 +118,16 @@ def _lots(lock: Lock, names: Iterable[str]) -> list[Blame]:
     return [line(lock, f"deliveries.{name}") for name in names]
 
 
+def _depth(lock: Lock) -> Blame:
+    """How many jobs of a queue the scheduler looks at; by default, the line that chose backfilling."""
+    own, chosen = (line(lock, path) for path in ("policy.backfill.depth", "policy.backfill"))
+    return own if own.at else Blame(own.path, chosen.at)
+
+
 _SETTINGS: Final = {
     "reservation": "policy.backfill",
     "order": "policy.order",
     "between_passes": "policy.interval",
-    "beyond_depth": "policy.backfill.depth",
 }
 
 

@@ -56,12 +56,12 @@ AMBIGUOUS_JOB: Final = explain_code(
     "like a job number.",
     "gpufleet why runs/first '#17'                 # the job with the number 17, whatever others are called",
 ).code
-NO_LOT: Final = explain_code(
+NO_PART: Final = explain_code(
     "R008",
-    "no such lot",
-    "A lot is a delivery of the plan. It is asked for by its name, or by its path, which no job has "
-    "(`deliveries.lot-1`; `deliveries.#2` is the second one, without a name).",
-    "gpufleet why runs/first lot-1\ngpufleet why runs/first deliveries.lot-1",
+    "no such lot, promise or tenant",
+    "A lot (a delivery), a promise or a tenant of the plan is asked for by its name, or by its path, which "
+    "no job has (`deliveries.lot-1`; `deliveries.#2` is the second one, without a name).",
+    "gpufleet why runs/first lot-1\ngpufleet why runs/first promises.fifty",
 ).code
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from gpufleet.base.say import Said, say, tell
-from gpufleet.base.units import format_duration
-from gpufleet.results.explain import STATE_WORDS
 from gpufleet.results.facts import SIZES
 from gpufleet.results.lock import SECTIONS
 from gpufleet.results.match import COMPARED, matched
@@ -23,7 +20,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "gpufleet.compare/1"
 MOST_SHIFTS: Final = 5
-MOST_ROWS: Final = 40
+STAIRS: Final = ("ordered", "delivered", "powered", "online")
+"""Steps of lots, each no earlier than the one before it."""
 
 
 class Change(NamedTuple):
@@ -34,14 +32,39 @@ class Change(NamedTuple):
     before: Any
     after: Any
     unit: str = ""
+    by: tuple[tuple[str, str], ...] = ()  # of a measure: dimensions and names
 
-    def __str__(self) -> str:
-        before, after = _text(self.before), _text(self.after)
-        if before == after:  # they differ in digits that are not shown
-            before, after = f"{self.before:,}", f"{self.after:,}"
-        shown = {"~": f"{before} -> {after}", "+": after, "-": before}[self.sign]
-        unit = f" {self.unit}" if self.unit not in ("", "1") else ""
-        return f"{self.sign} {self.what}: {shown}{unit}"
+    @property
+    def name(self) -> str:
+        """The path, or the measure without its dimensions."""
+        return self.what.partition(" [")[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """The change as JSON values."""
+        return self._asdict() | {"by": dict(self.by)}
+
+
+class SupplyChange(NamedTuple):
+    """Months in which the GPUs that have taken a step differ; only months that both runs have."""
+
+    step: str
+    first: str  # the first such month
+    before: int
+    after: int
+    most: str  # the first month of the largest difference
+    most_before: int
+    most_after: int
+
+
+class Clock(NamedTuple):
+    """When a run starts, and the zone that its days are counted in."""
+
+    start: datetime
+    zone: str
+
+    def local(self, t_s: float) -> datetime:
+        """A moment of the run in its plan's time zone."""
+        return (self.start + timedelta(seconds=t_s)).astimezone(ZoneInfo(self.zone))
 
 
 class Shift(NamedTuple):
@@ -83,14 +106,16 @@ class Comparison:
     a: str
     b: str
     counted: tuple[str, str]  # until when GPU-hours are counted, local times
+    clocks: tuple[Clock, Clock]
     plan: tuple[Change, ...]
+    supply: tuple[SupplyChange, ...]
     measures: tuple[Change, ...]
     jobs: JobChanges
 
     @property
     def empty(self) -> bool:
         """Whether the runs are the same."""
-        return not (self.plan or self.measures or self.jobs.any)
+        return not (self.plan or self.supply or self.measures or self.jobs.any)
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as JSON values, schema ``gpufleet.compare/1``."""
@@ -102,77 +127,40 @@ class Comparison:
             "b": self.b,
             "counted_until": list(self.counted),
             "same": self.empty,
-            "plan": [change._asdict() for change in self.plan],
-            "measures": [change._asdict() for change in self.measures],
+            "plan": [change.to_json() for change in self.plan],
+            "supply": [change._asdict() for change in self.supply],
+            "measures": [change.to_json() for change in self.measures],
             "jobs": jobs,
         }
 
     def text(self) -> str:
-        """The comparison for people."""
-        if self.empty:
-            return say("{a} and {b} are the same", a=self.a, b=self.b)
-        lines = [f"{self.a} -> {self.b}"]
-        if self.counted[0] != self.counted[1]:
-            before, after = self.counted
-            lines.append(say("GPU-hours are counted until {before} -> {after}", before=before, after=after))
-        for title, changes in ((say("plan"), self.plan), (say("measures"), self.measures)):
-            if changes:
-                lines += ["", title, *(f"  {change}" for change in changes[:MOST_ROWS])]
-                if len(changes) > MOST_ROWS:
-                    more = say("and {more:,} more (--json has all)", more=len(changes) - MOST_ROWS)
-                    lines.append(f"  {more}")
-        return "\n".join([*lines, *_jobs_text(self.jobs)])
+        """The comparison for people: what it comes to, the plan, supply, measures, jobs."""
+        from gpufleet.results.compared import text_of
+
+        return text_of(self)
 
     __str__ = text
     __repr__ = text
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: say("nothing")}[value]
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _jobs_text(jobs: JobChanges) -> list[str]:
-    if not jobs.both:
-        lines: list[str] = ["", say("jobs: no job is in both runs")]
-    elif not jobs.any:
-        return ["", say("jobs: none of {both:,} starts, ends or finishes otherwise", both=jobs.both)]
-    else:
-        counts = {"changed": jobs.changed, "both": jobs.both}
-        lines = ["", say("jobs: {changed:,} of {both:,} start, end or finish otherwise", **counts)]
-    if jobs.earlier or jobs.later:
-        moved = say("{earlier:,} start earlier, {later:,} later", earlier=jobs.earlier, later=jobs.later)
-        lines.append(f"  {moved}")
-    for sign, n in (("+", jobs.added), ("-", jobs.removed)):
-        if n:
-            lines.append(f"  {sign} {say('{jobs:,} jobs', jobs=n)}")
-    for before, after, n in jobs.states:
-        states = (tell(STATE_WORDS.get(state, state)) for state in (before, after))
-        lines.append(f"  ~ {' -> '.join(states)}: {say('{jobs:,} jobs', jobs=n)}")
-    return [*lines, *(f"  ~ {_shift_text(shift)}" for shift in jobs.shifts)]
-
-
-def _shift_text(shift: Shift) -> Said:
-    """A job that starts at another time."""
-    by = format_duration(abs(shift.shift_s))
-    return say(
-        "{job}: starts {before} -> {after} ({moved})",
-        job=f"{shift.workload}/{shift.name}",
-        before=shift.start_before,
-        after=shift.start_after,
-        moved=say("{time} later", time=by) if shift.shift_s > 0 else say("{time} earlier", time=by),
-    )
 
 
 def compare(a: Run, b: Run) -> Comparison:
     """What differs in run b against run a. Times count as moments: plans may start at other dates."""
     plan, measures = differences(a, b)
     return Comparison(
-        str(a.path), str(b.path), (_counted(a), _counted(b)), plan, measures, _job_changes(a, b)
+        a=str(a.path),
+        b=str(b.path),
+        counted=(_counted(a), _counted(b)),
+        clocks=(clock_of(a), clock_of(b)),
+        plan=plan,
+        supply=supply_changes(a, b),
+        measures=measures,
+        jobs=_job_changes(a, b),
     )
+
+
+def clock_of(run: Run) -> Clock:
+    """The clock of a run."""
+    return Clock(run.start, run.time_zone)
 
 
 def differences(a: Run, b: Run) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
@@ -188,7 +176,7 @@ def _counted(run: Run) -> str:
 
 def _local(run: Run, t_s: int) -> str:
     """A moment of a run in its plan's time zone."""
-    return f"{(run.start + timedelta(seconds=t_s)).astimezone(ZoneInfo(run.time_zone)):%Y-%m-%d %H:%M}"
+    return f"{clock_of(run).local(t_s):%Y-%m-%d %H:%M}"
 
 
 def _declared(run: Run) -> dict[str, Any]:
@@ -200,14 +188,14 @@ def _leaves(value: Any, path: str = "") -> dict[str, Any]:
     """Values by path; lists of plain values are one value.
 
     >>> _leaves({"sites": {"lab": {"pue": 1.3, "power_w": [[0, 5.0]]}}, "retirements": []})
-    {'sites.lab.pue': 1.3, 'sites.lab.power_w': '[[0, 5.0]]'}
+    {'sites.lab.pue': 1.3, 'sites.lab.power_w': [[0, 5.0]]}
     """
     if isinstance(value, Mapping):
         items = value.items()
     elif isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
         items = {str(i): item for i, item in enumerate(value)}.items()
     else:
-        return {path: str(value) if isinstance(value, list) else value}
+        return {path: value}
     leaves: dict[str, Any] = {}
     for key, item in items:
         leaves |= _leaves(item, f"{path}.{key}" if path else str(key))
@@ -228,11 +216,12 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]
 def _measure_changes(a: Run, b: Run) -> Iterator[Change]:
     """Measures that differ, in the order of the measures, size classes by size."""
     rows = [row for run in (a, b) for row in run.measures_json["measures"]]
-    units = {row["name"]: row["unit"] for row in rows}
+    known = {_label(row): row for row in rows}
     rank = _ranks(rows)
     before, after = _measures(a), _measures(b)
     for change in sorted(_differences(before, after), key=lambda change: rank[change.what]):
-        yield change._replace(unit=units[change.what.partition("[")[0].rstrip()])
+        row = known[change.what]
+        yield change._replace(unit=row["unit"], by=tuple(sorted(row["by"].items())))
 
 
 def _measures(run: Run) -> dict[str, Any]:
@@ -257,6 +246,30 @@ def _ranks(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int, int]]
         group = dims.setdefault((row["name"], *sorted(by)), len(dims))
         rank[_label(row)] = (names.setdefault(row["name"], len(names)), group, size)
     return rank
+
+
+# --- supply
+
+
+def supply_changes(a: Run, b: Run) -> tuple[SupplyChange, ...]:
+    """Steps that other GPUs have taken at the end of some month in run b; each lot counts once."""
+    before, after = _levels(a), _levels(b)
+    months = sorted({month for month, _ in before} & {month for month, _ in after})
+    found = []
+    for step in STAIRS:
+        pairs = [(before.get((month, step), 0), after.get((month, step), 0)) for month in months]
+        differ = [i for i, (old, new) in enumerate(pairs) if old != new]
+        if differ:
+            most = max(differ, key=lambda i: abs(pairs[i][1] - pairs[i][0]))
+            found.append(SupplyChange(step, months[differ[0]], *pairs[differ[0]], months[most], *pairs[most]))
+    return tuple(found)
+
+
+def _levels(run: Run) -> dict[tuple[str, str], int]:
+    """GPUs of all lots by month and step."""
+    lots = run.supply.filter(pl.col("lot").is_not_null() & pl.col("first"))
+    sums = lots.group_by("month", "step").agg(pl.col("gpus").sum())
+    return {(month, step): gpus for month, step, gpus in sums.iter_rows()}
 
 
 # --- jobs

@@ -8,12 +8,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import right
 from gpufleet.results.blame import FOREVER_S, Blame, Wish, blame, line, quotas, unpowered_in, usable
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
 from gpufleet.results.find import Row, called, find_job, row_of
+from gpufleet.results.moments import spoken_day
 from gpufleet.results.then import Then, then, wish_of
 
 if TYPE_CHECKING:
@@ -33,6 +36,14 @@ STATE_WORDS: Final = {
     "waiting": say("waiting"),
 }
 """How the run left a job, as people read it."""
+
+
+class Overtaken(NamedTuple):
+    """Jobs that came to the same queue later and started first, on products that the job accepts."""
+
+    jobs: int
+    smaller: int  # of these, with fewer GPUs
+    lines: tuple[Blame, ...]  # rules that let them
 
 
 class Part(NamedTuple):
@@ -66,6 +77,8 @@ class Explanation:
     never: str  # why it can never run; "" if it can
     times: dict[str, str]  # local times of submit, start and end, as far as there are
     time_zone: str
+    overtaken: Overtaken
+    depth: int  # jobs of a queue that the scheduler looks at
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, schema ``gpufleet.why/1``."""
@@ -78,6 +91,7 @@ class Explanation:
             "waits": [_entry("state", part) for part in self.parts],
             "causes": [{**_entry("cause", cause), "job": cause.job} for cause in self.causes],
             "behind": self.row["behind"],
+            "overtaken_by": {"jobs": self.overtaken.jobs, "smaller": self.overtaken.smaller},
             "when_it_came": self.then.to_json(),
         }
 
@@ -118,15 +132,15 @@ class Explanation:
             queue=row["queue"],
             tenant=row["tenant"],
         )
-        story = [say("came {time}", time=times["submit"])]
+        story = [say("came {time}", time=spoken_day(times["submit"]))]
         if "start" in times:
-            place = {"time": times["start"], "product": row["product"], "site": row["site"]}
+            place = {"time": spoken_day(times["start"]), "product": row["product"], "site": row["site"]}
             story.append(say("started {time} on {product} at {site}", **place))
         if row["attempts"] > 1:
             story.append(say("{attempts:,} attempts", attempts=row["attempts"]))
         state = STATE_WORDS.get(row["state"], row["state"])
         if "end" in times:
-            state = say("{state} {time}", state=state, time=times["end"])
+            state = say("{state} {time}", state=state, time=spoken_day(times["end"]))
         whole = say("{story:, } ({zone})", story=[*story, state], zone=self.time_zone)
         return [f"  {what}", f"  {whole}"]
 
@@ -152,8 +166,25 @@ class Explanation:
             if cause.job != self.row["job"]:
                 meaning = say("{meaning} (job {job})", meaning=meaning, job=cause.job)
             rows.append(f"  {right(format_duration(cause.wait_s), 12)}  {tell(meaning)}")
+            if cause.root == "beyond_depth":
+                rows.append(f"  {'':>12}  {say('it looks at {depth:,} jobs of a queue', depth=self.depth)}")
             rows.append(f"  {'':>12}  {_lines_text(cause.lines)}")
-        return [*rows, ""]
+        return [*rows, *self._passed(), ""]
+
+    def _passed(self) -> list[str]:
+        jobs, smaller, lines = self.overtaken
+        if not jobs:
+            return []
+        says = say(
+            "{n:,} job came to its queue later and started before it, {smaller:,} of them with fewer GPUs "
+            "({lines})",
+            "{n:,} jobs came to its queue later and started before it, {smaller:,} of them with fewer GPUs "
+            "({lines})",
+            n=jobs,
+            smaller=smaller,
+            lines=_lines_text(lines),
+        )
+        return ["", f"  {says}"]
 
 
 def _gpus(n: int) -> Said:
@@ -197,7 +228,34 @@ def why(run: Run, job: int | str) -> Explanation:
         never=_never(run, row, wish, came) if row["state"] == "refused" else "",
         times={key: _local(run, t_s) for key in _MOMENTS if (t_s := row[f"{key}_s"]) is not None},
         time_zone=run.time_zone,
+        overtaken=_overtaken(run, row, came),
+        depth=run.plan["policy"]["depth"],
     )
+
+
+def _overtaken(run: Run, row: Row, came: Then) -> Overtaken:
+    """Who went ahead of a job, from first starts: one that never waited was overtaken by nobody."""
+    lines = [line(run.plan, f"policy.{key}") for key, plain in _IN_TURN.items() if _policy(run, key) != plain]
+    if row["state"] == "refused" or not row["wait_s"]:
+        return Overtaken(0, 0, ())
+    until = row["start_s"] if row["start_s"] is not None else FOREVER_S
+    ahead = run.scan_jobs().filter(
+        pl.col("queue") == row["queue"],
+        pl.col("submit_s") > row["submit_s"],
+        pl.col("start_s") < until,
+        pl.col("product").is_in([product.name for product in came.products]),
+    )
+    counted = ahead.select(jobs=pl.len(), smaller=(pl.col("gpus") < row["gpus"]).sum())
+    jobs, smaller = counted.collect(engine="streaming").row(0)
+    return Overtaken(jobs, smaller, tuple(lines))
+
+
+_IN_TURN: Final = {"order": "fifo", "strict": True, "backfill": "none"}
+"""Settings with which no job overtakes another."""
+
+
+def _policy(run: Run, key: str) -> object:
+    return run.plan["policy"][key]
 
 
 def _local(run: Run, t_s: int) -> str:

@@ -8,12 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gpufleet.base.errors import GpufleetError, did_you_mean
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
-from gpufleet.results.codes import AMBIGUOUS_JOB, NO_JOB, NO_LOT, fail
-from gpufleet.results.find import find_job
 from gpufleet.results.measures_supply import actual_of, planned_of
+from gpufleet.results.moments import spoken_day
 from gpufleet.world.save import load_world
 from gpufleet.world.supply import Service, service_of
 
@@ -106,20 +104,22 @@ class LotExplanation:
         elif online < whole:
             says = say("lot {lot}: {gpus:,} of {whole:,} GPUs are online at the plan's end", **values)
         else:
-            day = self._moment(next(s.from_s for s in self.service if s.online == whole))
+            day = self._day(next(s.from_s for s in self.service if s.online == whole))
             says = say("lot {lot}: all {whole:,} GPUs are online from {day}", **values, day=day)
         if not self.held:
             return says
         worst = max(self.held, key=lambda held: held.gpus)
-        place = f"{worst.path} at {worst.at}" if worst.at else worst.path
-        return say("{says}; {held} ({place})", says=says, held=self._lacks(worst), place=place)
+        words = {"says": says, "held": self._lacks(worst), "path": worst.path}
+        if not worst.at:
+            return say("{says}; {held} ({path})", **words)
+        return say("{says}; {held} ({path} at {place})", **words, place=worst.at)
 
     def _facts(self) -> list[str]:
         lot = self.lot
         owner = lot.get("tenant") or say("all tenants")
         values = {"gpus": lot["gpus"], "product": self.product, "site": lot["to"], "owner": owner}
         rows = [say("  {gpus:,} {product} at {site}, for {owner}; {at}", **values, at=self.at)]
-        status = say("{status} as of {today}", status=_STATUS[lot["status"]](), today=self.today)
+        status = say("{status} as of {today}", status=_STATUS[lot["status"]](), today=spoken_day(self.today))
         towards = lot["counts_toward"]
         counts = (
             say("counts toward {promises}", promises=towards) if towards else say("counts toward no promise")
@@ -127,39 +127,51 @@ class LotExplanation:
         rows.append(say("  {status}; {counts}", status=status, counts=counts))
         if lot.get("operator"):
             rows.append(say("  run by {operator}", operator=lot["operator"]))
-        if self.arrived:
-            came, planned = self.arrived
-            rows.append(
-                say(
-                    "  {came:,} GPUs have arrived by {today}; {planned:,} were planned",
-                    came=came,
-                    planned=planned,
-                    today=self.today,
-                )
-            )
+        if self.arrived and any(self.arrived):  # else it is not due yet
+            rows.append(self._arrived(*self.arrived))
         return [str(row) for row in rows]
+
+    def _arrived(self, came: int, planned: int) -> Said:
+        """What has arrived, against the plan: the run goes by the plan, whatever has arrived."""
+        values = {
+            "came": came,
+            "planned": planned,
+            "today": spoken_day(self.today),
+            "whole": self.lot["gpus"],
+        }
+        if came < planned:
+            return say(
+                "  {came:,} GPUs have arrived by {today}, not the {planned:,} that were planned; "
+                "the run counts with all {whole:,}, as the plan says",
+                **values,
+            )
+        return say("  {came:,} GPUs have arrived by {today}; {planned:,} were planned", **values)
 
     def _steps(self) -> list[str]:
         rows = []
         if self.ordered[0]:
-            rows.append(say("  {day}  ordered  {place}", day=self.ordered[0], place=self.ordered[1]))
+            rows.append(
+                say("  {day}  ordered  {place}", day=spoken_day(self.ordered[0]), place=self.ordered[1])
+            )
         else:
             rows.append(say("  {nothing:<10}  ordered: the plan does not say when", nothing=""))
         if self.delivered_range:
-            first, last = self.delivered_range
+            first, last = map(spoken_day, self.delivered_range)
             rows.append(
                 say(
                     "  {day}  delivered ({first} to {last})  {place}",
-                    day=self.delivered[0],
+                    day=spoken_day(self.delivered[0]),
                     first=first,
                     last=last,
                     place=self.delivered[1],
                 )
             )
         else:
-            rows.append(say("  {day}  delivered  {place}", day=self.delivered[0], place=self.delivered[1]))
+            rows.append(
+                say("  {day}  delivered  {place}", day=spoken_day(self.delivered[0]), place=self.delivered[1])
+            )
         for step in self.service[:SHOWN_STEPS]:
-            values = {"day": self._moment(step.from_s), "powered": step.powered, "online": step.online}
+            values = {"day": self._day(step.from_s), "powered": step.powered, "online": step.online}
             rows.append(say("  {day}  {powered:,} GPUs powered, {online:,} online", **values))
         if len(self.service) > SHOWN_STEPS:
             rows.append(say("  ... and {n:,} more", n=len(self.service) - SHOWN_STEPS))
@@ -174,19 +186,23 @@ class LotExplanation:
             elif held.until_s is None:
                 row = say("  {lack}, to the plan's end: {path} at {place}", **values)
             else:
-                until = self._moment(held.until_s)
+                until = self._day(held.until_s)
                 row = say("  {lack}, until {until}: {path} at {place}", **values, until=until)
             rows.append(str(row))
         return rows
 
     def _lacks(self, held: Held) -> Said:
         """What some GPUs lack, and from when, in words."""
-        values = {"n": held.gpus, "day": self._moment(held.from_s)}
+        values = {"n": held.gpus, "day": self._day(held.from_s)}
         if held.step == "not_powered":
             return say("{n:,} GPU without power from {day}", "{n:,} GPUs without power from {day}", **values)
         if held.step == "retired":
             return say("{n:,} GPU retired on {day}", "{n:,} GPUs retired on {day}", **values)
         return say("{n:,} GPU lost its power on {day}", "{n:,} GPUs lost their power on {day}", **values)
+
+    def _day(self, t_s: int) -> str:
+        """A moment in the language that is being spoken."""
+        return spoken_day(self._moment(t_s))
 
     def _moment(self, t_s: int) -> str:
         """A moment in the time of the lot's site: the date, and the time if it is not midnight."""
@@ -199,38 +215,6 @@ _STATUS: Final[dict[str, Callable[[], Said]]] = {
     "delivered": lambda: say("delivered"),
     "online": lambda: say("online"),
 }
-
-
-def lot_named(run: Run, word: int | str) -> str | None:
-    """The lot that a word means; None if it means a job, or nothing.
-
-    Raises: GpufleetError R008 for the path of a lot that is not there, R007 if a job is called so too.
-    """
-    lots = run.plan["deliveries"]
-    if not isinstance(word, str) or word.removeprefix("#").isdecimal():
-        return None
-    if word.startswith(PREFIX):
-        name = word.removeprefix(PREFIX)
-        if name not in lots:
-            fail(NO_LOT, say("the plan has no lot `{name}`", name=name), did_you_mean(name, lots))
-        return name
-    if word in lots:
-        _refuse_job(run, word)
-        return word
-    return None
-
-
-def _refuse_job(run: Run, word: str) -> None:
-    """Refuse the name of a lot that is the name of a job too."""
-    try:
-        job = find_job(run, word)
-    except GpufleetError as error:
-        if error.findings[0].code == NO_JOB:
-            return
-        raise
-    says = say("`{name}` is a lot, and the name of job {number}", name=word, number=job["job"])
-    fix = say("write `{path}` for the lot, `#{number}` for the job", path=PREFIX + word, number=job["job"])
-    fail(AMBIGUOUS_JOB, says, fix)
 
 
 def why_lot(run: Run, name: str) -> LotExplanation:

@@ -84,7 +84,8 @@ def _nothing(run: Run, word: str) -> str:
 def _suggestion(run: Run, word: str) -> str:
     names = run.scan_jobs().select("name").drop_nulls().head(MOST_COMPARED).collect(engine="streaming")
     lots = [name for name in run.plan["deliveries"] if not name.startswith("#")]  # `why` takes them too
-    known = [*names.get_column("name").to_list(), *lots]
+    parts = [*lots, *run.plan["promises"], *run.plan["tenants"]]
+    known = [*names.get_column("name").to_list(), *parts]
     likely = nearest(word, known)
     if likely:
         return say("did you mean `{close}`?", close=likely)

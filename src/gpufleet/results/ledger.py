@@ -29,6 +29,10 @@ _POLICY: Final = (
 _ASIDE: Final = ("promises", "actuals")
 """What stands beside the plan: no job runs by it."""
 
+_CHOSEN: Final = ("queues", "policy")
+_CHOSEN_KEYS: Final = ("counts_toward", "file", "mode", "products")
+"""What is decided, not known: nobody can vouch for it."""
+
 _FIELDS: Final = {"power": "power_w", "duration": "duration_s", "shift": "shift_s", "interval": "interval_s",
                   "finish_lag": "finish_lag_s", "from": "from_"}  # fmt: skip
 """What a key of the plan is called in the lock, where that carries its unit."""
@@ -50,17 +54,42 @@ def _measure_entry(
     """Where a value of a measure comes from: columns, other measures, and values of the plan."""
     needs = _all_needs(row["name"])
     used = [entry for entry in inputs if entry["section"] in needs and _about(entry, row["by"], lots)]
+    if "step" in row["by"]:  # of the stairs the first is made of promises, the others of lots
+        pledged = row["by"]["step"] == "pledged"
+        if pledged or row["name"].startswith("supply_"):
+            used = [entry for entry in used if (entry["section"] == "promises") == pledged]
     if "promise" in row["by"]:  # what is promised first, then what is to keep it
         used.sort(key=lambda entry: entry["section"] != "promises")
-    trusts = [entry["trust"] for entry in used if entry["trust"]]
     sources = dict.fromkeys(entry["source"] for entry in used if entry["source"])
     return {
         **{key: row[key] for key in ("name", "value", "unit", "formula", "by")},
         "inputs": [*MEASURES[row["name"]].needs],
         "plan_line": next((entry["plan_line"] for entry in used if entry["plan_line"]), None),
         "source": ", ".join(sources) or None,
-        "trust": max(trusts, key=TRUSTS.index, default=None),
+        "trust": weakest([_trust(entry) for entry in used if _claims(entry)]),
+        "assumed": any(entry["trust"] == "assumption" for entry in used),
     }
+
+
+def weakest(trusts: Sequence[str | None]) -> str | None:
+    """The least sure of some trusts; None = of one of them it is not said, or there are none.
+
+    >>> weakest(["stated", "assumption"]), weakest(["stated", None])
+    ('assumption', None)
+    """
+    said = [trust for trust in trusts if trust]
+    return max(said, key=TRUSTS.index, default=None) if len(said) == len(trusts) else None
+
+
+def _trust(entry: Mapping[str, Any]) -> str | None:
+    """How far a value is trusted: one with a source and nothing else is stated there."""
+    return entry["trust"] or ("stated" if entry["source"] else None)
+
+
+def _claims(entry: Mapping[str, Any]) -> bool:
+    """Whether a value says how things are; a rule that somebody chose, or a default, is as it is."""
+    key = entry["name"].rpartition(".")[2]
+    return entry["formula"] != "default" and entry["section"] not in _CHOSEN and key not in _CHOSEN_KEYS
 
 
 def _about(entry: Mapping[str, Any], by: Mapping[str, str], lots: Mapping[str, Any]) -> bool:

@@ -1,9 +1,9 @@
 """plan.lock.yaml: the plan as it was simulated, every value resolved, with the line that each was written on.
 
-The tree has the plan's own sections (``sites``, ``systems``, ``deliveries``, ...), values in base units. Two
-sections come with it: ``lines`` (path in the plan -> ``file:line``, files relative to the plan) and
-``origins`` (path -> source, trust, range, where the plan gives them). The bytes do not depend on where the
-plan lies.
+The tree has the plan's own sections (``sites``, ``systems``, ``deliveries``, ...), values in base units.
+Three sections come with it: ``asked`` (the scenarios and --set overrides of this run), ``lines`` (path in the
+plan -> ``file:line``, files relative to the plan) and ``origins`` (path -> source, trust, range, where the
+plan gives them). The bytes do not depend on where the plan lies.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def lock_of(plan: Plan) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         **tree,
+        "asked": _asked(plan),
         "lines": dict(sorted(_lines(plan, origins, root).items())),
         "origins": {path: known for path in sorted(origins) if (known := _origin(origins[path], root))},
     }
@@ -64,6 +65,23 @@ def read_lock(path: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     lock: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     return lock
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """The scenarios with their titles and the overrides that made this plan of the one in the file."""
+    titles = {name: plan.scenarios[name].title for name in plan.applied}
+    return {"scenarios": titles, "overrides": [_override(text) for text in plan.overrides]}
+
+
+def _override(text: str) -> str:
+    """An override as it was given; of a file elsewhere its name.
+
+    >>> _override("policy.order=sjf"), _override("files.trace=/home/me/log.csv")
+    ('policy.order=sjf', 'files.trace=log.csv')
+    """
+    path, _, value = text.partition("=")
+    file = Path(value.strip())
+    return f"{path.strip()}={file.name if file.is_absolute() else value.strip()}"
 
 
 # --- values -------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpufleet.results.compare import Comparison
     from gpufleet.results.explain import Explanation
     from gpufleet.results.explain_lot import LotExplanation
+    from gpufleet.results.explain_supply import SupplyExplanation
 
 
 class Run:
@@ -208,19 +209,26 @@ class Run:
     def why(self, job: int) -> Explanation: ...
 
     @overload
-    def why(self, job: str) -> Explanation | LotExplanation: ...
+    def why(self, job: str) -> Explanation | LotExplanation | SupplyExplanation: ...
 
-    def why(self, job: int | str) -> Explanation | LotExplanation:
-        """Why a job waited, or how far a lot is and what holds it.
+    def why(self, job: int | str) -> Explanation | LotExplanation | SupplyExplanation:
+        """Why a job waited; or how far a lot or a promise is, what a tenant gets, and what holds it.
 
-        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, or its path in the plan.
+        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, a promise or a tenant, or its
+                path in the plan.
         Raises: GpufleetError R006 or R008 if there is none, R007 if several are called so.
         """
+        from gpufleet.results.asked_for import part_meant
         from gpufleet.results.explain import why
-        from gpufleet.results.explain_lot import lot_named, why_lot
+        from gpufleet.results.explain_lot import why_lot
+        from gpufleet.results.explain_supply import why_promise, why_tenant
 
-        lot = lot_named(self, job)
-        return why(self, job) if lot is None else why_lot(self, lot)
+        part = part_meant(self, job)
+        if part is None:
+            return why(self, job)
+        if part.section == "deliveries":
+            return why_lot(self, part.name)
+        return why_promise(self, part.name) if part.section == "promises" else why_tenant(self, part.name)
 
     def compare(self, other: Run) -> Comparison:
         """What differs in another run; see `gpufleet.results.compare.compare`."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.results.columns import SHORTAGE, SUPPLY, Column
+from gpufleet.results.ledger import weakest
 from gpufleet.results.parquet import TableWriter
 from gpufleet.world.names import Names
 from gpufleet.world.supply import SHORT_STEPS, Staircase, staircase
@@ -17,9 +18,6 @@ from gpufleet.world.supply import SHORT_STEPS, Staircase, staircase
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
     from gpufleet.plan.supply import Delivery
-
-TRUSTS: Final = ("stated", "estimate", "assumption")
-"""From the surest to the least sure."""
 
 
 class _Missing(NamedTuple):
@@ -118,10 +116,10 @@ def _path(plan: Plan, row: int) -> str:
 
 
 def _trust(plan: Plan, path: str, *keys: str) -> str | None:
-    """The weakest trust of some values of a part, as far as the plan says."""
-    origins = [plan.origin(f"{path}.{key}") or plan.origin(path) for key in keys]
-    said = [origin.trust for origin in origins if origin and origin.trust]
-    return max(said, key=TRUSTS.index, default=None)
+    """The weakest trust of the values of a part that the plan writes; None: of one of them it is not said."""
+    written = [plan.origin(f"{path}.{key}") for key in keys if f"{path}.{key}" in plan.origins]
+    found = [origin for origin in written if origin]
+    return weakest([origin.trust or ("stated" if origin.source else None) for origin in found])
 
 
 # --- shortage

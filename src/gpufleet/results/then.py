@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from gpufleet.base.say import Said, say, tell
-from gpufleet.results.blame import Wish, products_of
+from gpufleet.base.units import format_duration
+from gpufleet.results.blame import Wish, products_of, usable
 from gpufleet.results.columns import WORDS
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class Then:
         return {"products": rows, "peak_gpus": self.peak, "whose": self.whose, "mean_over_s": self.bin_s}
 
     def __str__(self) -> str:
-        head = say("when it came ({whose}, mean over {s:,} s):", whose=self.whose, s=self.bin_s)
+        time = format_duration(self.bin_s)
+        head = say("when it came ({whose}, mean over {time}):", whose=self.whose, time=time)
         if len(self.products) < 2:
             return f"{head} {self.products[0].text() if self.products else say('no GPU')}"
         lines: list[str] = [head]
@@ -107,7 +109,7 @@ def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
 
     Args: row: of jobs.parquet; bins: of the timeline, if measures.json is not written yet.
     """
-    names, bins = products_of(run.plan, row["workload"]), bins or _bins(run)
+    names, bins = _may_use(run, row), bins or _bins(run)
     accepted = run.scan_timeline().filter(pl.col("product").is_in(names))
     own = pl.col("tenant") == row["tenant"]
     usable = accepted.filter(pl.col("kind") == "online", own | pl.col("tenant").is_null())
@@ -131,6 +133,12 @@ def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
         say("GPUs of {tenant}", tenant=row["tenant"]) if alone else say("whole fleet"),
         width,
     )
+
+
+def _may_use(run: Run, row: Row) -> list[str]:
+    """Products that a job accepts and its tenant may use at some time; if none, all that it accepts."""
+    accepted = products_of(run.plan, row["workload"])
+    return [name for name in accepted if usable(run.plan, [name], row["tenant"])] or accepted
 
 
 def wish_of(row: Row, fleet: Then) -> Wish:

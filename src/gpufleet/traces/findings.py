@@ -8,6 +8,7 @@ from typing import Final
 
 from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
 from gpufleet.base.say import say
+from gpufleet.traces.reasons import reason_said
 
 _SHOWN: Final = 30  # columns or reasons named in one message
 
@@ -118,4 +119,5 @@ def counted(dropped: Mapping[str, int]) -> str:
     '1,200 duplicate job id; 2 gpus is zero'
     """
     order = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
-    return "; ".join(f"{rows:,} {reason}" for reason, rows in order)
+    parts = [say("{rows:,} {reason}", rows=rows, reason=reason_said(reason)) for reason, rows in order]
+    return say("{parts:; }", parts=parts)

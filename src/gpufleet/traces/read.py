@@ -100,13 +100,21 @@ def _trace(path: Path, source: Source, rows: Rows, start: datetime | None, time_
         start = _midnight(jobs, time_zone) if source.dated else datetime.fromtimestamp(0, UTC)
         jobs = jobs.with_columns(pl.col(_TIMES) - _unix(start))
     if not source.dated:
-        notes.append(f"the file has no calendar: its second 0 is {start:%Y-%m-%d %H:%M:%S %Z}")
+        at = say("{at:%Y-%m-%d %H:%M:%S %Z}", at=start)
+        notes.append(say("the file has no calendar: its second 0 is {at}", at=at))
     late = _late(jobs) if layout.by_time else 0
     if not jobs["submit_s"].is_sorted():
         jobs = jobs.sort("submit_s", maintain_order=True)
     aside = Counter({r: n for r, n in rows.dropped.items() if r in (*layout.aside, BEFORE, AFTER, OUTSIDE)})
     if aside:
-        notes.append(f"{aside.total():,} of {rows.read:,} rows are no jobs of this run: {counted(aside)}")
+        notes.append(
+            say(
+                "{aside:,} of {rows:,} rows are no jobs of this run: {counted}",
+                aside=aside.total(),
+                rows=rows.read,
+                counted=counted(aside),
+            )
+        )
     warnings = warnings_of(path, rows.dropped - aside, rows.read, late)
     account = dict(sorted(rows.dropped.items()))
     jobs = jobs.select(list(JOBS))
@@ -167,7 +175,13 @@ def _plausible_records(jobs: pl.DataFrame, notes: list[str]) -> tuple[pl.DataFra
     if early or wrong:
         bad = (start < pl.col("submit_s")) | (end < start)
         jobs = jobs.with_columns(pl.when(~bad.fill_null(False)).then(column) for column in (start, end))
-        notes.append(f"recorded times set aside: {early:,} starts before submit, {wrong:,} ends before start")
+        notes.append(
+            say(
+                "recorded times set aside: {early:,} starts before submit, {wrong:,} ends before start",
+                early=early,
+                wrong=wrong,
+            )
+        )
     return jobs, notes
 
 
@@ -192,8 +206,8 @@ def _midnight(jobs: pl.DataFrame, time_zone: str) -> datetime:
 def _dates(jobs: pl.DataFrame, zero: int) -> str:
     first, last = jobs.select(pl.col("submit_s").min().alias("a"), pl.col("submit_s").max().alias("b")).row(0)
     begin = datetime(1970, 1, 1, tzinfo=UTC)
-    day = [f"{begin + timedelta(seconds=zero + s):%Y-%m-%d}" for s in (first, last)]
-    return f"\nits jobs were submitted from {day[0]} to {day[1]}"
+    days = [(begin + timedelta(seconds=zero + s)).date() for s in (first, last)]
+    return say("\nits jobs were submitted from {first} to {last}", first=days[0], last=days[1])
 
 
 def _known_zone(name: str, path: Path) -> str:
@@ -201,7 +215,7 @@ def _known_zone(name: str, path: Path) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         says = say("time zone `{name}` is not known", name=name)
-        raise fault("T012", path, says, "give an IANA name such as Asia/Seoul, or UTC") from None
+        raise fault("T012", path, says, say("give an IANA name such as Asia/Seoul, or UTC")) from None
     return name
 
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import polars as pl
 
+from gpufleet.base.say import say
 from gpufleet.traces.cells import (
     MAX_S,
     Cells,
@@ -93,7 +94,9 @@ def not_jobs(raw: pl.DataFrame) -> Sequence[tuple[str, pl.Expr]]:
 def merge_attempts(jobs: pl.DataFrame) -> Joined:
     """One row per job: the last attempt's run, the first attempt's submit time and start."""
     running = jobs.filter(pl.col("state").str.starts_with("RUNNING")).height
-    notes = [f"{running:,} jobs were still running: their run time is what had passed"] if running else []
+    still = say("{n:,} job was still running: its run time is what had passed",
+                "{n:,} jobs were still running: their run time is what had passed", n=running)  # fmt: skip
+    notes = [still] if running else []
     merged = jobs.height - jobs["name"].n_unique()
     if not merged:
         return Joined(jobs, Counter(), tuple(notes))
@@ -105,7 +108,14 @@ def merge_attempts(jobs: pl.DataFrame) -> Joined:
     last = last.drop("submit_s", "recorded_start_s").join(first, on="name")
     joined = place.join(last, on="name", how="left", maintain_order="left")
     requeued = joined.filter(pl.col("_attempts") > 1).height
-    notes.append(f"{requeued:,} jobs were requeued: {merged:,} earlier attempts were merged into the last")
+    notes.append(
+        say(
+            "{n:,} job was requeued: {merged:,} earlier attempts were merged into the last",
+            "{n:,} jobs were requeued: {merged:,} earlier attempts were merged into the last",
+            n=requeued,
+            merged=merged,
+        )
+    )
     return Joined(joined.select(jobs.columns), Counter({MERGED: merged}), tuple(notes))
 
 

@@ -83,7 +83,7 @@ def name_queues(jobs: pl.DataFrame) -> Joined:
     if jobs["_queue"].null_count() == jobs.height:
         column, says = ("_group", say("user group (g1, g2, ...): the file has no queue numbers"))
     jobs = jobs.with_columns(pl.col(column).alias("queue")).drop(own)
-    return Joined(jobs, Counter(), (f"processors are counted as GPUs; queue = {says}",))
+    return Joined(jobs, Counter(), (say("processors are counted as GPUs; queue = {says}", says=says),))
 
 
 SWF: Final = Format(

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding
+from gpufleet.base.say import say
 from gpufleet.world import layout
 from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
@@ -50,7 +51,11 @@ def build(plan: Plan) -> Built:
     fleet = capacity_of(plan, names)
     asks, found = demand_findings(plan, names, fleet)
     demand = demand_of(plan, names, fleet.cells, asks)
-    notes = tuple(f"{intake.workload}: {note}" for intake in demand.intakes for note in intake.notes)
+    notes = tuple(
+        say("{workload}: {note}", workload=intake.workload, note=note)
+        for intake in demand.intakes
+        for note in intake.notes
+    )
     world = world_of(plan, names, fleet, demand.classes, demand.options)
     return Built(world, names, demand, fleet.shortages, notes, fleet.findings + found + demand.findings)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ OVERLOAD: Final = explain_code(
 class _Backlog(NamedTuple):
     """What a set of workloads asks for against what there is, as if work were a fluid."""
 
+    asked: bool  # whether any of it comes before the jobs end
     times: float  # asked for / there, from the first job on
     gpu_hours: float  # left at the end
     usable: float  # GPUs at speed 1 at the end
@@ -51,6 +52,8 @@ def overloads(
         if any(known <= members for known in told):
             continue
         backlog = _backlog(plan, names, fleet, online, group)
+        if not backlog.asked:
+            continue  # all of it comes after `jobs_until`
         alone = len(group) == 1 and any(value > 1 for _, value in group[0].workload.load)
         if backlog.gpu_hours >= 1 or alone:
             told.append(members)
@@ -100,7 +103,7 @@ def _backlog(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Sequ
     since = np.cumsum(asked) > 0
     there_h = float((usable * hours)[since].sum())
     times = float(asked @ hours) / there_h if there_h else float("inf")
-    return _Backlog(times, left, float(usable[-1]) if usable.size else 0.0)
+    return _Backlog(bool(since.any()), times, left, float(usable[-1]) if usable.size else 0.0)
 
 
 def _usable(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Sequence[Ask]) -> Floats:
@@ -123,11 +126,9 @@ def _usable(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Seque
 
 def _overload(plan: Plan, group: Sequence[Ask], backlog: _Backlog) -> Finding:
     ask = group[0]
-    values = {
+    values: dict[str, Any] = {
         "names": ", ".join(each.workload.name for each in group),
-        "times": backlog.times,
         "hours": backlog.gpu_hours,
-        "days": backlog.days,
         "end": plan.local(plan.jobs_end),
     }
     if not backlog.usable:
@@ -139,6 +140,8 @@ def _overload(plan: Plan, group: Sequence[Ask], backlog: _Backlog) -> Finding:
         says = say(
             "{names}: {times:.2f} times the GPUs that there are for this; on {end:%Y-%m-%d} {hours:,.0f} "
             "GPU-hours wait, {days:,.1f} days of these GPUs",
+            times=backlog.times,
+            days=backlog.days,
             **values,
         )
     fix = say("ask for less, or deliver more GPUs, raise quotas, or accept more products")
