@@ -10,6 +10,7 @@ import pytest
 
 from gpufleet.base.errors import GpufleetError
 from gpufleet.study import check_world
+from gpufleet.world.asked import MEASURED_PER_S, REPORT_S
 from gpufleet.world.build import build
 from gpufleet.world.capacity import capacity_of
 from gpufleet.world.names import Names
@@ -66,7 +67,8 @@ def test_implied_counts_by_hand_and_against_the_jobs(plan_of):
     assert work.sum() / 3600 == pytest.approx(
         implied.gpu_hours, rel=5 * np.sqrt((work**2).sum()) / work.sum()
     )
-    assert implied.run_s == pytest.approx(implied.jobs / implied.jobs_per_s)
+    per_job_s = 1 / implied.jobs_per_s + 1 / MEASURED_PER_S
+    assert implied.run_s == pytest.approx(implied.jobs * per_job_s + REPORT_S)
     assert json.loads(json.dumps(implied.to_json()))["by_workload"]["v"]["mean_gpus"] > 1
     assert [text.split(":")[0] for text in implied.lines()][:2] == ["w", "v"]
 

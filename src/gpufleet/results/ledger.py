@@ -18,8 +18,12 @@ _INPUTS: Final = {
     "promises": {"gpus": "GPU", "at": "date", "from": "date", "until": "date"},
     "actuals": {"gpus": "GPU", "at": "date"},
     "sites": {"power": "W", "pue": "1"},
-    "workloads": {"file": "file", "gpus": "GPU", "duration": "s", "at": "date", "products": "", "shift": "s"},
-}
+    "workloads": {
+        "file": "file", "profile": "profile", "load": "1", "gpu_hours_per_month": "GPU·h/month", "scale": "",
+        "gpus": "GPU", "duration": "s", "at": "date", "from": "date", "to": "date", "products": "",
+        "shift": "s",
+    },
+}  # fmt: skip
 """Values of the plan that numbers are made of, with their units."""
 
 _POLICY: Final = (
@@ -28,6 +32,9 @@ _POLICY: Final = (
 )  # fmt: skip
 _ASIDE: Final = ("promises", "actuals")
 """What stands beside the plan: no job runs by it."""
+
+_ONE: Final = ("promise", "lot")
+"""What narrows any measure. Site and tenant do so where jobs have no part in it: those follow from all."""
 
 _CHOSEN: Final = ("queues", "policy")
 _CHOSEN_KEYS: Final = ("counts_toward", "file", "mode", "products")
@@ -53,7 +60,8 @@ def _measure_entry(
 ) -> dict[str, Any]:
     """Where a value of a measure comes from: columns, other measures, and values of the plan."""
     needs = _all_needs(row["name"])
-    used = [entry for entry in inputs if entry["section"] in needs and _about(entry, row["by"], lots)]
+    by = row["by"] if "queues" not in needs else {k: v for k, v in row["by"].items() if k in _ONE}
+    used = [entry for entry in inputs if entry["section"] in needs and _about(entry, by, lots)]
     if "step" in row["by"]:  # of the stairs the first is made of promises, the others of lots
         pledged = row["by"]["step"] == "pledged"
         if pledged or row["name"].startswith("supply_"):
@@ -102,6 +110,10 @@ def _about(entry: Mapping[str, Any], by: Mapping[str, str], lots: Mapping[str, A
         return bool(by["promise"] in lots[name]["counts_toward"])
     if "lot" in by and section == "deliveries":
         return bool(name == by["lot"])
+    if "site" in by and section in ("deliveries", "sites"):
+        return bool(by["site"] == (lots[name]["to"] if section == "deliveries" else name))
+    if "tenant" in by and section == "deliveries":
+        return lots[name].get("tenant") in (None, by["tenant"])
     return True
 
 
@@ -154,7 +166,7 @@ def _parts(section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _input(lock: Mapping[str, Any], section: str, path: str, value: Any, unit: str) -> dict[str, Any]:
     """One value with its line and what is known of its source; a part speaks for its values."""
     part = path.rpartition(".")[0]
-    own, whole = (lock["origins"].get(p, {}) for p in (path, part))
+    source, trust = _vouched(lock["origins"], path, value)
     declared = path in lock["lines"]
     return {
         "name": path,
@@ -165,6 +177,27 @@ def _input(lock: Mapping[str, Any], section: str, path: str, value: Any, unit: s
         "by": {},
         "inputs": [],
         "plan_line": lock["lines"].get(path) or lock["lines"].get(part),
-        "source": own.get("source") or whole.get("source"),
-        "trust": own.get("trust") or whole.get("trust"),
+        "source": source,
+        "trust": trust,
     }
+
+
+def _vouched(origins: Mapping[str, Any], path: str, value: Any) -> tuple[str | None, str | None]:
+    """Source and trust of a value: its own, else those of its steps together, else its part's.
+
+    >>> step = {"source": "a", "trust": "estimate"}
+    >>> _vouched({"s.power.0": step, "s.power.1.value": {"source": "b"}}, "s.power", [[0, 1.0], [9, 2.0]])
+    ('a, b', 'estimate')
+    """
+    own, whole = (origins.get(p, {}) for p in (path, path.rpartition(".")[0]))
+    steps = [_step(origins, f"{path}.{i}") for i in range(len(value))] if isinstance(value, list) else []
+    if not own and steps and all(steps):
+        sources = dict.fromkeys(step["source"] for step in steps if step.get("source"))
+        return ", ".join(sources) or None, weakest([_trust(step) for step in steps])
+    return own.get("source") or whole.get("source"), own.get("trust") or whole.get("trust")
+
+
+def _step(origins: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """What is known of one step of a value that changes with time."""
+    both = {"source": None, "trust": None, **origins.get(path, {}), **origins.get(f"{path}.value", {})}
+    return both if both["source"] or both["trust"] else {}
