@@ -5,7 +5,7 @@ READY_TO_RUN := .venv/.ready-to-run
 READY_TO_DEVELOP := .venv/.ready-to-develop
 PLAN := plans/korea-260k
 OUT := runs/korea-260k
-# Supply is always for the whole horizon. Its jobs take some two minutes more: `make run ALL=1` has them all.
+# Supply is always for the whole horizon. `make run ALL=1` has all of its jobs, not only those up to 2029.
 JOBS := $(if $(ALL),,--set jobs_until=2029-01-01)
 TESTS ?= -n auto
 
