@@ -79,16 +79,6 @@ def simulate(
     return run if keep is None else Run(run.path, keep=keep)
 
 
-def load_run(path: Path | str) -> Run:
-    """Open a run folder.
-
-    Raises: GpufleetError R004 if it is not a whole run.
-    """
-    from gpufleet.results.run import Run
-
-    return Run.load(path)
-
-
 def _fill(
     part: Path, plan: Plan, voices: _Voices, finish: Callable[[Run], object] | None, out: Path | None
 ) -> None:

@@ -23,16 +23,6 @@ Status = Literal["pledged", "ordered", "delivered", "online"]
 Mode = Literal["drain", "kill"]
 
 
-class ProductName(Text):
-    """A product: an own one of the plan's systems, or a name that the catalogue knows."""
-
-    wants = say("the name of a product")
-
-    @override
-    def parse(self, leaf: Leaf, reader: Reader) -> str:
-        return product_named(super().parse(leaf, reader), leaf.at, reader)
-
-
 class SystemName(Text):
     """A system: an own one of the plan, or a name that the catalogue knows."""
 
