@@ -36,7 +36,7 @@ def cache_folder() -> Path:
     """
     engine = Path(__file__).resolve().parent
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in [*sorted(engine.glob("*.py")), engine.parent / "world" / "layout.py"]:
+    for source in [*sorted(engine.rglob("*.py")), engine.parent / "world" / "layout.py"]:
         digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

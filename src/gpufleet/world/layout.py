@@ -58,6 +58,18 @@ REFUSALS: Final = (
     "beyond_depth",
 )
 
+# --- which victims a queue may take, in its own queue or in its cohort
+NEVER, LOWER_PRIORITY, LOWER_OR_NEWER_EQUAL, ANY_PRIORITY = 0, 1, 2, 3
+NO_THRESHOLD: Final = 1 << 31  # of priorities: none
+
+# --- strategies of fair sharing
+FINAL_SHARE, INITIAL_SHARE, NO_STRATEGY = 0, 1, 2
+UNLIMITED: Final = -1
+
+# --- what a job wishes of the topology, and the levels inside a site
+NO_WISH, PREFERRED, REQUIRED = 0, 1, 2
+NODE_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL, SITE_LEVEL = 0, 1, 2, 3
+
 # --- states in which a job leaves the simulation
 DONE, KILLED, REFUSED, RUNNING, WAITING = 0, 1, 2, 3, 4
 STATES: Final = ("done", "killed", "refused", "running", "waiting")
@@ -99,6 +111,60 @@ class Queues(NamedTuple):
     tenant: Ints
     island: Ints  # -1 = no class of it has an option
     quota: Ints  # GPUs per product, -1 = unlimited
+
+
+class Tree(NamedTuple):
+    """The quota tree: cohorts and queues, one row each, parents before children.
+
+    Shapes: n rows, k = flavors x resources (index ``flavor * R + resource``), R resources. A flavor is a
+    product of the fleet; a resource group is what gets the same flavor.
+    """
+
+    parent: Ints  # (n,) row of the cohort above, -1 = none
+    child: Ints  # (n,) first row below, -1 = none
+    sibling: Ints  # (n,) next row with the same parent, -1 = none
+    queue: Ints  # (n,) 1 = a queue, 0 = a cohort
+    height: Ints  # (n,) of a cohort: 0 = empty, else 1, or 1 + its highest cohort below; of a queue 0
+    nominal: Ints  # (n, k)
+    borrow: Ints  # (n, k) borrowing limit, UNLIMITED
+    lend: Ints  # (n, k) lending limit, UNLIMITED
+    weight: Floats  # (n,) of fair shares
+    within: Ints  # (n,) withinClusterQueue: NEVER, LOWER_PRIORITY, LOWER_OR_NEWER_EQUAL
+    reclaim: Ints  # (n,) reclaimWithinCohort: NEVER, LOWER_PRIORITY, ANY_PRIORITY
+    borrow_within: Ints  # (n,) borrowWithinCohort: NEVER, LOWER_PRIORITY
+    threshold: Ints  # (n,) its maxPriorityThreshold, NO_THRESHOLD
+    strict: Ints  # (n,) 1 = StrictFIFO
+    next_if_borrowing: Ints  # (n,) 1 = whenCanBorrow is TryNextFlavor
+    next_if_preempting: Ints  # (n,) 1 = whenCanPreempt is TryNextFlavor
+    rather_preempt: Ints  # (n,) 1 = PreemptionOverBorrowing
+    group: Ints  # (n, R) resource group of a resource, -1 = the queue does not cover it
+    fair: int  # 1 = fair sharing
+    strategies: Ints  # (2,) of fair sharing: FINAL_SHARE, INITIAL_SHARE, NO_STRATEGY
+
+
+class Works(NamedTuple):
+    """What holds quota or asks for it. Shape (m,), uses (m, U); a work holds quota if ``n_use`` is not -1."""
+
+    queue: Ints  # row in Tree
+    shape: Ints  # row in Shapes
+    priority: Ints
+    time: Ints  # order in its queue: when it came
+    reserved: Ints  # when it was admitted
+    rank: Ints  # breaks ties, lower first
+    evicted: Ints  # 1 = it is being evicted, and holds its quota still
+    n_use: Ints  # uses, -1 = it waits
+    use_k: Ints  # (m, U) of which amount
+    use: Ints  # (m, U) how much
+
+
+class Shapes(NamedTuple):
+    """What works ask for. Shapes s, P pod sets, R resources, G resource groups, F flavors of a group."""
+
+    n_pods: Ints  # (s,) pod sets
+    pods: Ints  # (s, P) pods of a pod set
+    least_pods: Ints  # (s, P) fewest pods that will do
+    ask: Ints  # (s, P, R) per pod
+    flavors: Ints  # (s, G, F) flavors to try, in order, -1 = no more
 
 
 class Classes(NamedTuple):
@@ -144,6 +210,34 @@ class Clock(NamedTuple):
     grid_s: int  # width of a bin of the timeline, > 0
 
 
+class ClassRules(NamedTuple):
+    """What admission by cycles needs to know of job classes. Shape (n_classes,)."""
+
+    preemptible: Ints  # 0 = never a victim
+    checkpoint_s: Ints  # work between checkpoints: 0 = loses nothing, UNKNOWN_S = loses the whole attempt
+    restart_s: Ints  # work that every return after a preemption adds
+    wish: Ints  # NO_WISH, PREFERRED, REQUIRED
+    level: Ints  # of the wish: NODE_LEVEL .. SITE_LEVEL
+
+
+class SharedQuotas(NamedTuple):
+    """Admission by cycles: queues lend to each other and take back.
+
+    The tree has one resource (GPUs); its k are products. Its rows are cohorts, then the rows of Queues.
+    """
+
+    tree: Tree
+    change_t_s: Ints  # (n_quota_changes,) ascending: when a nominal quota changes
+    change_row: Ints  # row in the tree
+    change_product: Ints
+    change_gpus: Ints  # the quota from then on
+    classes: ClassRules
+    domain_block: Ints  # (n_domains,) block of a domain, ascending over the whole fleet
+    evict_falling: int  # 1 = a falling quota evicts what exceeds it
+    return_s: int  # how long a preempted job waits before it competes again
+    return_last: int  # 1 = it returns behind those who wait, 0 = to its old place
+
+
 class World(NamedTuple):
     """All that the engine needs but the jobs."""
 
@@ -155,6 +249,7 @@ class World(NamedTuple):
     options: Options
     policy: Policy
     clock: Clock
+    shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
 
 
 class Jobs(NamedTuple):

@@ -1,0 +1,261 @@
+"""Which victims make room for a work under fair sharing: from those who hold more than their share."""
+
+from __future__ import annotations
+
+from gpufleet.engine.jit import kernel
+from gpufleet.engine.sharing.candidates import OWN, add_candidates, make_heap, pop, precedes
+from gpufleet.engine.sharing.state import (
+    FAIR_SHARE,
+    IN_QUEUE,
+    N_CANDIDATES,
+    N_FOUND,
+    RECLAIMED,
+    Share,
+)
+from gpufleet.engine.sharing.taking import has_room, put_back, restore, take_victim
+from gpufleet.engine.sharing.tree import (
+    add_usage,
+    is_less,
+    is_within,
+    put_work,
+    share_of,
+    take_usage,
+    take_work,
+)
+from gpufleet.world.layout import FINAL_SHARE, NEVER, NO_STRATEGY, Tree
+
+
+@kernel
+def _is_under(t: Tree, node: int, top: int) -> bool:
+    """Whether ``node`` is ``top`` or lies below it."""
+    while node >= 0:
+        if node == top:
+            return True
+        node = t.parent[node]
+    return False
+
+
+@kernel
+def root_of(t: Tree, node: int) -> int:
+    """The node at the top of the tree."""
+    while t.parent[node] >= 0:
+        node = t.parent[node]
+    return node
+
+
+@kernel
+def _collect_fair(t: Tree, h: Share, i: int) -> None:
+    """Candidates of the whole tree, as one list per queue, best victim first."""
+    queue = h.work[i].queue
+    h.scalar[N_CANDIDATES] = 0
+    root = root_of(t, queue)
+    for node in range(len(t.parent)):
+        h.queue_first[node], h.retry_first[node], h.retry_last[node], h.pruned[node] = -1, -1, -1, 0
+        if t.queue[node] and node == queue:
+            add_candidates(t, h, i, node, OWN, node)
+        elif t.queue[node] and t.reclaim[queue] != NEVER and _is_under(t, node, root):
+            exceeds = not is_within(t, h, node)
+            if exceeds:
+                add_candidates(t, h, i, node, OWN, root)
+    n = make_heap(h, queue)
+    while n > 0:
+        at = pop(h, n, queue)
+        _append(h, at)
+        n -= 1
+    _adopt_lists(h)
+
+
+@kernel
+def _append(h: Share, at: int) -> None:
+    """Put a candidate at the end of the second list of its queue."""
+    queue = h.candidate[at].queue
+    h.candidate[at].next = -1
+    if h.retry_first[queue] < 0:
+        h.retry_first[queue] = at
+    else:
+        h.candidate[h.retry_last[queue]].next = at
+    h.retry_last[queue] = at
+
+
+@kernel
+def _adopt_lists(h: Share) -> None:
+    """The second lists become the lists to take from; nothing is pruned any more."""
+    for node in range(len(h.queue_first)):
+        h.queue_first[node], h.retry_first[node], h.retry_last[node] = h.retry_first[node], -1, -1
+        h.pruned[node] = 0
+
+
+@kernel
+def _take_first(h: Share, queue: int) -> int:
+    """Take the first candidate off a queue's list."""
+    at = h.queue_first[queue]
+    h.queue_first[queue] = h.candidate[at].next
+    return int(at)
+
+
+@kernel
+def _richest_queue(t: Tree, h: Share, cohort: int, queue: int) -> tuple[int, int, float]:
+    """(queue of the cohort with the highest share, its share); -1 = none. Prunes those out of question."""
+    best, best_infinite, best_share = -1, 0, 0.0
+    node = t.child[cohort]
+    while node >= 0:
+        if t.queue[node] and not h.pruned[node]:
+            infinite, share = share_of(t, h, node)
+            if h.queue_first[node] < 0 or (node != queue and infinite == 0 and share == 0.0):
+                h.pruned[node] = 1
+            elif best < 0 or is_less(best_infinite, best_share, infinite, share):
+                best, best_infinite, best_share = node, infinite, share
+            elif infinite == best_infinite and share == best_share:
+                a, b = h.candidate[h.queue_first[node]].work, h.candidate[h.queue_first[best]].work
+                if precedes(h, a, b, queue):
+                    best = node
+        node = t.sibling[node]
+    return best, best_infinite, best_share
+
+
+@kernel
+def _richest_cohort(t: Tree, h: Share, cohort: int, queue: int) -> tuple[int, int, float]:
+    """(cohort in the cohort with the highest share, its share); -1 = none. Prunes those out of question."""
+    best, best_infinite, best_share = -1, 0, 0.0
+    node = t.child[cohort]
+    while node >= 0:
+        if not t.queue[node] and not h.pruned[node]:
+            infinite, share = share_of(t, h, node)
+            if infinite == 0 and share == 0.0 and not _is_under(t, queue, node):
+                h.pruned[node] = 1
+            elif best < 0 or not is_less(infinite, share, best_infinite, best_share):
+                best, best_infinite, best_share = node, infinite, share
+        node = t.sibling[node]
+    return best, best_infinite, best_share
+
+
+@kernel
+def _next_target(t: Tree, h: Share, queue: int) -> int:
+    """The queue to take from next: down from the root by the highest share; -1 when nobody is left."""
+    root = root_of(t, queue)
+    if root == queue:
+        return queue if h.queue_first[queue] >= 0 else -1
+    node = root
+    while not h.pruned[root]:
+        best, infinite, share = _richest_queue(t, h, node, queue)
+        cohort, cohort_infinite, cohort_share = _richest_cohort(t, h, node, queue)
+        if best < 0 and cohort < 0:
+            h.pruned[node] = 1
+            node = root
+        elif cohort >= 0 and (best < 0 or not is_less(cohort_infinite, cohort_share, infinite, share)):
+            node = cohort
+        else:
+            return best
+    return -1
+
+
+@kernel
+def _below_common(t: Tree, node: int, other: int) -> int:
+    """The ancestor of ``node`` (or itself) one step below the lowest one that ``other`` is under too."""
+    while not _is_under(t, other, t.parent[node]):
+        node = t.parent[node]
+    return node
+
+
+@kernel
+def _add_request(t: Tree, h: Share, queue: int) -> None:
+    for k in range(len(h.request)):
+        add_usage(t, h, queue, k, h.request[k])
+
+
+@kernel
+def _take_request(t: Tree, h: Share, queue: int) -> None:
+    for k in range(len(h.request)):
+        take_usage(t, h, queue, k, h.request[k])
+
+
+@kernel
+def _fits(t: Tree, h: Share, queue: int) -> bool:
+    """Whether the request, which is counted, fits."""
+    _take_request(t, h, queue)
+    fits = has_room(t, h, queue, True)
+    _add_request(t, h, queue)
+    return fits
+
+
+@kernel
+def _may_take(t: Tree, h: Share, queue: int, at: int) -> bool:
+    """Whether the first strategy lets the preemptor take a candidate of another queue."""
+    row = h.candidate[at]
+    mine, theirs = _below_common(t, queue, row.queue), _below_common(t, row.queue, queue)
+    infinite, share = share_of(t, h, mine)
+    if t.strategies[0] == FINAL_SHARE:
+        take_work(t, h, row.work)
+        left_infinite, left = share_of(t, h, theirs)
+        put_work(t, h, row.work)
+        return not is_less(left_infinite, left, infinite, share)
+    had_infinite, had = share_of(t, h, theirs)
+    return is_less(infinite, share, had_infinite, had)
+
+
+@kernel
+def _take_by_share(t: Tree, h: Share, i: int, target: int) -> None:
+    """Take the first candidate of another queue that the first strategy allows; those before it may be tried
+    again."""
+    queue = h.work[i].queue
+    while h.queue_first[target] >= 0:
+        at = _take_first(h, target)
+        if _may_take(t, h, queue, at):
+            take_victim(t, h, h.candidate[at].work, FAIR_SHARE)
+            return
+        _append(h, at)
+
+
+@kernel
+def _first_strategy(t: Tree, h: Share, i: int) -> bool:
+    queue = h.work[i].queue
+    while True:
+        target = _next_target(t, h, queue)
+        if target < 0:
+            return False
+        before = h.scalar[N_FOUND]
+        if target == queue:
+            take_victim(t, h, h.candidate[_take_first(h, target)].work, IN_QUEUE)
+        elif is_within(t, h, queue):
+            take_victim(t, h, h.candidate[_take_first(h, target)].work, RECLAIMED)
+        else:
+            _take_by_share(t, h, i, target)
+        if h.scalar[N_FOUND] > before and _fits(t, h, queue):
+            return True
+
+
+@kernel
+def _second_strategy(t: Tree, h: Share, i: int) -> bool:
+    """One candidate of each queue whose share is more than the preemptor's."""
+    queue = h.work[i].queue
+    _adopt_lists(h)
+    while True:
+        target = _next_target(t, h, queue)
+        if target < 0:
+            return False
+        infinite, share = share_of(t, h, _below_common(t, queue, target))
+        had_infinite, had = share_of(t, h, _below_common(t, target, queue))
+        if is_less(infinite, share, had_infinite, had):
+            take_victim(t, h, h.candidate[_take_first(h, target)].work, FAIR_SHARE)
+            if _fits(t, h, queue):
+                return True
+        h.pruned[target] = 1
+
+
+@kernel
+def search_fair(t: Tree, h: Share, i: int) -> None:
+    """Find victims by share; ``found`` holds them, or none if nothing helps."""
+    queue = h.work[i].queue
+    _collect_fair(t, h, i)
+    if h.scalar[N_CANDIDATES] == 0:
+        return
+    _add_request(t, h, queue)
+    fits = _first_strategy(t, h, i)
+    if not fits and t.strategies[1] != NO_STRATEGY:
+        fits = _second_strategy(t, h, i)
+    _take_request(t, h, queue)
+    if fits:
+        put_back(t, h, queue, True)
+    restore(t, h)
+    if not fits:
+        h.scalar[N_FOUND] = 0

@@ -1,0 +1,140 @@
+"""What the kernels of sharing read and write.
+
+A *node* is a cohort or a queue of the quota tree, an *amount* a whole number of one resource of one flavor
+(a flavor is a product of the fleet), and its index ``k = flavor * n_resources + resource``. A *work* is
+what asks to be admitted: in a simulation a job, in a case a workload of several pod sets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpufleet.base.arrays import Ints
+from gpufleet.world.layout import Tree
+
+# state of a work
+ACTIVE, PARKED, ADMITTED, GONE = 0, 1, 2, 3
+
+# how well a flavor serves, worst first
+NO_FIT, NO_CANDIDATES, PREEMPT, RECLAIM, FIT, DEFERRED = 0, 1, 2, 3, 4, 5
+
+# why a victim is a victim
+IN_QUEUE, RECLAIMED, WHILE_BORROWING, FAIR_SHARE = 0, 1, 2, 3
+REASONS = ("InClusterQueue", "InCohortReclamation", "InCohortReclaimWhileBorrowing", "InCohortFairSharing")
+
+# what became of an entry of the cycle
+REFUSED_NOW, NOTHING_TO_PREEMPT, PENDING, SKIPPED, STARTED = 0, 1, 2, 3, 4
+
+# numbers of the moment, rows of Share.scalar
+N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, N_RETRY = 0, 1, 2, 3, 4, 5, 6
+N_SCALARS = 8
+
+WORK = np.dtype(
+    [
+        *((name, np.int64) for name in ("time", "reserved", "rank", "chosen", "away")),
+        *((name, np.int32) for name in ("queue", "shape_no", "priority", "n_use", "next", "prev")),
+        *((name, np.int8) for name in ("state", "evicted", "sticky", "why")),
+    ],
+    align=True,
+)
+ENTRY = np.dtype(
+    [
+        *((name, np.int64) for name in ("work", "mode", "level", "n_use", "first_victim", "n_victims")),
+        *((name, np.int64) for name in ("result", "open")),
+    ]
+)
+CANDIDATE = np.dtype(
+    [(name, np.int64) for name in ("work", "band", "variant", "top", "queue", "taken", "next")]
+)
+
+
+class Share(NamedTuple):
+    """Shapes: n nodes, k amounts, m works, U uses of a work, s shapes, P pod sets, R resources, G groups,
+    e entries."""
+
+    scalar: Ints  # (N_SCALARS,)
+    subtree: Ints  # (n, k) quota of the node and of what its children lend
+    local: Ints  # (n, k) what nobody else may use
+    usage: Ints  # (n, k) of a cohort: what its children use beyond their local quota
+    kept: Ints  # (n, k) usage as it is while a cycle tries things
+    first: Ints  # (n,) first admitted work of a queue
+    last: Ints  # (n,)
+    head: Ints  # (n,) the work that competes for a queue, -1 = none
+    work: Any  # (m,) WORK
+    use_k: Ints  # (m, U) what an admitted work uses
+    use: Ints  # (m, U)
+    tried: Ints  # (m, P, G) flavor at which the last scan stopped, -1 = it saw them all
+    n_pods: Ints  # (s,) pod sets
+    pods: Ints  # (s, P) pods
+    least_pods: Ints  # (s, P) fewest pods that will do
+    ask: Ints  # (s, P, R) per pod
+    flavors: Ints  # (s, G, F) flavors to try, in order, -1 = no more
+    # numbers of the moment
+    counts: Ints  # (P,) pods that the assignment is for
+    only: Ints  # (P, G) the one flavor that may be tried, -1 = all
+    stopped: Ints  # (P, G) where this scan stopped
+    flavor: Ints  # (P, R) chosen flavor
+    mode: Ints  # (P, R) its mode
+    level: Ints  # (P, R)
+    trial: Ints  # (3, R) flavor, mode, level of the flavor that is tried
+    taken: Ints  # (k,) what earlier pod sets of the work took
+    request: Ints  # (k,) what a search for victims is to make room for
+    need: Ints  # (k,) 1 where room is lacking
+    rest: Ints  # (k,) request that is left on the way up
+    found: Ints  # (m,) victims
+    found_why: Ints  # (m,)
+    candidate: Any  # (m,) CANDIDATE
+    order: Ints  # (m,) candidates in their order
+    queue_first: Ints  # (n,) first candidate of a queue
+    retry_first: Ints  # (n,) first candidate of a queue that failed the first strategy
+    retry_last: Ints  # (n,)
+    pruned: Ints  # (n,) out of the search
+    entry: Any  # (e,) ENTRY
+    entry_k: Ints  # (e, U)
+    entry_use: Ints  # (e, U)
+    entry_flavor: Ints  # (e, P, R)
+    entry_count: Ints  # (e, P)
+    entry_stopped: Ints  # (e, P, G)
+    chosen: Ints  # (m,) victims of this cycle
+    pool: Ints  # (2, m * e) victims of the entries, and why
+    winner: Ints  # (n,) entry that a node sends into the tournament
+
+
+def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int]) -> Share:
+    """Room for so many works, all empty; ``shapes``: how many, with how many pod sets, groups, flavors."""
+    n, k = tree.nominal.shape
+    n_shapes, n_pods, groups, flavors = shapes
+    resources = tree.group.shape[1]
+    m, entries, uses = max(n_works, 1), max(int(tree.queue.sum()), 1), max(n_pods * resources, 1)
+    n_shapes, p = max(n_shapes, 1), max(n_pods, 1)
+    size: dict[str, Any] = {
+        "scalar": N_SCALARS,
+        **dict.fromkeys(("subtree", "local", "usage", "kept"), (n, k)),
+        **dict.fromkeys(("first", "last", "head", "queue_first", "retry_first", "retry_last"), n),
+        **dict.fromkeys(("pruned", "winner"), n),
+        **dict.fromkeys(("use_k", "use"), (m, uses)),
+        "tried": (m, p, groups),
+        "n_pods": n_shapes,
+        **dict.fromkeys(("pods", "least_pods"), (n_shapes, p)),
+        "ask": (n_shapes, p, resources),
+        "flavors": (n_shapes, groups, flavors),
+        "counts": p,
+        **dict.fromkeys(("only", "stopped"), (p, groups)),
+        **dict.fromkeys(("flavor", "mode", "level"), (p, resources)),
+        "trial": (3, resources),
+        **dict.fromkeys(("taken", "request", "need", "rest"), k),
+        **dict.fromkeys(("found", "found_why", "order", "chosen"), m),
+        **dict.fromkeys(("entry_k", "entry_use"), (entries, uses)),
+        "entry_flavor": (entries, p, resources),
+        "entry_count": (entries, p),
+        "entry_stopped": (entries, p, groups),
+        "pool": (2, 2 * m * entries),
+    }
+    records = {"work": (m, WORK), "candidate": (m, CANDIDATE), "entry": (entries, ENTRY)}
+    arrays = {name: np.zeros(shape, np.int64) for name, shape in size.items()}
+    arrays |= {name: np.zeros(rows, kind).view(np.recarray) for name, (rows, kind) in records.items()}
+    for name in ("first", "last", "head", "tried"):
+        arrays[name][...] = -1
+    return Share(**arrays)

@@ -1,0 +1,95 @@
+"""Which victims make room for a work: the classic search, by priority and reclaim."""
+
+from __future__ import annotations
+
+from gpufleet.engine.jit import kernel
+from gpufleet.engine.sharing.candidates import HIERARCHICAL, OWN, WITHOUT_BORROWING, collect, make_heap, pop
+from gpufleet.engine.sharing.fair import search_fair
+from gpufleet.engine.sharing.state import N_CANDIDATES, N_FOUND, RECLAIMED, Share
+from gpufleet.engine.sharing.taking import has_room, put_back, restore, take_victim
+from gpufleet.engine.sharing.tree import is_within
+from gpufleet.world.layout import NEVER, Tree
+
+_N_BANDS = 3
+
+
+@kernel
+def _is_valid(t: Tree, h: Share, at: int, queue: int, borrowing: bool) -> bool:
+    """Whether a candidate is still one: its queue, and all below the common cohort, exceed their quota."""
+    row = h.candidate[at]
+    if row.queue == queue:
+        return True
+    if borrowing and row.variant == WITHOUT_BORROWING:
+        return False
+    node = row.queue
+    while node != row.top:
+        if is_within(t, h, node):
+            return False
+        node = t.parent[node]
+    return True
+
+
+@kernel
+def _attempt(t: Tree, h: Share, i: int, borrowing: bool) -> bool:
+    """Take candidates until the request fits; usage is as before when it returns."""
+    queue = h.work[i].queue
+    n = make_heap(h, queue)
+    h.scalar[N_FOUND] = 0
+    while n > 0:
+        at = pop(h, n, queue)
+        n -= 1
+        if not _is_valid(t, h, at, queue, borrowing):
+            continue
+        variant = h.candidate[at].variant
+        take_victim(t, h, h.candidate[at].work, RECLAIMED if variant == WITHOUT_BORROWING else variant)
+        if has_room(t, h, queue, borrowing):
+            put_back(t, h, queue, borrowing)
+            restore(t, h)
+            return True
+    restore(t, h)
+    h.scalar[N_FOUND] = 0
+    return False
+
+
+@kernel
+def _is_under_nominal(t: Tree, h: Share, queue: int) -> bool:
+    for k in range(len(h.need)):  # noqa: SIM110
+        if h.need[k] and h.usage[queue, k] >= t.nominal[queue, k]:
+            return False
+    return True
+
+
+@kernel
+def _counts(h: Share) -> tuple[int, int]:
+    """(candidates of other queues, hierarchical ones)."""
+    others, hierarchical = 0, 0
+    for at in range(h.scalar[N_CANDIDATES]):
+        band = h.candidate[at].band % _N_BANDS
+        others += int(band != OWN)
+        hierarchical += int(band == HIERARCHICAL)
+    return others, hierarchical
+
+
+@kernel
+def search(t: Tree, h: Share, i: int) -> int:
+    """Find the victims that make room for ``request`` of work ``i``; their number, 0 if nothing helps.
+
+    ``need`` says where room is lacking. The victims are in ``found``; usage is as before.
+    """
+    h.scalar[N_FOUND] = 0
+    if t.fair:
+        search_fair(t, h, i)
+        return int(h.scalar[N_FOUND])
+    collect(t, h, i)
+    if h.scalar[N_CANDIDATES] == 0:
+        return 0
+    queue = h.work[i].queue
+    others, hierarchical = _counts(h)
+    never = t.borrow_within[queue] == NEVER
+    if others == 0 or (never and not _is_under_nominal(t, h, queue)):
+        _attempt(t, h, i, True)
+    else:
+        borrow_last = never and hierarchical == 0
+        if not _attempt(t, h, i, not borrow_last):
+            _attempt(t, h, i, borrow_last)
+    return int(h.scalar[N_FOUND])
