@@ -142,14 +142,11 @@ def _evict(entry: Entry) -> list[Victim]:
 
 def _requeue(world: World, entry: Entry, fared: str) -> None:
     work, line = entry.work, world.lines[entry.work.queue]
-    if fared == PENDING or entry.reassigned:
-        world.memory.pop(work.key, None)
-    else:
-        world.remember(work, entry.made.stops)
+    forget = fared == PENDING or entry.reassigned
+    world.remember(work, {} if forget else entry.made.stops)
     if line.strategy == STRICT:
         return
     if fared == PENDING:
         line.sticky = work.key
-    left_to_try = any(stop != -1 for stop in world.recall(work).values())
-    if fared in (REFUSED_NO_FIT, REFUSED_NO_CANDIDATES) and not left_to_try:
+    if fared in (REFUSED_NO_FIT, REFUSED_NO_CANDIDATES) and not world.recall(work):
         line.park(work.shape)

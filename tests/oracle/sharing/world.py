@@ -72,10 +72,14 @@ class World:
         return [line.ordered()[0] for line in self.lines.values() if line.active]
 
     def remember(self, work: Work, stops: Stops) -> None:
-        self.memory[work.key] = Memory(stops, self.cycle, self.generation)
+        """Where its scans stopped before the last flavor."""
+        left = {place: stop for place, stop in stops.items() if stop != -1}
+        self.memory.pop(work.key, None)
+        if left:
+            self.memory[work.key] = Memory(left, self.cycle, self.generation)
 
     def recall(self, work: Work) -> Stops:
-        """Where its scans stopped, if that was in this or the last cycle or nothing was released since."""
+        """What is remembered, if it is of this or the last cycle or nothing was released since."""
         memory = self.memory.get(work.key)
         if memory is None or (memory.cycle < self.cycle - 1 and memory.generation != self.generation):
             return {}
