@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .cycle import Cycle, run_cycle
+from .cycle import Cycle, cycles, run_cycle
 from .flavors import Assignment
 from .model import (
     FR,
@@ -33,7 +33,7 @@ from .model import (
 )
 from .tree import Node, plant, snapshot
 from .victims import find
-from .world import Line, World
+from .world import Line, World, release_evicted
 
 Case = dict[str, Any]
 SUITES = ("kueue-preemption", "kueue-cycle")
@@ -62,7 +62,7 @@ def sorted_expect(case: Case) -> dict[str, Any]:
 
 def world_of(case: Case) -> World:
     """The fleet of a case, with its admitted and pending works."""
-    leaves = _leaves(case)
+    leaves = leaves_of(case)
     lines = {leaf.name: Line(leaf.queue.strategy) for leaf in leaves.values() if leaf.queue is not None}
     world = World(leaves, _rules(case), lines)
     for work in map(work_of, case["admitted"]):
@@ -91,7 +91,8 @@ def amount_of(number: float) -> Amount:
     return number if isinstance(number, int) else Fraction(str(number))
 
 
-def _leaves(case: Case) -> dict[str, Node]:
+def leaves_of(case: Case) -> dict[str, Node]:
+    """The nodes of a case's queues by name."""
     return plant(list(map(_cohort, case["cohorts"])), map(_queue, case["cluster_queues"]))
 
 
@@ -166,7 +167,7 @@ def _admission(held: Case) -> Admission:
 
 
 def _preemption(case: Case) -> dict[str, Any]:
-    raw, leaves = case["incoming"], _leaves(case)
+    raw, leaves = case["incoming"], leaves_of(case)
     work = work_of(raw)
     request: Amounts = {}
     for resource, chosen in raw["assignment"].items():
@@ -181,6 +182,20 @@ def _preemption(case: Case) -> dict[str, Any]:
 def _cycle(case: Case) -> dict[str, Any]:
     world = world_of(case)
     return cycle_answer(world, run_cycle(world))
+
+
+def answers(case: Case, releases: int = 1) -> list[dict[str, Any]]:
+    """The answer of every cycle until nothing changes.
+
+    The cycles are at second 0; then the evicted are released and cycles follow at second 1; and so on.
+    """
+    world = world_of(case)
+    told: list[dict[str, Any]] = []
+    for at_s in range(1 + releases):
+        if at_s > 0:
+            release_evicted(world)
+        told += [cycle_answer(world, done) for done in cycles(world, at_s)]
+    return told
 
 
 def cycle_answer(world: World, done: Cycle) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .entries import Entry, next_entry
@@ -52,16 +53,20 @@ def run_cycle(world: World, at_s: Amount = 0) -> Cycle:
     return done
 
 
-def settle(world: World, at_s: Amount = 0) -> list[Cycle]:
+def cycles(world: World, at_s: Amount = 0) -> Iterator[Cycle]:
     """Cycles at one instant until one leads to a state that was there before; that one is the last."""
     seen = [world.state()]
-    cycles: list[Cycle] = []
     while True:
-        cycles.append(run_cycle(world, at_s))
+        yield run_cycle(world, at_s)
         state = world.state()
         if state in seen:
-            return cycles
+            return
         seen.append(state)
+
+
+def settle(world: World, at_s: Amount = 0) -> list[Cycle]:
+    """All of `cycles`."""
+    return list(cycles(world, at_s))
 
 
 def _entry(world: World, running: _Round, head: Work) -> Entry:
