@@ -8,7 +8,7 @@ from gpufleet.engine.jit import entry
 from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
 from gpufleet.engine.room import grow_bins
-from gpufleet.engine.state import NOW, RUNS, TOP_SLOT, WAITS, State
+from gpufleet.engine.state import AWAY, NOW, RUNS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, leave, step
 from gpufleet.world.layout import RUNNING, WAITING
 
@@ -24,7 +24,7 @@ def close_slots(w: Rules, s: State, now: int) -> None:
             queue, product = w.class_queue[job.cls], s.cell[job.cell].product
             step(s.busy, queue, product, w.grid_s, now, -job.gpus)
             _hand_out_later(s, i, RUNNING)
-        elif job.status == WAITS:
+        elif job.status == WAITS or job.status == AWAY:
             if job.joined:
                 leave(w, s, i, job.lane, now)
             else:

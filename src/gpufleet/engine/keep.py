@@ -13,8 +13,9 @@ import numpy as np
 
 from gpufleet.engine.memory import own
 from gpufleet.engine.room import new_state
+from gpufleet.engine.sharing.state import Share
 from gpufleet.engine.state import NOW, State
-from gpufleet.world.layout import World
+from gpufleet.world.layout import Tree, World
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
@@ -25,6 +26,7 @@ class Moment(NamedTuple):
     state: State
     batch: int  # number of the batch, from 0, that the next job comes from
     rows: int  # outcomes that have gone to the sink
+    sharing: tuple[Tree, Share] | None = None  # with admission by cycles
 
     @property
     def now_s(self) -> int:

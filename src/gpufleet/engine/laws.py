@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpufleet.engine.state import ALIVE, OVER, RUNS, WAITS, State
+from gpufleet.engine.state import ALIVE, AWAY, OVER, RUNS, WAITS, State
 from gpufleet.world.layout import World
 
 
@@ -12,7 +12,7 @@ def check_laws(world: World, state: State) -> None:
     """Raise AssertionError if GPUs or jobs were made or lost."""
     slot, node = state.slot, state.node
     status = np.asarray(slot.status)
-    alive = int(np.isin(status, (WAITS, RUNS, OVER)).sum())
+    alive = int(np.isin(status, (WAITS, RUNS, OVER, AWAY)).sum())
     assert alive == state.scalar[ALIVE], "jobs alive"
     held = np.zeros(len(node), np.int64)
     used = np.zeros_like(state.used)

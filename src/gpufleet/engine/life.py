@@ -9,8 +9,11 @@ from gpufleet.engine.order import ceil_s, estimate_s
 from gpufleet.engine.place import grant_picks, release_grants
 from gpufleet.engine.quota import never
 from gpufleet.engine.rows import prefetch
+from gpufleet.engine.sharing.books import release
+from gpufleet.engine.sharing.state import Share
 from gpufleet.engine.state import (
     ALIVE,
+    AWAY,
     DONE_FIRST,
     DONE_LAST,
     FIRST_ID,
@@ -27,7 +30,7 @@ from gpufleet.engine.state import (
     WAITS,
     State,
 )
-from gpufleet.engine.tally import step
+from gpufleet.engine.tally import book, step
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
     DONE,
@@ -35,9 +38,12 @@ from gpufleet.world.layout import (
     KILLED,
     N_REFUSALS,
     REFUSED,
+    RETURNING,
     RUNNING,
     STARTABLE,
+    UNKNOWN_S,
     Jobs,
+    Tree,
 )
 
 
@@ -149,9 +155,9 @@ def stop(w: Rules, s: State, i: int) -> None:
 
 @kernel
 def _is_current(s: State, entry: int) -> bool:
-    """Whether an entry of the heap of ends belongs to an attempt that still runs."""
+    """Whether an entry of the heap of ends belongs to an attempt that still runs, or to a return to come."""
     job = s.slot[entry & heap.SLOT_MASK]
-    return bool(job.status == RUNS and job.end == entry >> heap.SLOT_BITS)
+    return bool((job.status == RUNS or job.status == AWAY) and job.end == entry >> heap.SLOT_BITS)
 
 
 @kernel
@@ -182,7 +188,27 @@ def _bring_near(s: State) -> None:
 
 
 @kernel
-def end_jobs(w: Rules, s: State, now: int) -> None:
+def come_back(w: Rules, s: State, i: int) -> None:
+    """A preempted job competes again from now on."""
+    book(w, s, i, s.scalar[NOW])
+    s.slot[i].end = -1
+    island = w.queue_island[w.class_queue[s.slot[i].cls]]
+    mark_due(s, island, 0)
+    _wait_for_pass(w, s, i, island)
+
+
+@kernel
+def go_away(w: Rules, s: State, i: int) -> None:
+    """Preempted job ``i``, which waits, competes again only after the policy's delay."""
+    job = s.slot[i]
+    job.status, job.why, job.root = AWAY, RETURNING, RETURNING
+    job.end = s.scalar[NOW] + w.return_s
+    heap.push(s.ends, s.scalar[N_ENDS], (job.end << heap.SLOT_BITS) | i)
+    s.scalar[N_ENDS] += 1
+
+
+@kernel
+def end_jobs(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
     """End all that ends at ``now``. Entries of attempts that were cut short are recognised and dropped."""
     while s.scalar[N_ENDS] > 0 and s.ends[0] >> heap.SLOT_BITS == now:
         i = heap.pop(s.ends, s.scalar[N_ENDS]) & heap.SLOT_MASK
@@ -191,8 +217,29 @@ def end_jobs(w: Rules, s: State, now: int) -> None:
         _bring_near(s)
         if job.status == RUNS and job.end == now:
             stop(w, s, i)
+            if w.shares:
+                release(w, t, h, i, now)
             mark_due(s, s.cell[job.cell].island, 1)
             _hand_out_later(s, i, job.outcome)
+        elif job.status == AWAY and job.end == now:
+            come_back(w, s, i)
+
+
+@kernel
+def keep_checkpoint(w: Rules, s: State, i: int) -> float:
+    """Running job ``i`` loses its nodes: what it did since its last checkpoint is to be done again.
+
+    Returns the work that is lost, in seconds at speed 1.
+    """
+    job = s.slot[i]
+    done = min(job.work, (s.scalar[NOW] - job.start) * job.speed)
+    step, kept = w.class_checkpoint_s[job.cls], 0.0
+    if step == 0:
+        kept = done
+    elif step < UNKNOWN_S:
+        kept = step * float(int(done / step))
+    job.work = job.work - kept + w.class_restart_s[job.cls]
+    return float(done - kept)
 
 
 @kernel
@@ -207,7 +254,7 @@ def requeue(w: Rules, s: State, i: int) -> None:
 
 
 @kernel
-def kill_on_node(w: Rules, s: State, n: int) -> bool:
+def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
     """Kill every job that holds GPUs of the node, lowest row first; False if there was none."""
     any_killed = False
     while s.node[n].grants >= 0:
@@ -217,6 +264,9 @@ def kill_on_node(w: Rules, s: State, n: int) -> bool:
             if s.slot[s.grant[g].slot].id < s.slot[i].id:
                 i = s.grant[g].slot
             g = s.grant[g].next_on_node
+        if w.shares:
+            keep_checkpoint(w, s, i)
+            release(w, t, h, i, s.scalar[NOW])
         requeue(w, s, i)
         _wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
         any_killed = True

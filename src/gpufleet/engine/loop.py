@@ -16,6 +16,8 @@ from gpufleet.engine.lanes import pass_lanes
 from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import set_service
+from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
+from gpufleet.engine.sharing.state import Share
 from gpufleet.engine.srtf import pass_srtf
 from gpufleet.engine.state import (
     EPOCH,
@@ -25,15 +27,28 @@ from gpufleet.engine.state import (
     N_SHAPES,
     NEXT_CHANGE,
     NEXT_JOB,
+    NEXT_QUOTA,
     NOW,
     PASS,
+    PASS_STANDS,
     TOP_SLOT,
     WAITS,
     State,
 )
-from gpufleet.world.layout import CONSERVATIVE, EASY, KILL, NO_BACKFILL, SRTF, UNKNOWN_S, UP, Jobs
+from gpufleet.world.layout import (
+    CONSERVATIVE,
+    EASY,
+    KILL,
+    NO_BACKFILL,
+    SRTF,
+    UNKNOWN_S,
+    UP,
+    Jobs,
+    Tree,
+    World,
+)
 
-FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED, PASS_DUE = (
+FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED, PASS_DUE, GROW_SHARE = (
     0,
     1,
     2,
@@ -43,6 +58,7 @@ FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STE
     6,
     7,
     8,
+    9,
 )
 
 
@@ -58,7 +74,7 @@ def _next_pass(w: Rules, s: State) -> int:
 
 
 @kernel
-def _change_capacity(w: Rules, s: State, now: int) -> None:
+def _change_capacity(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
     """Nodes come into service and leave it, as the plan says for this second."""
     if s.scalar[NEXT_CHANGE] >= len(w.change_t_s) or w.change_t_s[s.scalar[NEXT_CHANGE]] != now:
         return
@@ -69,7 +85,7 @@ def _change_capacity(w: Rules, s: State, now: int) -> None:
         for n in range(first, first + w.change_n_nodes[row]):
             changed = set_service(w, s, n, 1 if kind == UP else 0)
             if kind == KILL:
-                changed |= kill_on_node(w, s, n)
+                changed |= kill_on_node(w, s, t, h, n)
             if changed:
                 mark_due(s, s.cell[s.node[n].cell].island, 1)
     if w.backfill == EASY:
@@ -87,7 +103,21 @@ def _next_event(w: Rules, s: State, submit: int) -> int:
         now = min(now, s.ends[0] >> heap.SLOT_BITS)
     if s.scalar[NEXT_CHANGE] < len(w.change_t_s):
         now = min(now, w.change_t_s[s.scalar[NEXT_CHANGE]])
+    if s.scalar[NEXT_QUOTA] < len(w.quota_t_s):
+        now = min(now, w.quota_t_s[s.scalar[NEXT_QUOTA]])
     return now
+
+
+@kernel
+def _change_quotas(w: Rules, s: State, now: int) -> None:
+    """Quotas that change at this second count from the pass on that is due now."""
+    changed = False
+    while s.scalar[NEXT_QUOTA] < len(w.quota_t_s) and w.quota_t_s[s.scalar[NEXT_QUOTA]] <= now:
+        s.scalar[NEXT_QUOTA] += 1
+        changed = True
+    if changed:
+        for island in range(len(s.island)):
+            mark_due(s, island, 1)
 
 
 @kernel
@@ -102,7 +132,7 @@ def _next_submit(w: Rules, s: State, jobs: Jobs) -> int:
 def _needs_room(w: Rules, s: State) -> int:
     """What the coming pass needs more room for, 0 if it has enough."""
     by_shape = w.order != SRTF and (w.backfill == EASY or (w.backfill == NO_BACKFILL and not w.strict))
-    if by_shape and s.scalar[N_SHAPES] + _new_jobs(s) > len(s.lane):
+    if (by_shape or w.shares) and s.scalar[N_SHAPES] + 2 * _new_jobs(s) > len(s.lane):
         return GROW_LANES
     if w.backfill == CONSERVATIVE and _most_planned(s) > len(s.plan):
         return GROW_PLAN
@@ -110,7 +140,7 @@ def _needs_room(w: Rules, s: State) -> int:
 
 
 @kernel
-def to_next_pass(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
+def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
     """Run until a pass is due or something is needed; ``closed`` says that no batch follows this one."""
     while True:
         if not hand_out(w, s):
@@ -124,8 +154,9 @@ def to_next_pass(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -
         if now // w.grid_s + 1 >= s.busy.shape[3]:
             return GROW_BINS
         s.scalar[NOW] = now
-        end_jobs(w, s, now)
-        _change_capacity(w, s, now)
+        end_jobs(w, s, t, h, now)
+        _change_capacity(w, s, t, h, now)
+        _change_quotas(w, s, now)
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS
@@ -160,58 +191,75 @@ def _take_due(s: State) -> tuple[int, int]:
 
 
 @entry
-def _run_lanes(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
-    code = to_next_pass(w, s, jobs, closed, one_step)
+def _run_lanes(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, t, h, jobs, closed, one_step)
     while code == PASS_DUE:
         island, full = _take_due(s)
         while island >= 0:
             pass_lanes(w, s, island, full)
             island, full = _take_due(s)
-        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+        code = STEPPED if one_step else to_next_pass(w, s, t, h, jobs, closed, one_step)
     return code
 
 
 @entry
-def _run_easy(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
-    code = to_next_pass(w, s, jobs, closed, one_step)
+def _run_easy(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, t, h, jobs, closed, one_step)
     while code == PASS_DUE:
         island, full = _take_due(s)
         while island >= 0:
             pass_easy(w, s, island, full)
             island, full = _take_due(s)
-        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+        code = STEPPED if one_step else to_next_pass(w, s, t, h, jobs, closed, one_step)
     return code
 
 
 @entry
-def _run_conservative(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
-    code = to_next_pass(w, s, jobs, closed, one_step)
+def _run_conservative(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, t, h, jobs, closed, one_step)
     while code == PASS_DUE:
         island, _ = _take_due(s)
         while island >= 0:
             pass_conservative(w, s, island)
             island, _ = _take_due(s)
-        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+        code = STEPPED if one_step else to_next_pass(w, s, t, h, jobs, closed, one_step)
     return code
 
 
 @entry
-def _run_srtf(w: Rules, s: State, jobs: Jobs, closed: bool, one_step: bool) -> int:
-    code = to_next_pass(w, s, jobs, closed, one_step)
+def _run_srtf(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = to_next_pass(w, s, t, h, jobs, closed, one_step)
     while code == PASS_DUE:
         island, _ = _take_due(s)
         while island >= 0:
             pass_srtf(w, s, island)
             island, _ = _take_due(s)
-        code = STEPPED if one_step else to_next_pass(w, s, jobs, closed, one_step)
+        code = STEPPED if one_step else to_next_pass(w, s, t, h, jobs, closed, one_step)
     return code
 
 
-def driver(order: int, backfill: int) -> Callable[..., int]:
-    """The kernel that runs a world of this policy: ``(rules, state, jobs, closed, one_step) -> code``."""
-    if order == SRTF:
+@entry
+def _run_sharing(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
+    code = PASS_DUE if s.scalar[PASS_STANDS] else to_next_pass(w, s, t, h, jobs, closed, one_step)
+    while code == PASS_DUE:
+        s.scalar[PASS_STANDS] = 1
+        while s.scalar[N_DUE] > 0:
+            if not room_for_pass(s, h):
+                return GROW_SHARE
+            island, full = _take_due(s)
+            pass_sharing(w, s, t, h, island, full)
+        s.scalar[PASS_STANDS] = 0
+        code = STEPPED if one_step else to_next_pass(w, s, t, h, jobs, closed, one_step)
+    return code
+
+
+def driver(world: World) -> Callable[..., int]:
+    """The kernel for a world of this policy: ``(rules, state, tree, share, jobs, closed, one_step)``."""
+    if world.shared is not None:
+        return _run_sharing
+    if world.policy.order == SRTF:
         return _run_srtf
-    return (_run_lanes, _run_easy, _run_conservative)[backfill]
+    return (_run_lanes, _run_easy, _run_conservative)[world.policy.backfill]
 
 
 @kernel

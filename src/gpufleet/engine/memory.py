@@ -30,7 +30,7 @@ from numba.np import numpy_support
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
 from gpufleet.engine.rows import RowsType, load_rows
-from gpufleet.world.layout import KILL, NO_BACKFILL, World
+from gpufleet.world.layout import BEST_FIT, CONSOLIDATE, KILL, NO_BACKFILL, NO_WISH, World
 
 
 class Rules(NamedTuple):
@@ -49,6 +49,12 @@ class Rules(NamedTuple):
     change_n_nodes: Ints
     overhead_gpus: Ints
     overhead_s: Ints
+    class_preemptible: Ints
+    class_checkpoint_s: Ints
+    class_restart_s: Ints
+    class_wish: Ints
+    class_level: Ints
+    quota_t_s: Ints  # when quotas change
     order: int
     strict: int
     backfill: int
@@ -66,6 +72,11 @@ class Rules(NamedTuple):
     finish: int
     grid_s: int
     chained: int  # 1 = nodes know the jobs on them; only forecasts and kills ask
+    by_domain: int  # 1 = domains and blocks are counted by idle nodes
+    shares: int  # 1 = admission by cycles
+    evict_falling: int
+    return_s: int
+    return_last: int
 
 
 def rules_of(world: World) -> Rules:
@@ -80,10 +91,33 @@ def rules_of(world: World) -> Rules:
     if len(world.policy.overhead_s) == 0:  # no band: no overhead
         arrays[-2:] = [np.zeros(1, np.int64), np.zeros(1, np.int64)]
     arrays.insert(4, own(world.options.speed, np.float64))
+    arrays += _shared_arrays(world)
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
     numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or (world.capacity.kind == KILL).any())
+    numbers["by_domain"] = counts_domains(world)
+    numbers |= _shared_numbers(world)
     names = Rules._fields[len(arrays) :]
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
+
+
+def _shared_arrays(world: World) -> list[Any]:
+    shared = world.shared
+    if shared is None:
+        columns = [np.zeros(len(world.classes.queue), np.int64) for _ in range(5)]
+        return [*columns, np.zeros(0, np.int64)]
+    return [own(column, np.int64) for column in (*shared.classes, shared.change_t_s)]
+
+
+def _shared_numbers(world: World) -> dict[str, int]:
+    shared = world.shared
+    names = ("evict_falling", "return_s", "return_last")
+    return {"shares": int(shared is not None)} | {name: getattr(shared, name, 0) for name in names}
+
+
+def counts_domains(world: World) -> bool:
+    """Whether idle nodes are counted by domain and block: where the placement, or a job's wish, asks."""
+    wishes = world.shared is not None and bool((world.shared.classes.wish != NO_WISH).any())
+    return wishes or world.policy.placement not in (CONSOLIDATE, BEST_FIT)
 
 
 def own(array: Any, dtype: Any) -> Any:

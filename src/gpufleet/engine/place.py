@@ -76,6 +76,7 @@ def _domain_change(w: Rules, s: State, n: int, change: int) -> None:
     s.n_domain[cell, old] -= 1
     s.n_domain[cell, new] += 1
     s.domain_idle[domain] = new
+    s.block_idle[s.domain_block[domain]] += change
 
 
 @kernel
@@ -85,7 +86,7 @@ def _enter(w: Rules, s: State, n: int) -> None:
     s.n_free[cell, free] += 1
     if free > 0:
         sets.add(s.words, s.where, cell * s.n_free.shape[1] + free, n - s.cell[cell].first_node)
-    if free == s.cell[cell].per_node and w.placement >= SPREAD:
+    if free == s.cell[cell].per_node and w.by_domain:
         _domain_change(w, s, n, 1)
 
 
@@ -96,7 +97,7 @@ def _exit(w: Rules, s: State, n: int) -> None:
     s.n_free[cell, free] -= 1
     if free > 0:
         sets.remove(s.words, s.where, cell * s.n_free.shape[1] + free, n - s.cell[cell].first_node)
-    if free == s.cell[cell].per_node and w.placement >= SPREAD:
+    if free == s.cell[cell].per_node and w.by_domain:
         _domain_change(w, s, n, -1)
 
 
@@ -214,7 +215,7 @@ def _lowest_domain(s: State, cell: int, idle: int) -> int:
 
 
 @kernel
-def _fewest_idle(s: State, cell: int, low: int) -> int:
+def fewest_idle(s: State, cell: int, low: int) -> int:
     """Lowest domain of those with the fewest idle nodes from ``low`` up, -1 if there is none."""
     for idle in range(low, s.n_domain.shape[1]):
         if s.n_domain[cell, idle] > 0:
@@ -238,7 +239,7 @@ def _pick_by_domain(w: Rules, s: State, cell: int, whole: int) -> None:
     while left > 0:
         domain, count = -1, 1
         if w.placement == DOMAIN_FIRST:
-            domain, count = _fewest_idle(s, cell, left), left
+            domain, count = fewest_idle(s, cell, left), left
         if domain < 0:
             domain = _most_idle(s, cell)
             count = 1 if w.placement == SPREAD else s.domain_idle[domain]

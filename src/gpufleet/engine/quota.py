@@ -6,7 +6,8 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import fit, fits_ever
 from gpufleet.engine.state import EPOCH, State
-from gpufleet.world.layout import NOT_ONLINE, OWN_QUOTA, STARTABLE
+from gpufleet.engine.topology import holds_level
+from gpufleet.world.layout import NOT_ONLINE, OWN_QUOTA, REQUIRED, STARTABLE, TOPOLOGY
 
 
 @kernel
@@ -42,7 +43,7 @@ def examine(w: Rules, s: State, i: int) -> tuple[int, int]:
 
 @kernel
 def never(w: Rules, s: State, i: int) -> int:
-    """STARTABLE if job ``i`` can run now or later, else why it never will (OWN_QUOTA or NOT_ONLINE)."""
+    """STARTABLE if job ``i`` can ever run, else why it never will: OWN_QUOTA, NOT_ONLINE or TOPOLOGY."""
     job = s.slot[i]
     cls, gpus = job.cls, job.gpus
     first = w.class_option[cls]
@@ -52,8 +53,10 @@ def never(w: Rules, s: State, i: int) -> int:
         quota = w.quota[w.class_queue[cls], s.cell[cell].product]
         if 0 <= quota < gpus:
             highest = max(highest, OWN_QUOTA)
+        elif w.class_wish[cls] == REQUIRED and not holds_level(s, cell, gpus, w.class_level[cls]):
+            highest = max(highest, TOPOLOGY)
         elif fits_ever(s, cell, s.scalar[EPOCH], gpus):
             return STARTABLE
         else:
-            highest = NOT_ONLINE
+            highest = max(highest, NOT_ONLINE)
     return highest if highest > 0 else NOT_ONLINE

@@ -11,6 +11,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.engine import sets
+from gpufleet.engine.memory import counts_domains
 from gpufleet.engine.state import (
     CELL,
     DONE_FIRST,
@@ -28,7 +29,7 @@ from gpufleet.engine.state import (
     State,
     hash_of,
 )
-from gpufleet.world.layout import BEST_FIT, CONSOLIDATE, EASY, N_REFUSALS, NO_BACKFILL, SRTF, World
+from gpufleet.world.layout import EASY, N_REFUSALS, NO_BACKFILL, SRTF, World
 
 
 def _records(n: int, dtype: np.dtype[Any], **fill: Any) -> Any:
@@ -45,6 +46,13 @@ def domains_of(world: World) -> tuple[Ints, Ints]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     first = np.flatnonzero(np.r_[True, domain[1:] != domain[:-1]]).astype(np.int64)
     return first, np.diff(np.r_[first, len(domain)]).astype(np.int64)
+
+
+def blocks_of(world: World) -> Ints:
+    """The block of each domain, ascending; without shared quotas each cell is one block."""
+    if world.shared is not None:
+        return np.asarray(world.shared.domain_block, np.int64)
+    return world.nodes.cell[domains_of(world)[0]].astype(np.int64)
 
 
 def futures(world: World, most: int) -> tuple[Ints, Ints]:
@@ -89,8 +97,8 @@ def _job_fields(n_slots: int, n_out: int) -> dict[str, Any]:
     """Alive jobs, their ends, and outcomes on their way out."""
     return {
         "slot": _chain(_records(n_slots, SLOT), 0),
-        "wait_ref": np.zeros((n_slots, N_REFUSALS), np.int64),
-        "wait_root": np.zeros((n_slots, N_REFUSALS), np.int64),
+        "wait_ref": np.zeros((n_slots, N_REFUSALS), np.int32),
+        "wait_root": np.zeros((n_slots, N_REFUSALS), np.int32),
         "later": np.full((n_slots, LEVELS), -1, np.int32),
         "ends": np.zeros(4 * n_slots, np.int64),
         "out": np.zeros((N_OUTCOMES, n_out), np.int64),
@@ -109,7 +117,7 @@ def _fleet_fields(world: World, most: int) -> dict[str, Any]:
         "node": _nodes(world),
         "free_at": np.full((forecast_nodes, most + 1), -1, np.int64),
         "grant": _grants(int(world.nodes.size.sum())),
-        "cell": _cells(world, domains_of(world)[0]),
+        "cell": _cells(world, *domains_of(world)),
         "n_free": np.zeros((n_cells, most + 1), np.int64),
         "n_size": np.zeros((n_cells, most + 1), np.int64),
         "future": future,
@@ -124,19 +132,24 @@ def _domain_fields(world: World) -> dict[str, Any]:
     n_cells = len(world.cells.first_node)
     first, n_of = domains_of(world)
     width = int(n_of.max(initial=1)) + 1
-    asked = world.policy.placement not in (CONSOLIDATE, BEST_FIT)
-    cell_of = world.nodes.cell[first] if asked else np.zeros(0, np.int32)
+    cell_of = world.nodes.cell[first] if counts_domains(world) else np.zeros(0, np.int32)
     count = np.bincount(cell_of, minlength=n_cells)
     where, words = sets.lay_out([int(n) for n in count for _ in range(width)])
     n_domain = np.zeros((n_cells, width), np.int64)
     n_domain[:, 0] = count
     first_of_cell = np.searchsorted(cell_of, np.arange(n_cells))
+    block = blocks_of(world)
+    n_blocks = int(block.max(initial=-1)) + 1
     for number, cell in enumerate(cell_of):
         sets.add(words, where, int(cell) * width, int(number - first_of_cell[cell]))
     return {
         "domain_first": first,
         "domain_n": n_of,
         "domain_idle": np.zeros(len(first), np.int64),
+        "domain_block": block,
+        "block_first": np.searchsorted(block, np.arange(n_blocks + 1)),
+        "block_idle": np.zeros(n_blocks, np.int64),
+        "block_mark": np.zeros(n_blocks, np.int64),
         "n_domain": n_domain,
         "domain_words": words,
         "domain_where": where,
@@ -146,7 +159,9 @@ def _domain_fields(world: World) -> dict[str, Any]:
 def _lanes_and_islands(world: World) -> tuple[Any, Any]:
     """Lanes, chained to their islands: one per queue, or room for one per shape."""
     policy, queues = world.policy, world.queues
-    by_shape = policy.order != SRTF and policy.backfill == NO_BACKFILL and not policy.strict
+    by_shape = world.shared is not None or (
+        policy.order != SRTF and policy.backfill == NO_BACKFILL and not policy.strict
+    )
     lanes = _lanes(world, by_shape)
     n_islands = int(max(queues.island.max(initial=-1), world.cells.island.max(initial=-1))) + 1
     islands = _records(max(n_islands, 1), ISLAND, first_lane=-1, first_new=-1, last_new=-1)
@@ -222,18 +237,29 @@ def _nodes(world: World) -> Any:
     return rows
 
 
-def _cells(world: World, first_of_domain: Ints) -> Any:
+def _cells(world: World, first_of_domain: Ints, n_of_domain: Ints) -> Any:
     cells = world.cells
     rows = _records(len(cells.first_node), CELL)
     rows.first_node, rows.n_nodes, rows.per_node = cells.first_node, cells.n_nodes, cells.gpus_per_node
     rows.product, rows.island = cells.product, cells.island
     rows.first_domain = np.searchsorted(first_of_domain, cells.first_node)
+    rows.n_domains = np.searchsorted(first_of_domain, cells.first_node + cells.n_nodes) - rows.first_domain
+    block = blocks_of(world)
+    of_block = np.bincount(block, weights=n_of_domain).astype(np.int64)
+    for row in rows:
+        here = slice(row.first_domain, row.first_domain + row.n_domains)
+        if row.n_domains > 0:
+            row.first_block = block[here][0]
+            row.n_blocks = block[here][-1] - row.first_block + 1
+            row.most_of_domain = n_of_domain[here].max()
+            row.most_of_block = of_block[row.first_block : row.first_block + row.n_blocks].max()
     return rows
 
 
 def _lanes(world: World, by_shape: bool) -> Any:
     n = 128 if by_shape else max(len(world.queues.tenant), 128 if world.policy.backfill == EASY else 1)
     lanes = _records(n, LANE, next_of_island=-1, head=-1, holder=-1, closer=-1, root=1)
+    lanes.strict = world.policy.strict
     if not by_shape:
         n_queues = len(world.queues.tenant)
         lanes.queue[:n_queues] = np.arange(n_queues)
@@ -269,7 +295,7 @@ def grow_lanes(state: State) -> State:
     lane = _doubled(state.lane)
     for name in ("next_of_island", "head", "holder", "closer"):
         lane[name][n:] = -1
-    lane.root[n:] = 1
+    lane.root[n:], lane.strict[n:] = 1, lane.strict[0]
     size = 8 * n
     keys, ids = np.full(size, -1, np.int64), np.zeros(size, np.int64)
     for key, number in zip(state.shape_key, state.shape_id, strict=True):

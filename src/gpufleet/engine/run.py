@@ -16,6 +16,8 @@ from gpufleet.engine.keep import Keep, Moment
 from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, new_state
+from gpufleet.engine.sharing.laws import check_sharing
+from gpufleet.engine.sharing.machine import Sharing
 from gpufleet.engine.state import FIRST_ID, N_OUT, N_OUTCOMES, NEXT_JOB, NOW, State
 from gpufleet.world.layout import EASY, N_REFUSALS, Jobs, Outcomes, Tallies, World, empty_jobs
 
@@ -30,6 +32,7 @@ class Result(NamedTuple):
     outcomes: Outcomes  # rows sorted by id
     tallies: Tallies
     end_s: int  # when it stopped
+    preemptions: Ints  # rows of EVENT columns, in their order
 
 
 class Summary(NamedTuple):
@@ -38,6 +41,7 @@ class Summary(NamedTuple):
     tallies: Tallies
     end_s: int
     n_jobs: int
+    preemptions: Ints  # rows of EVENT columns, in their order
 
 
 def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
@@ -55,7 +59,8 @@ def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
     summary = run(world, [jobs], parts.append, debug=debug)
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     order = np.argsort(columns[0], kind="stable")
-    return Result(Outcomes(*(column[order] for column in columns)), summary.tallies, summary.end_s)
+    outcomes = Outcomes(*(column[order] for column in columns))
+    return Result(outcomes, summary.tallies, summary.end_s, summary.preemptions)
 
 
 def run(
@@ -79,19 +84,23 @@ def run(
     """
     rules = rules_of(world)
     state = new_state(world) if start is None else start.state
-    w, s = pack(rules), pack(state)
-    advance = loop.driver(rules.order, rules.backfill)
+    sharing = Sharing(world, state, start.sharing if start else None)
+    advance = loop.driver(world)
     with compiling():
-        advance(w, s, pack(empty_jobs()), False, debug)  # asks for jobs at once
+        if world.shared is not None:
+            rules = rules._replace(quota=sharing.most_ever())
+        w, s = pack(rules), pack(state)
+        advance(w, s, sharing.t, sharing.h, pack(empty_jobs()), False, debug)  # asks for jobs at once
     if rules.backfill == EASY and start is None:
         look_ahead(w, s)
     source, outbox = _with_last(batches), _Outbox(sink, keep, start)
     jobs, closed = next(source, (empty_jobs(), True))
     batch = pack(jobs)
     while True:
-        code = advance(w, s, batch, closed, debug)
+        code = advance(w, s, sharing.t, sharing.h, batch, closed, debug)
         if debug:
             check_laws(world, state)
+            check_sharing(rules, state, sharing)
         if code == loop.FINISHED:
             break
         if code == loop.NEED_JOBS:
@@ -102,16 +111,23 @@ def run(
             outbox.batch += 1
         elif code == loop.OUT_FULL:
             outbox.take(state)
-            outbox.put_aside(state)
+            outbox.put_aside(state, sharing)
+        elif code == loop.GROW_SHARE:
+            outbox.preempted.append(sharing.take_events())
+            sharing.make_room(state)
         else:
             state = _make_room(state, code)
+            if code == loop.GROW_BINS:
+                sharing.make_bins(state.busy.shape[-1] - 1)
             s = pack(state)
     state = close_books(rules, state, outbox.take)
+    outbox.preempted.append(sharing.take_events())
     outbox.take(state)
     outbox.flush()
     n_jobs = int(state.scalar[FIRST_ID] + state.scalar[NEXT_JOB])
     end_s = int(state.scalar[NOW]) if world.clock.finish else world.clock.end_s
-    return Summary(_tallies(state, world, end_s), end_s, n_jobs)
+    preempted = np.concatenate(outbox.preempted)
+    return Summary(_tallies(state, sharing, world, end_s), end_s, n_jobs, preempted)
 
 
 def _with_last(batches: Iterable[Jobs]) -> Iterator[tuple[Jobs, bool]]:
@@ -147,9 +163,10 @@ class _Outbox:
         self.sink, self.keep = sink, keep
         self.batch, self.passed = (start.batch, start.rows) if start else (0, 0)
         self._kept = self.passed
+        self.preempted: list[Ints] = []
         self._start_anew()
 
-    def put_aside(self, state: State) -> None:
+    def put_aside(self, state: State, sharing: Sharing) -> None:
         """Have the run kept if it is time; all rows go to the sink before."""
         if self.keep is None:
             return
@@ -157,7 +174,7 @@ class _Outbox:
         if rows // every > self._kept // every:
             self.flush()
             self._kept = rows
-            self.keep.save(Moment(state, self.batch, rows))
+            self.keep.save(Moment(state, self.batch, rows, (sharing.tree, sharing.share)))
 
     def _start_anew(self) -> None:
         self.rows = 0
@@ -187,7 +204,7 @@ class _Outbox:
         self._start_anew()
 
 
-def _tallies(state: State, world: World, end_s: int) -> Tallies:
+def _tallies(state: State, sharing: Sharing, world: World, end_s: int) -> Tallies:
     """GPU-seconds per bin, cut at the end of the run."""
     grid = world.clock.grid_s
     n_bins = max(-(-world.clock.end_s // grid), -(-end_s // grid), 1)
@@ -198,4 +215,4 @@ def _tallies(state: State, world: World, end_s: int) -> Tallies:
         total[..., :bins] = (table[0] + np.cumsum(table[1], axis=-1))[..., :bins]
         return total
 
-    return Tallies(summed(state.busy), summed(state.waiting))
+    return Tallies(summed(state.busy), summed(state.waiting), summed(sharing.share.borrowing))

@@ -14,13 +14,13 @@ from gpufleet.base.arrays import Ints, SmallInts, Words
 from gpufleet.engine.jit import entry
 
 LEVELS = 6  # of the lanes' skip lists: one entry in eight is on the next level
-FREE_SLOT, WAITS, RUNS, OVER = 0, 1, 2, 3  # slot status
+FREE_SLOT, WAITS, RUNS, OVER, AWAY = 0, 1, 2, 3, 4  # slot status; AWAY = preempted, not back yet
 
 # scalars, rows of State.scalar
 NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0, 1, 2, 3, 4, 5, 6, 7
 DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9, 10, 11, 12, 13, 14, 15
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
-SWEPT_WHOLE, SWEPT_PART = 22, 23
+SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS = 22, 23, 24, 25
 N_SCALARS = 32
 
 # Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
@@ -61,6 +61,11 @@ CELL = np.dtype(
             "next_down",
             "planned",
             "planned_rank",
+            "n_domains",
+            "first_block",
+            "n_blocks",
+            "most_of_domain",
+            "most_of_block",
         )
     ]
 )
@@ -84,7 +89,8 @@ LANE = np.dtype(
             for name in ("queue", "island", "next_of_island", "head", "holder", "reserved_cell", "at", "cls")
         ),
         *((name, np.int64) for name in ("gpus", "seen", "mark", "near", "left")),
-        *((name, np.int8) for name in ("root", "refused", "closed", "blocked", "known", "found")),
+        *((name, np.int8) for name in ("root", "refused", "closed", "blocked", "known", "strict")),
+        ("found", np.int64),
     ],
     align=True,
 )
@@ -98,8 +104,8 @@ class State(NamedTuple):
 
     scalar: Ints  # (N_SCALARS,)
     slot: Any  # (n_slots,) SLOT
-    wait_ref: Ints  # (n_slots, N_REFUSALS) seconds per refusal
-    wait_root: Ints  # (n_slots, N_REFUSALS) seconds per root
+    wait_ref: SmallInts  # (n_slots, N_REFUSALS) seconds per refusal
+    wait_root: SmallInts  # (n_slots, N_REFUSALS) seconds per root
     later: SmallInts  # (n_slots, LEVELS) the next waiting job of its lane, per level; -1 = none
     node: Any  # (n_nodes,) NODE
     free_at: Ints  # (n_nodes, F + 1) with EASY: when f GPUs are free by estimate; -1 = now
@@ -114,6 +120,10 @@ class State(NamedTuple):
     domain_first: Ints  # (n_domains,) first node
     domain_n: Ints  # (n_domains,) nodes
     domain_idle: Ints  # (n_domains,) idle nodes
+    domain_block: Ints  # (n_domains,) block
+    block_first: Ints  # (n_blocks + 1,) first domain
+    block_idle: Ints  # (n_blocks,) idle nodes
+    block_mark: Ints  # (n_blocks,) 1 = chosen for a job
     n_domain: Ints  # (n_cells, D + 1) domains by idle nodes
     domain_words: Words  # the sets of domains
     domain_where: Ints  # (n_cells * (D + 1), 4)

@@ -6,7 +6,7 @@ end. So an interval costs four additions, however long it is, and the result is 
 
 from __future__ import annotations
 
-from gpufleet.base.arrays import Ints
+from gpufleet.base.arrays import Ints, SmallInts
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.state import State
@@ -85,7 +85,7 @@ def set_root(w: Rules, s: State, lane: int, now: int, root: int) -> None:
 
 
 @kernel
-def _add_clock(s: State, table: Ints, i: int, lane: int, sign: int) -> None:
+def _add_clock(s: State, table: SmallInts, i: int, lane: int, sign: int) -> None:
     for root in range(s.clock.shape[1]):
         table[i, root] += sign * s.clock[lane, root]
 
@@ -98,7 +98,7 @@ def join(w: Rules, s: State, i: int, lane: int, now: int) -> None:
     advance_clock(s, lane, now)
     job, row = s.slot[i], s.lane[lane]
     _add_clock(s, s.wait_root, i, lane, -1)
-    if w.strict == 0:
+    if row.strict == 0:
         _add_clock(s, s.wait_ref, i, lane, -1)
     step(s.waiting, row.queue, row.root, w.grid_s, now, job.gpus)
     row.waiting_gpus += job.gpus
@@ -119,7 +119,7 @@ def leave(w: Rules, s: State, i: int, lane: int, now: int) -> None:
     row.waiting_gpus -= job.gpus
     job.joined = 0
     job.last = row.root
-    if w.strict == 0:
+    if row.strict == 0:
         _add_clock(s, s.wait_ref, i, lane, 1)
     elif row.head == i:
         _add_clock(s, s.wait_ref, i, lane, 1)

@@ -45,7 +45,8 @@ UP, DRAIN, KILL = 0, 1, 2
 # --- why a job does not start now. Rank 1..5 is also the order of "highest over the options".
 STARTABLE, OWN_QUOTA, NOT_ONLINE, NO_FREE, FRAGMENTED, RESERVATION = 0, 1, 2, 3, 4, 5
 ORDER, BETWEEN_PASSES, BEYOND_DEPTH = 6, 7, 8
-N_REFUSALS: Final = 9
+COHORT, TOPOLOGY, RETURNING = 9, 10, 11  # with admission by cycles; a returning job waits out its delay
+N_REFUSALS: Final = 12
 REFUSALS: Final = (
     "startable",
     "own_quota",
@@ -56,6 +57,9 @@ REFUSALS: Final = (
     "order",
     "between_passes",
     "beyond_depth",
+    "cohort",
+    "topology",
+    "returning",
 )
 
 # --- which victims a queue may take, in its own queue or in its cohort
@@ -139,6 +143,7 @@ class Tree(NamedTuple):
     rather_preempt: Ints  # (n,) 1 = PreemptionOverBorrowing
     group: Ints  # (n, R) resource group of a resource, -1 = the queue does not cover it
     fair: int  # 1 = fair sharing
+    placed: int  # 1 = what is admitted is placed on nodes as well; 0 = quota alone decides
     strategies: Ints  # (2,) of fair sharing: FINAL_SHARE, INITIAL_SHARE, NO_STRATEGY
 
 
@@ -288,6 +293,7 @@ class Tallies(NamedTuple):
 
     busy: Ints  # (n_queues, n_products, n_bins): GPUs held
     waiting: Ints  # (n_queues, N_REFUSALS, n_bins): GPUs asked for by waiting jobs, by root
+    borrowing: Ints  # (rows of the quota tree, n_products, n_bins): GPUs used beyond quota
 
 
 def empty_jobs() -> Jobs:
@@ -299,3 +305,23 @@ def empty_jobs() -> Jobs:
     i: Any = np.zeros(0, np.int64)
     s: Any = np.zeros(0, np.int32)
     return Jobs(i, s, np.zeros(0), s, i, s)
+
+
+def empty_world() -> World:
+    """A fleet without nodes, queues or jobs.
+
+    >>> empty_world().nodes.size.shape
+    (0,)
+    """
+    i: Any = np.zeros(0, np.int64)
+    n: Any = np.zeros(0, np.int32)
+    return World(
+        nodes=Nodes(n, n, n),
+        cells=Cells(i, i, i, i, i, i, i),
+        capacity=Capacity(i, i, i, i, i),
+        queues=Queues(i, i, np.zeros((0, 0), np.int64)),
+        classes=Classes(i, i, i),
+        options=Options(i, np.zeros(0)),
+        policy=Policy(FIFO, 1, NO_BACKFILL, BEST_FIT, 0, 1, 0, 0, EXACT, 1.0, RUN_ON, 0, 0, i, i),
+        clock=Clock(0, 0, 1),
+    )

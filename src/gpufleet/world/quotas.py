@@ -220,6 +220,7 @@ def _tree(sharing: Sharing, cohorts: list[Cohort], index: Index) -> Tree:
         **_rules(sharing, len(cohorts)),
         group=_groups(nodes, index),
         fair=int(sharing.fair),
+        placed=0,
         strategies=_strategies(sharing),
     )
 

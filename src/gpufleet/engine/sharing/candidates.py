@@ -8,6 +8,7 @@ from gpufleet.engine.sharing.state import (
     IN_QUEUE,
     N_CANDIDATES,
     RECLAIMED,
+    THIS_PASS,
     WHILE_BORROWING,
     Share,
 )
@@ -66,7 +67,8 @@ def add_candidates(t: Tree, h: Share, i: int, queue: int, group: int, top: int) 
     victim = h.first[queue]
     while victim >= 0:
         work = h.work[victim]
-        gone = work.away != 0 and work.away == h.scalar[CYCLE]
+        gone = work.preemptible == 0 or work.passed == h.scalar[THIS_PASS]
+        gone = gone or (work.away != 0 and work.away == h.scalar[CYCLE])
         if not gone and _is_allowed(h, policy, i, victim) and _uses_what_is_needed(h, victim):
             at = h.scalar[N_CANDIDATES]
             h.scalar[N_CANDIDATES] += 1

@@ -6,13 +6,17 @@ The cycle works on the usage itself and puts it back as it was at the end; only 
 from __future__ import annotations
 
 from gpufleet.engine.jit import entry, kernel
+from gpufleet.engine.memory import Rules
+from gpufleet.engine.sharing.books import book_borrowing, link
 from gpufleet.engine.sharing.nominate import find_assignment, free_choice, keep_in_entry, nominate
+from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go, write_event
 from gpufleet.engine.sharing.state import (
     ACTIVE,
     ADMITTED,
     CYCLE,
     DEFERRED,
     FIT,
+    N_AGAIN,
     N_CHOSEN,
     N_ENTRIES,
     N_POOL,
@@ -24,21 +28,25 @@ from gpufleet.engine.sharing.state import (
     REFUSED_NOW,
     SKIPPED,
     STARTED,
+    THIS_PASS,
     Share,
 )
+from gpufleet.engine.sharing.taking import put_work, take_work
 from gpufleet.engine.sharing.tournament import next_by_share
-from gpufleet.engine.sharing.tree import add_usage, available, put_work, take_work
+from gpufleet.engine.sharing.tree import add_usage, available, count_work, discount_work, take_usage
+from gpufleet.engine.state import NOW, PASS, State
 from gpufleet.world.layout import ANY_PRIORITY, UNLIMITED, Tree
 
 
 @kernel
-def _next_by_level(h: Share) -> int:
-    """The open entry that goes first: within nominal quota, then priority, then age; -1 = none."""
-    best = -1
+def _sort_by_level(h: Share) -> None:
+    """Put the entries in ``turn``: within nominal quota first, then in the order of waiting."""
     for e in range(h.scalar[N_ENTRIES]):
-        if h.entry[e].open and (best < 0 or _goes_before(h, e, best)):
-            best = e
-    return best
+        at = e
+        while at > 0 and _goes_before(h, e, h.turn[at - 1]):
+            h.turn[at] = h.turn[at - 1]
+            at -= 1
+        h.turn[at] = e
 
 
 @kernel
@@ -47,8 +55,8 @@ def _goes_before(h: Share, e: int, other: int) -> bool:
     if a.level != b.level:
         return bool(a.level < b.level)
     x, y = h.work[a.work], h.work[b.work]
-    if x.priority != y.priority:
-        return bool(x.priority > y.priority)
+    if x.key != y.key:
+        return bool(x.key < y.key)
     if x.time != y.time:
         return bool(x.time < y.time)
     return bool(x.rank < y.rank)
@@ -68,19 +76,19 @@ def _overlaps(h: Share, e: int) -> bool:
 def _set_chosen_aside(t: Tree, h: Share) -> None:
     """Look at the fleet without the victims of this cycle."""
     for at in range(h.scalar[N_CHOSEN]):
-        take_work(t, h, h.chosen[at])
+        discount_work(t, h, h.chosen[at])
         h.work[h.chosen[at]].away = h.scalar[CYCLE]
 
 
 @kernel
 def _bring_chosen_back(t: Tree, h: Share) -> None:
     for at in range(h.scalar[N_CHOSEN]):
-        put_work(t, h, h.chosen[at])
+        count_work(t, h, h.chosen[at])
         h.work[h.chosen[at]].away = 0
 
 
 @kernel
-def _assign_again(t: Tree, h: Share, e: int) -> None:
+def _assign_again(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
     """Nominate an entry anew, as if the victims of this cycle were gone; it keeps its flavors."""
     i, queue, n_resources = h.entry[e].work, h.work[h.entry[e].work].queue, t.group.shape[1]
     free_choice(t, h)
@@ -89,7 +97,7 @@ def _assign_again(t: Tree, h: Share, e: int) -> None:
             if h.entry_flavor[e, p, r] >= 0:
                 h.only[p, t.group[queue, r]] = h.entry_flavor[e, p, r]
     _set_chosen_aside(t, h)
-    mode = find_assignment(t, h, i, True)
+    mode = find_assignment(w, s, t, h, i, True)
     _bring_chosen_back(t, h)
     keep_in_entry(t, h, e, DEFERRED if mode == FIT else mode)
     for p in range(h.entry_stopped.shape[1]):
@@ -98,20 +106,23 @@ def _assign_again(t: Tree, h: Share, e: int) -> None:
 
 
 @kernel
-def _fits(t: Tree, h: Share, e: int) -> bool:
+def _fits(w: Rules, s: State, t: Tree, h: Share, e: int) -> bool:
     """Whether the entry fits once its victims and those chosen before are gone."""
     row = h.entry[e]
     queue, fits = h.work[row.work].queue, True
     for at in range(h.scalar[N_CHOSEN]):
-        take_work(t, h, h.chosen[at])
+        discount_work(t, h, h.chosen[at])
     for at in range(row.first_victim, row.first_victim + row.n_victims):
-        take_work(t, h, h.pool[0, at])
+        take_work(w, s, t, h, h.pool[0, at])
     for u in range(row.n_use):
-        fits = fits and h.entry_use[e, u] <= available(t, h, queue, h.entry_k[e, u])
+        k = h.entry_k[e, u]
+        fits = fits and h.entry_use[e, u] <= available(t, h, queue, k)
+        if t.placed:
+            fits = fits and has_place_for(w, s, row.work, k)
     for at in range(h.scalar[N_CHOSEN]):
-        put_work(t, h, h.chosen[at])
+        count_work(t, h, h.chosen[at])
     for at in range(row.first_victim, row.first_victim + row.n_victims):
-        put_work(t, h, h.pool[0, at])
+        put_work(w, s, t, h, h.pool[0, at])
     return fits
 
 
@@ -119,7 +130,7 @@ def _fits(t: Tree, h: Share, e: int) -> bool:
 def _add_entry(t: Tree, h: Share, e: int) -> None:
     """Count what the entry would use."""
     for u in range(h.entry[e].n_use):
-        add_usage(t, h, h.work[h.entry[e].work].queue, h.entry_k[e, u], h.entry_use[e, u])
+        _hold(t, h, e, u, h.entry_use[e, u])
 
 
 @kernel
@@ -132,26 +143,29 @@ def _reserve(t: Tree, h: Share, e: int) -> None:
         if not borrows:
             amount = max(0, min(amount, limit))
         elif t.borrow[queue, k] != UNLIMITED:
-            amount = min(amount, limit + t.borrow[queue, k])
-        add_usage(t, h, queue, k, amount)
+            amount = max(0, min(amount, limit + t.borrow[queue, k]))
+        _hold(t, h, e, u, amount)
 
 
 @kernel
-def _choose_victims(h: Share, e: int) -> None:
+def _choose_victims(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
+    """The entry's victims give way; with nodes at once, so that nobody else of this cycle gets theirs."""
     row = h.entry[e]
     for at in range(row.first_victim, row.first_victim + row.n_victims):
         i = h.pool[0, at]
         h.work[i].chosen, h.work[i].why = h.scalar[CYCLE], h.pool[1, at]
         h.chosen[h.scalar[N_CHOSEN]] = i
         h.scalar[N_CHOSEN] += 1
+        if t.placed:
+            write_event(s, h, i, s.slot[row.work].id, h.pool[1, at], evict(w, s, i))
 
 
 @kernel
-def _process(t: Tree, h: Share, e: int) -> int:
+def _process(w: Rules, s: State, t: Tree, h: Share, e: int) -> int:
     """What becomes of one entry."""
     row = h.entry[e]
     if _overlaps(h, e):
-        _assign_again(t, h, e)
+        _assign_again(w, s, t, h, e)
     if row.mode == NO_FIT:
         return REFUSED_NOW
     if row.mode == NO_CANDIDATES:
@@ -161,45 +175,61 @@ def _process(t: Tree, h: Share, e: int) -> int:
     if row.mode == DEFERRED:
         _add_entry(t, h, e)
         return PENDING
-    if _overlaps(h, e) or not _fits(t, h, e):
+    if _overlaps(h, e) or not _fits(w, s, t, h, e):
         return SKIPPED
-    _choose_victims(h, e)
+    if row.mode == FIT:
+        _start(w, s, t, h, e)
+        return STARTED
+    _choose_victims(w, s, t, h, e)
     _add_entry(t, h, e)
-    return STARTED if row.mode == FIT else PENDING
+    if t.placed:
+        hold(w, s, row.work, h.entry_k[e, 0])
+    return PENDING
 
 
 @kernel
-def _copy_usage(h: Share, keep: bool) -> None:
-    for node in range(h.usage.shape[0]):
-        for k in range(h.usage.shape[1]):
-            if keep:
-                h.kept[node, k] = h.usage[node, k]
-            else:
-                h.usage[node, k] = h.kept[node, k]
+def _start(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
+    """Count what the entry uses for good, and have it run."""
+    i = h.entry[e].work
+    for u in range(h.entry[e].n_use):
+        add_usage(t, h, h.work[i].queue, h.entry_k[e, u], h.entry_use[e, u])
+    if t.placed:
+        begin(w, s, i, h.entry_k[e, 0])
 
 
 @kernel
-def _admit(t: Tree, h: Share, e: int) -> None:
-    """The entry's work holds its quota from now on."""
+def _hold(t: Tree, h: Share, e: int, u: int, amount: int) -> None:
+    """Count usage for the rest of this cycle."""
+    add_usage(t, h, h.work[h.entry[e].work].queue, h.entry_k[e, u], amount)
+    h.entry_held[e, u] = amount
+
+
+@kernel
+def _end_holds(w: Rules, s: State, t: Tree, h: Share) -> None:
+    """Only what was admitted counts from here on."""
+    for e in range(h.scalar[N_ENTRIES]):
+        i = h.entry[e].work
+        for u in range(h.entry[e].n_use):
+            take_usage(t, h, h.work[i].queue, h.entry_k[e, u], h.entry_held[e, u])
+            h.entry_held[e, u] = 0
+        if t.placed and h.entry[e].result == PENDING:
+            let_go(w, s, i)
+
+
+@kernel
+def _admit(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
+    """The entry's work, whose usage counts already, holds its quota from now on."""
     i = h.entry[e].work
     work = h.work[i]
-    work.state, work.n_use, work.sticky = ADMITTED, h.entry[e].n_use, 0
+    work.state, work.n_use, work.sticky, work.passed = ADMITTED, h.entry[e].n_use, 0, s.scalar[PASS]
+    work.reserved = s.scalar[NOW]
+    if h.sticky[work.queue] == i:
+        h.sticky[work.queue] = -1
     for u in range(work.n_use):
         h.use_k[i, u], h.use[i, u] = h.entry_k[e, u], h.entry_use[e, u]
-    put_work(t, h, i)
+        if t.placed:
+            book_borrowing(w, t, h, work.queue, h.use_k[i, u], s.scalar[NOW])
     link(h, i)
-
-
-@kernel
-def link(h: Share, i: int) -> None:
-    """Put work ``i`` at the end of its queue's list of admitted works."""
-    work = h.work[i]
-    work.prev, work.next = h.last[work.queue], -1
-    if work.prev < 0:
-        h.first[work.queue] = i
-    else:
-        h.work[work.prev].next = i
-    h.last[work.queue] = i
 
 
 @kernel
@@ -221,36 +251,43 @@ def _requeue(t: Tree, h: Share, e: int) -> None:
         for g in range(h.tried.shape[2]):
             h.tried[i, p, g] = -1 if row.result == PENDING else h.entry_stopped[e, p, g]
     if t.strict[work.queue] == 0 and row.result == PENDING:
-        work.sticky = 1
+        work.sticky, h.sticky[work.queue] = 1, i
+    work.tried_in = h.scalar[THIS_PASS]
     refused = row.result == REFUSED_NOW or row.result == NOTHING_TO_PREEMPT
-    parks = refused and t.strict[work.queue] == 0 and not _has_flavors_left(h, i)
+    more = _has_flavors_left(h, i)
+    h.scalar[N_AGAIN] += int(refused and more)
+    parks = refused and t.strict[work.queue] == 0 and not more
     work.state = PARKED if parks else ACTIVE
 
 
 @entry
-def run_cycle(t: Tree, h: Share) -> int:
-    """One cycle over the works in ``head``: the number of works admitted and evictions issued.
+def run_cycle(w: Rules, s: State, t: Tree, h: Share) -> int:
+    """One cycle over the works in ``head``: how much it changed (admissions, victims, flavors left to try).
 
     Victims are in ``chosen``; what became of each head is in its entry. The caller carries evictions out.
     """
     h.scalar[CYCLE] += 1
-    h.scalar[N_ENTRIES], h.scalar[N_CHOSEN], h.scalar[N_POOL] = 0, 0, 0
+    h.scalar[N_ENTRIES], h.scalar[N_CHOSEN], h.scalar[N_POOL], h.scalar[N_AGAIN] = 0, 0, 0, 0
     for node in range(len(h.head)):
-        if h.head[node] >= 0:
-            nominate(t, h, h.head[node])
-    _copy_usage(h, True)
-    while True:
-        e = next_by_share(t, h) if t.fair else _next_by_level(h)
-        if e < 0:
-            break
-        h.entry[e].open = 0
-        h.entry[e].result = _process(t, h, e)
-    _copy_usage(h, False)
+        # A head for whose victims there may be no room waits for the next cycle.
+        if h.head[node] >= 0 and h.scalar[N_POOL] <= len(h.found):
+            nominate(w, s, t, h, h.head[node])
+    if t.fair:
+        e = next_by_share(t, h)
+        while e >= 0:
+            h.entry[e].open = 0
+            h.entry[e].result = _process(w, s, t, h, e)
+            e = next_by_share(t, h)
+    else:
+        _sort_by_level(h)
+        for at in range(h.scalar[N_ENTRIES]):
+            h.entry[h.turn[at]].result = _process(w, s, t, h, h.turn[at])
+    _end_holds(w, s, t, h)
     changes = h.scalar[N_CHOSEN]
     for e in range(h.scalar[N_ENTRIES]):
         if h.entry[e].result == STARTED:
-            _admit(t, h, e)
+            _admit(w, s, t, h, e)
             changes += 1
         else:
             _requeue(t, h, e)
-    return int(changes)
+    return int(changes + h.scalar[N_AGAIN])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.engine.jit import compiling, entry
-from gpufleet.engine.memory import own, pack
-from gpufleet.engine.sharing.cycle import link, run_cycle
+from gpufleet.engine.memory import own, pack, rules_of
+from gpufleet.engine.room import new_state
+from gpufleet.engine.sharing.books import link
+from gpufleet.engine.sharing.cycle import run_cycle
 from gpufleet.engine.sharing.nominate import victims_for
 from gpufleet.engine.sharing.state import (
     ACTIVE,
@@ -20,8 +23,8 @@ from gpufleet.engine.sharing.state import (
     Share,
     new_share,
 )
-from gpufleet.engine.sharing.tree import put_work, settle_quotas
-from gpufleet.world.layout import Shapes, Tree, Works
+from gpufleet.engine.sharing.tree import count_work, settle_quotas
+from gpufleet.world.layout import Shapes, Tree, Works, empty_world
 
 
 class Cycle(NamedTuple):
@@ -37,7 +40,7 @@ class Cycle(NamedTuple):
 def _count_admitted(t: Tree, h: Share) -> None:
     for i in range(len(h.work)):
         if h.work[i].state == ADMITTED:
-            put_work(t, h, i)
+            count_work(t, h, i)
             link(h, i)
 
 
@@ -59,8 +62,8 @@ def _leads(h: Share, i: int, other: int) -> bool:
     x, y = h.work[i], h.work[other]
     if x.sticky != y.sticky:
         return bool(x.sticky > y.sticky)
-    if x.priority != y.priority:
-        return bool(x.priority > y.priority)
+    if x.key != y.key:
+        return bool(x.key < y.key)
     if x.time != y.time:
         return bool(x.time < y.time)
     return bool(x.rank < y.rank)
@@ -88,6 +91,7 @@ class Situation:
         uses = max(works.use.shape[1], n_pods * tree.group.shape[1])
         self.share = _with_uses(new_share(tree, m, _sizes(shapes)), uses)
         self._fill(works, shapes)
+        self.w, self.s = _nothing()
         self.t, self.h = pack(self.tree), pack(self.share)
         with compiling():
             settle_quotas(self.t, self.h)
@@ -98,6 +102,7 @@ class Situation:
         for name in ("queue", "priority", "time", "reserved", "rank", "evicted"):
             rows[name][:n] = getattr(works, name)
         rows["shape_no"][:n] = works.shape
+        rows["key"][:n], rows["preemptible"] = -works.priority, 1
         rows["state"][:n] = np.where(works.n_use >= 0, ADMITTED, ACTIVE)
         rows["state"][n:] = PARKED
         rows["n_use"][:n] = np.maximum(works.n_use, 0)
@@ -111,7 +116,7 @@ class Situation:
         """Whom work ``i`` would take its request (amounts per k) from, with why; empty if nothing helps."""
         self.share.request[:], self.share.need[:] = request, need
         with compiling():
-            n = victims_for(self.t, self.h, i)
+            n = victims_for(self.w, self.s, self.t, self.h, i)
         return {int(self.share.found[at]): int(self.share.found_why[at]) for at in range(n)}
 
     def cycle(self, n_works: int) -> Cycle:
@@ -119,7 +124,7 @@ class Situation:
         share = self.share
         with compiling():
             _find_heads(self.h)
-            run_cycle(self.t, self.h)
+            run_cycle(self.w, self.s, self.t, self.h)
             _park_alike(self.h)
         admitted = {}
         for e in range(int(share.scalar[N_ENTRIES])):
@@ -137,6 +142,13 @@ class Situation:
         )
 
 
+@lru_cache(maxsize=1)
+def _nothing() -> tuple[Any, Any]:
+    """A fleet without nodes: decisions about quota alone look at none."""
+    world = empty_world()
+    return pack(rules_of(world)), pack(new_state(world, n_slots=1, n_out=1))
+
+
 def _sizes(shapes: Shapes) -> tuple[int, int, int, int]:
     """How many shapes; pod sets, groups and flavors of a shape at most."""
     return len(shapes.n_pods), shapes.pods.shape[1], shapes.flavors.shape[1], shapes.flavors.shape[2]
@@ -152,5 +164,5 @@ def _with_uses(share: Share, uses: int) -> Share:
     """Room for works that hold more kinds of quota than any pod set asks for."""
     m, entries = len(share.work), len(share.entry)
     wide = {name: np.zeros((m, uses), np.int64) for name in ("use_k", "use")}
-    wide |= {name: np.zeros((entries, uses), np.int64) for name in ("entry_k", "entry_use")}
+    wide |= {name: np.zeros((entries, uses), np.int64) for name in ("entry_k", "entry_use", "entry_held")}
     return share._replace(**wide)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
+from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.candidates import OWN, add_candidates, make_heap, pop, precedes
 from gpufleet.engine.sharing.state import (
     FAIR_SHARE,
@@ -15,13 +16,14 @@ from gpufleet.engine.sharing.state import (
 from gpufleet.engine.sharing.taking import has_room, put_back, restore, take_victim
 from gpufleet.engine.sharing.tree import (
     add_usage,
+    count_work,
+    discount_work,
     is_less,
     is_within,
-    put_work,
     share_of,
     take_usage,
-    take_work,
 )
+from gpufleet.engine.state import State
 from gpufleet.world.layout import FINAL_SHARE, NEVER, NO_STRATEGY, Tree
 
 
@@ -170,10 +172,11 @@ def _take_request(t: Tree, h: Share, queue: int) -> None:
 
 
 @kernel
-def _fits(t: Tree, h: Share, queue: int) -> bool:
-    """Whether the request, which is counted, fits."""
+def _fits(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
+    """Whether the request of work ``i``, which is counted, fits."""
+    queue = h.work[i].queue
     _take_request(t, h, queue)
-    fits = has_room(t, h, queue, True)
+    fits = has_room(w, s, t, h, i, True)
     _add_request(t, h, queue)
     return fits
 
@@ -185,29 +188,29 @@ def _may_take(t: Tree, h: Share, queue: int, at: int) -> bool:
     mine, theirs = _below_common(t, queue, row.queue), _below_common(t, row.queue, queue)
     infinite, share = share_of(t, h, mine)
     if t.strategies[0] == FINAL_SHARE:
-        take_work(t, h, row.work)
+        discount_work(t, h, row.work)
         left_infinite, left = share_of(t, h, theirs)
-        put_work(t, h, row.work)
+        count_work(t, h, row.work)
         return not is_less(left_infinite, left, infinite, share)
     had_infinite, had = share_of(t, h, theirs)
     return is_less(infinite, share, had_infinite, had)
 
 
 @kernel
-def _take_by_share(t: Tree, h: Share, i: int, target: int) -> None:
+def _take_by_share(w: Rules, s: State, t: Tree, h: Share, i: int, target: int) -> None:
     """Take the first candidate of another queue that the first strategy allows; those before it may be tried
     again."""
     queue = h.work[i].queue
     while h.queue_first[target] >= 0:
         at = _take_first(h, target)
         if _may_take(t, h, queue, at):
-            take_victim(t, h, h.candidate[at].work, FAIR_SHARE)
+            take_victim(w, s, t, h, h.candidate[at].work, FAIR_SHARE)
             return
         _append(h, at)
 
 
 @kernel
-def _first_strategy(t: Tree, h: Share, i: int) -> bool:
+def _first_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
     queue = h.work[i].queue
     while True:
         target = _next_target(t, h, queue)
@@ -215,17 +218,17 @@ def _first_strategy(t: Tree, h: Share, i: int) -> bool:
             return False
         before = h.scalar[N_FOUND]
         if target == queue:
-            take_victim(t, h, h.candidate[_take_first(h, target)].work, IN_QUEUE)
+            take_victim(w, s, t, h, h.candidate[_take_first(h, target)].work, IN_QUEUE)
         elif is_within(t, h, queue):
-            take_victim(t, h, h.candidate[_take_first(h, target)].work, RECLAIMED)
+            take_victim(w, s, t, h, h.candidate[_take_first(h, target)].work, RECLAIMED)
         else:
-            _take_by_share(t, h, i, target)
-        if h.scalar[N_FOUND] > before and _fits(t, h, queue):
+            _take_by_share(w, s, t, h, i, target)
+        if h.scalar[N_FOUND] > before and _fits(w, s, t, h, i):
             return True
 
 
 @kernel
-def _second_strategy(t: Tree, h: Share, i: int) -> bool:
+def _second_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
     """One candidate of each queue whose share is more than the preemptor's."""
     queue = h.work[i].queue
     _adopt_lists(h)
@@ -236,26 +239,26 @@ def _second_strategy(t: Tree, h: Share, i: int) -> bool:
         infinite, share = share_of(t, h, _below_common(t, queue, target))
         had_infinite, had = share_of(t, h, _below_common(t, target, queue))
         if is_less(infinite, share, had_infinite, had):
-            take_victim(t, h, h.candidate[_take_first(h, target)].work, FAIR_SHARE)
-            if _fits(t, h, queue):
+            take_victim(w, s, t, h, h.candidate[_take_first(h, target)].work, FAIR_SHARE)
+            if _fits(w, s, t, h, i):
                 return True
         h.pruned[target] = 1
 
 
 @kernel
-def search_fair(t: Tree, h: Share, i: int) -> None:
+def search_fair(w: Rules, s: State, t: Tree, h: Share, i: int) -> None:
     """Find victims by share; ``found`` holds them, or none if nothing helps."""
     queue = h.work[i].queue
     _collect_fair(t, h, i)
     if h.scalar[N_CANDIDATES] == 0:
         return
     _add_request(t, h, queue)
-    fits = _first_strategy(t, h, i)
+    fits = _first_strategy(w, s, t, h, i)
     if not fits and t.strategies[1] != NO_STRATEGY:
-        fits = _second_strategy(t, h, i)
+        fits = _second_strategy(w, s, t, h, i)
     _take_request(t, h, queue)
     if fits:
-        put_back(t, h, queue, True)
-    restore(t, h)
+        put_back(w, s, t, h, i, True)
+    restore(w, s, t, h)
     if not fits:
         h.scalar[N_FOUND] = 0

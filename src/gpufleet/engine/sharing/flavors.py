@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
+from gpufleet.engine.memory import Rules
+from gpufleet.engine.sharing.physical import place_for
 from gpufleet.engine.sharing.state import (
     FIT,
     N_FOUND,
@@ -12,9 +14,10 @@ from gpufleet.engine.sharing.state import (
     RECLAIM,
     Share,
 )
-from gpufleet.engine.sharing.tree import available, level_of, potential, put_work, take_work
+from gpufleet.engine.sharing.tree import available, count_work, discount_work, level_of, potential
 from gpufleet.engine.sharing.victims import search
-from gpufleet.world.layout import NEVER, Tree
+from gpufleet.engine.state import State
+from gpufleet.world.layout import NEVER, NOT_ONLINE, STARTABLE, Tree
 
 
 @kernel
@@ -26,36 +29,39 @@ def _ask_for(h: Share, k: int, amount: int) -> None:
 
 
 @kernel
-def _if_preempting(t: Tree, h: Share, i: int, k: int, amount: int) -> tuple[int, int]:
+def _if_preempting(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount: int) -> tuple[int, int]:
     """(mode, level) if victims make room for the amount."""
     queue = h.work[i].queue
     _ask_for(h, k, amount)
-    if search(t, h, i) == 0:
+    if search(w, s, t, h, i) == 0:
         return NO_CANDIDATES, level_of(t, h, queue, k, amount)[0]
     mode = RECLAIM
     for at in range(h.scalar[N_FOUND]):
         if h.work[h.found[at]].queue == queue:
             mode = PREEMPT
-        take_work(t, h, h.found[at])
+        discount_work(t, h, h.found[at])
     level = level_of(t, h, queue, k, amount)[0]
     for at in range(h.scalar[N_FOUND]):
-        put_work(t, h, h.found[at])
+        count_work(t, h, h.found[at])
     return mode, level
 
 
 @kernel
-def mode_of(t: Tree, h: Share, i: int, k: int, amount: int) -> tuple[int, int]:
+def mode_of(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount: int) -> tuple[int, int]:
     """(how well one flavor serves one resource of work ``i``, level)."""
     queue = h.work[i].queue
     if amount > potential(t, h, queue, k):
         return NO_FIT, 0
     level, may_reclaim = level_of(t, h, queue, k, amount)
     if amount <= max(0, available(t, h, queue, k)):
-        return FIT, level
+        place = place_for(w, s, i, k)[0] if t.placed else STARTABLE
+        if place == STARTABLE:
+            return FIT, level
+        return (NO_FIT, 0) if place == NOT_ONLINE else _if_preempting(w, s, t, h, i, k, amount)
     by_share = t.fair and t.reclaim[queue] != NEVER
     may_preempt = may_reclaim or t.borrow_within[queue] != NEVER or by_share
     if amount <= t.nominal[queue, k] or may_preempt:
-        return _if_preempting(t, h, i, k, amount)
+        return _if_preempting(w, s, t, h, i, k, amount)
     return NO_FIT, 0
 
 
@@ -87,7 +93,9 @@ def _asks(h: Share, i: int, p: int, resource: int) -> int:
 
 
 @kernel
-def _try_flavor(t: Tree, h: Share, i: int, p: int, g: int, flavor: int) -> tuple[int, int]:
+def _try_flavor(
+    w: Rules, s: State, t: Tree, h: Share, i: int, p: int, g: int, flavor: int
+) -> tuple[int, int]:
     """(mode, level) of a flavor for all that pod set ``p`` asks of a group: the worst over its resources."""
     queue, n_resources = h.work[i].queue, t.group.shape[1]
     mode, level = FIT, 0
@@ -97,7 +105,7 @@ def _try_flavor(t: Tree, h: Share, i: int, p: int, g: int, flavor: int) -> tuple
         if t.group[queue, r] != g or amount == 0:
             continue
         k = flavor * n_resources + r
-        one_mode, one_level = mode_of(t, h, i, k, amount + h.taken[k])
+        one_mode, one_level = mode_of(w, s, t, h, i, k, amount + h.taken[k])
         h.trial[0, r], h.trial[1, r], h.trial[2, r] = flavor, one_mode, one_level
         if first or is_better(t, queue, mode, level, one_mode, one_level):
             mode, level, first = one_mode, one_level, False
@@ -115,7 +123,7 @@ def _accept_trial(t: Tree, h: Share, i: int, p: int, g: int) -> None:
 
 
 @kernel
-def _solve_group(t: Tree, h: Share, i: int, p: int, g: int, anew: bool) -> int:
+def _solve_group(w: Rules, s: State, t: Tree, h: Share, i: int, p: int, g: int, anew: bool) -> int:
     """Choose the flavor of a group for pod set ``p``; its mode."""
     queue, shape, n_flavors = h.work[i].queue, h.work[i].shape_no, h.flavors.shape[2]
     best_mode, best_level = NO_FIT, 0
@@ -124,7 +132,7 @@ def _solve_group(t: Tree, h: Share, i: int, p: int, g: int, anew: bool) -> int:
     while at < n_flavors and h.flavors[shape, g, at] >= 0:
         flavor = h.flavors[shape, g, at]
         if h.only[p, g] < 0 or h.only[p, g] == flavor:
-            mode, level = _try_flavor(t, h, i, p, g, flavor)
+            mode, level = _try_flavor(w, s, t, h, i, p, g, flavor)
             stop = not _goes_on(t, queue, mode, level)
             if stop or is_better(t, queue, mode, level, best_mode, best_level):
                 best_mode, best_level = mode, level
@@ -147,7 +155,7 @@ def _take_group(t: Tree, h: Share, i: int, p: int, g: int) -> None:
 
 
 @kernel
-def assign(t: Tree, h: Share, i: int, anew: bool) -> int:
+def assign(w: Rules, s: State, t: Tree, h: Share, i: int, anew: bool) -> int:
     """Assign flavors to all pod sets of work ``i``, at ``counts`` pods each; the worst mode.
 
     ``anew``: from the first flavor on, whatever an earlier scan has seen. The assignment is in ``flavor``,
@@ -164,7 +172,7 @@ def assign(t: Tree, h: Share, i: int, anew: bool) -> int:
             if _asks(h, i, p, r) == 0 or h.flavor[p, r] >= 0:
                 continue
             g = t.group[queue, r]
-            mode = NO_FIT if g < 0 else _solve_group(t, h, i, p, g, anew)
+            mode = NO_FIT if g < 0 else _solve_group(w, s, t, h, i, p, g, anew)
             if mode == NO_FIT:
                 return NO_FIT
             _take_group(t, h, i, p, g)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gpufleet.engine.jit import entry, kernel
+from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.flavors import ask_for_assignment, assign, highest_level
 from gpufleet.engine.sharing.state import (
+    DEFERRED,
     FIT,
     N_ENTRIES,
     N_FOUND,
@@ -12,22 +14,24 @@ from gpufleet.engine.sharing.state import (
     NO_CANDIDATES,
     NO_FIT,
     REFUSED_NOW,
+    THIS_PASS,
     Share,
 )
 from gpufleet.engine.sharing.victims import search
+from gpufleet.engine.state import State
 from gpufleet.world.layout import Tree
 
 
 @kernel
-def try_counts(t: Tree, h: Share, i: int, anew: bool) -> int:
+def try_counts(w: Rules, s: State, t: Tree, h: Share, i: int, anew: bool) -> int:
     """Assign and, where room is lacking, search for victims: the mode, NO_CANDIDATES if none help."""
     h.scalar[N_FOUND] = 0
-    mode = assign(t, h, i, anew)
+    mode = assign(w, s, t, h, i, anew)
     if mode == NO_FIT or mode == FIT:
         h.scalar[N_FOUND] = 0
         return mode
     ask_for_assignment(t, h, i)
-    return mode if search(t, h, i) > 0 else NO_CANDIDATES
+    return mode if search(w, s, t, h, i) > 0 else NO_CANDIDATES
 
 
 @kernel
@@ -54,13 +58,13 @@ def _serves(mode: int) -> bool:
 
 
 @kernel
-def find_assignment(t: Tree, h: Share, i: int, anew: bool) -> int:
+def find_assignment(w: Rules, s: State, t: Tree, h: Share, i: int, anew: bool) -> int:
     """Assignment and victims of work ``i``: of all its pods or, where it allows that, of as many as can be.
 
     Returns the mode; ``counts``, ``flavor`` and ``found`` hold the rest.
     """
     set_counts(h, i, 0, 0)
-    mode = try_counts(t, h, i, anew)
+    mode = try_counts(w, s, t, h, i, anew)
     total = _spare_pods(h, i)
     if _serves(mode) or total == 0:
         return mode
@@ -68,12 +72,12 @@ def find_assignment(t: Tree, h: Share, i: int, anew: bool) -> int:
     while low < high:
         middle = (low + high) // 2
         set_counts(h, i, middle, total)
-        if _serves(try_counts(t, h, i, anew)):
+        if _serves(try_counts(w, s, t, h, i, anew)):
             high = middle
         else:
             low = middle + 1
     set_counts(h, i, low if low <= total else 0, total)
-    return try_counts(t, h, i, anew)
+    return try_counts(w, s, t, h, i, anew)
 
 
 @kernel
@@ -95,6 +99,9 @@ def keep_in_entry(t: Tree, h: Share, e: int, mode: int) -> None:
             h.entry_k[e, row.n_use], h.entry_use[e, row.n_use] = k, h.taken[k]
             row.n_use += 1
     row.first_victim, row.n_victims = h.scalar[N_POOL], h.scalar[N_FOUND]
+    if h.scalar[N_POOL] + h.scalar[N_FOUND] > h.pool.shape[1]:  # the next cycle sees to it
+        row.mode, row.n_victims = DEFERRED, 0
+        return
     for at in range(h.scalar[N_FOUND]):
         h.pool[0, h.scalar[N_POOL]], h.pool[1, h.scalar[N_POOL]] = h.found[at], h.found_why[at]
         h.scalar[N_POOL] += 1
@@ -109,12 +116,13 @@ def free_choice(t: Tree, h: Share) -> None:
 
 
 @entry
-def nominate(t: Tree, h: Share, i: int) -> int:
+def nominate(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     """Make work ``i`` an entry of the cycle; the entry's row."""
     e = h.scalar[N_ENTRIES]
     h.scalar[N_ENTRIES] += 1
     free_choice(t, h)
-    mode = find_assignment(t, h, i, False)
+    anew = h.work[i].tried_in != h.scalar[THIS_PASS]
+    mode = find_assignment(w, s, t, h, i, anew)
     row = h.entry[e]
     row.work, row.result, row.open = i, REFUSED_NOW, 1
     keep_in_entry(t, h, e, mode)
@@ -122,6 +130,6 @@ def nominate(t: Tree, h: Share, i: int) -> int:
 
 
 @entry
-def victims_for(t: Tree, h: Share, i: int) -> int:
+def victims_for(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     """Victims for work ``i`` when flavors are chosen already: ``request`` and ``need`` are given."""
-    return int(search(t, h, i))
+    return int(search(w, s, t, h, i))

@@ -22,20 +22,33 @@ NO_FIT, NO_CANDIDATES, PREEMPT, RECLAIM, FIT, DEFERRED = 0, 1, 2, 3, 4, 5
 
 # why a victim is a victim
 IN_QUEUE, RECLAIMED, WHILE_BORROWING, FAIR_SHARE = 0, 1, 2, 3
-REASONS = ("InClusterQueue", "InCohortReclamation", "InCohortReclaimWhileBorrowing", "InCohortFairSharing")
+REASONS = (
+    "InClusterQueue",
+    "InCohortReclamation",
+    "InCohortReclaimWhileBorrowing",
+    "InCohortFairSharing",
+    "QuotaFell",
+)
 
 # what became of an entry of the cycle
 REFUSED_NOW, NOTHING_TO_PREEMPT, PENDING, SKIPPED, STARTED = 0, 1, 2, 3, 4
 
 # numbers of the moment, rows of Share.scalar
-N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, N_RETRY = 0, 1, 2, 3, 4, 5, 6
-N_SCALARS = 8
+N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, FIRST_QUEUE = 0, 1, 2, 3, 4, 5, 6
+N_EVENTS, APPLIED, THIS_PASS, N_AGAIN = 7, 8, 9, 10
+N_SCALARS = 16
+
+# columns of Share.event: when, victim, preemptor, why (REASONS), GPUs, work lost in GPU-seconds
+EVENT_S, EVENT_VICTIM, EVENT_BY, EVENT_WHY, EVENT_GPUS, EVENT_LOST = 0, 1, 2, 3, 4, 5
+EVENT_COLUMNS = 6
+BY_QUOTA = 4  # why: the quota fell
 
 WORK = np.dtype(
     [
-        *((name, np.int64) for name in ("time", "reserved", "rank", "chosen", "away")),
+        *((name, np.int64) for name in ("time", "reserved", "rank", "chosen", "away", "passed", "tried_in")),
         *((name, np.int32) for name in ("queue", "shape_no", "priority", "n_use", "next", "prev")),
-        *((name, np.int8) for name in ("state", "evicted", "sticky", "why")),
+        *((name, np.int8) for name in ("state", "evicted", "sticky", "why", "preemptible")),
+        ("key", np.float64),
     ],
     align=True,
 )
@@ -58,7 +71,6 @@ class Share(NamedTuple):
     subtree: Ints  # (n, k) quota of the node and of what its children lend
     local: Ints  # (n, k) what nobody else may use
     usage: Ints  # (n, k) of a cohort: what its children use beyond their local quota
-    kept: Ints  # (n, k) usage as it is while a cycle tries things
     first: Ints  # (n,) first admitted work of a queue
     last: Ints  # (n,)
     head: Ints  # (n,) the work that competes for a queue, -1 = none
@@ -98,11 +110,20 @@ class Share(NamedTuple):
     entry_count: Ints  # (e, P)
     entry_stopped: Ints  # (e, P, G)
     chosen: Ints  # (m,) victims of this cycle
-    pool: Ints  # (2, m * e) victims of the entries, and why
+    pool: Ints  # (2, 4 m) victims of the entries, and why
     winner: Ints  # (n,) entry that a node sends into the tournament
+    entry_held: Ints  # (e, U) usage that is counted for the rest of the cycle only
+    turn: Ints  # (e,) entries in the order in which they are processed, without fair sharing
+    sticky: Ints  # (n,) work that goes first in its queue, because it preempted for it; -1 = none
+    borrowed: Ints  # (n, k) use beyond quota, as it was booked last
+    borrowing: Ints  # (2, n, k, n_bins + 1): part of the bin, and rate from the next bin on
+    change_row: Ints  # (n_changes,) quotas that change: row of the tree
+    change_k: Ints
+    change_gpus: Ints
+    event: Ints  # (n_events, EVENT_COLUMNS) preemptions that are not taken out yet
 
 
-def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int]) -> Share:
+def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bins: int = 1) -> Share:
     """Room for so many works, all empty; ``shapes``: how many, with how many pod sets, groups, flavors."""
     n, k = tree.nominal.shape
     n_shapes, n_pods, groups, flavors = shapes
@@ -111,9 +132,9 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int]) -> Sh
     n_shapes, p = max(n_shapes, 1), max(n_pods, 1)
     size: dict[str, Any] = {
         "scalar": N_SCALARS,
-        **dict.fromkeys(("subtree", "local", "usage", "kept"), (n, k)),
+        **dict.fromkeys(("subtree", "local", "usage", "borrowed"), (n, k)),
         **dict.fromkeys(("first", "last", "head", "queue_first", "retry_first", "retry_last"), n),
-        **dict.fromkeys(("pruned", "winner"), n),
+        **dict.fromkeys(("pruned", "winner", "sticky"), n),
         **dict.fromkeys(("use_k", "use"), (m, uses)),
         "tried": (m, p, groups),
         "n_pods": n_shapes,
@@ -126,15 +147,20 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int]) -> Sh
         "trial": (3, resources),
         **dict.fromkeys(("taken", "request", "need", "rest"), k),
         **dict.fromkeys(("found", "found_why", "order", "chosen"), m),
-        **dict.fromkeys(("entry_k", "entry_use"), (entries, uses)),
+        **dict.fromkeys(("entry_k", "entry_use", "entry_held"), (entries, uses)),
+        "turn": entries,
+        "borrowing": (2, n, k, n_bins + 1),
+        **dict.fromkeys(("change_row", "change_k", "change_gpus"), 0),
+        "event": (1 << 12, EVENT_COLUMNS),
         "entry_flavor": (entries, p, resources),
         "entry_count": (entries, p),
         "entry_stopped": (entries, p, groups),
-        "pool": (2, 2 * m * entries),
+        "pool": (2, 4 * m),
     }
     records = {"work": (m, WORK), "candidate": (m, CANDIDATE), "entry": (entries, ENTRY)}
     arrays = {name: np.zeros(shape, np.int64) for name, shape in size.items()}
     arrays |= {name: np.zeros(rows, kind).view(np.recarray) for name, (rows, kind) in records.items()}
-    for name in ("first", "last", "head", "tried"):
+    for name in ("first", "last", "head", "tried", "sticky"):
         arrays[name][...] = -1
+    arrays["work"]["passed"] = -1
     return Share(**arrays)

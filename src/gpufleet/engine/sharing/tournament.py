@@ -51,8 +51,8 @@ def _beats(t: Tree, h: Share, node: int, other: int) -> bool:
     if a_infinite != b_infinite or a_share != b_share:
         return is_less(a_infinite, a_share, b_infinite, b_share)
     x, y = h.work[h.entry[a].work], h.work[h.entry[b].work]
-    if x.priority != y.priority:
-        return bool(x.priority > y.priority)
+    if x.key != y.key:
+        return bool(x.key < y.key)
     if x.time != y.time:
         return bool(x.time < y.time)
     return bool(x.rank < y.rank)

@@ -85,16 +85,16 @@ def take_usage(t: Tree, h: Share, node: int, k: int, amount: int) -> None:
 
 
 @kernel
-def put_work(t: Tree, h: Share, i: int) -> None:
-    """Count what work ``i`` uses."""
+def count_work(t: Tree, h: Share, i: int) -> None:
+    """Count the quota that work ``i`` uses."""
     work = h.work[i]
     for u in range(work.n_use):
         add_usage(t, h, work.queue, h.use_k[i, u], h.use[i, u])
 
 
 @kernel
-def take_work(t: Tree, h: Share, i: int) -> None:
-    """Do not count what work ``i`` uses."""
+def discount_work(t: Tree, h: Share, i: int) -> None:
+    """Do not count the quota that work ``i`` uses."""
     work = h.work[i]
     for u in range(work.n_use):
         take_usage(t, h, work.queue, h.use_k[i, u], h.use[i, u])

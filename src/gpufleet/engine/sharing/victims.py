@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
+from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.candidates import HIERARCHICAL, OWN, WITHOUT_BORROWING, collect, make_heap, pop
 from gpufleet.engine.sharing.fair import search_fair
 from gpufleet.engine.sharing.state import N_CANDIDATES, N_FOUND, RECLAIMED, Share
 from gpufleet.engine.sharing.taking import has_room, put_back, restore, take_victim
 from gpufleet.engine.sharing.tree import is_within
+from gpufleet.engine.state import State
 from gpufleet.world.layout import NEVER, Tree
 
 _N_BANDS = 3
@@ -30,7 +32,7 @@ def _is_valid(t: Tree, h: Share, at: int, queue: int, borrowing: bool) -> bool:
 
 
 @kernel
-def _attempt(t: Tree, h: Share, i: int, borrowing: bool) -> bool:
+def _attempt(w: Rules, s: State, t: Tree, h: Share, i: int, borrowing: bool) -> bool:
     """Take candidates until the request fits; usage is as before when it returns."""
     queue = h.work[i].queue
     n = make_heap(h, queue)
@@ -41,12 +43,12 @@ def _attempt(t: Tree, h: Share, i: int, borrowing: bool) -> bool:
         if not _is_valid(t, h, at, queue, borrowing):
             continue
         variant = h.candidate[at].variant
-        take_victim(t, h, h.candidate[at].work, RECLAIMED if variant == WITHOUT_BORROWING else variant)
-        if has_room(t, h, queue, borrowing):
-            put_back(t, h, queue, borrowing)
-            restore(t, h)
+        take_victim(w, s, t, h, h.candidate[at].work, RECLAIMED if variant == WITHOUT_BORROWING else variant)
+        if has_room(w, s, t, h, i, borrowing):
+            put_back(w, s, t, h, i, borrowing)
+            restore(w, s, t, h)
             return True
-    restore(t, h)
+    restore(w, s, t, h)
     h.scalar[N_FOUND] = 0
     return False
 
@@ -71,14 +73,14 @@ def _counts(h: Share) -> tuple[int, int]:
 
 
 @kernel
-def search(t: Tree, h: Share, i: int) -> int:
+def search(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     """Find the victims that make room for ``request`` of work ``i``; their number, 0 if nothing helps.
 
     ``need`` says where room is lacking. The victims are in ``found``; usage is as before.
     """
     h.scalar[N_FOUND] = 0
     if t.fair:
-        search_fair(t, h, i)
+        search_fair(w, s, t, h, i)
         return int(h.scalar[N_FOUND])
     collect(t, h, i)
     if h.scalar[N_CANDIDATES] == 0:
@@ -87,9 +89,9 @@ def search(t: Tree, h: Share, i: int) -> int:
     others, hierarchical = _counts(h)
     never = t.borrow_within[queue] == NEVER
     if others == 0 or (never and not _is_under_nominal(t, h, queue)):
-        _attempt(t, h, i, True)
+        _attempt(w, s, t, h, i, True)
     else:
         borrow_last = never and hierarchical == 0
-        if not _attempt(t, h, i, not borrow_last):
-            _attempt(t, h, i, borrow_last)
+        if not _attempt(w, s, t, h, i, not borrow_last):
+            _attempt(w, s, t, h, i, borrow_last)
     return int(h.scalar[N_FOUND])

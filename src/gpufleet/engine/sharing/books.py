@@ -1,0 +1,58 @@
+"""Who holds quota: admitted works by queue, and how much each node of the tree borrows, over time."""
+
+from __future__ import annotations
+
+from gpufleet.engine.jit import kernel
+from gpufleet.engine.memory import Rules
+from gpufleet.engine.sharing.state import ACTIVE, Share
+from gpufleet.engine.sharing.tree import discount_work
+from gpufleet.engine.tally import step
+from gpufleet.world.layout import Tree
+
+
+@kernel
+def link(h: Share, i: int) -> None:
+    """Put work ``i`` at the end of its queue's list of admitted works."""
+    work = h.work[i]
+    work.prev, work.next = h.last[work.queue], -1
+    if work.prev < 0:
+        h.first[work.queue] = i
+    else:
+        h.work[work.prev].next = i
+    h.last[work.queue] = i
+
+
+@kernel
+def unlink(h: Share, i: int) -> None:
+    """Take work ``i`` out of its queue's list of admitted works."""
+    work = h.work[i]
+    if work.prev < 0:
+        h.first[work.queue] = work.next
+    else:
+        h.work[work.prev].next = work.next
+    if work.next < 0:
+        h.last[work.queue] = work.prev
+    else:
+        h.work[work.next].prev = work.prev
+
+
+@kernel
+def book_borrowing(w: Rules, t: Tree, h: Share, node: int, k: int, now: int) -> None:
+    """Write down how much a node, and those above it, use beyond their quota from now on."""
+    while node >= 0:
+        beyond = max(0, h.usage[node, k] - h.subtree[node, k])
+        if beyond != h.borrowed[node, k]:
+            step(h.borrowing, node, k, w.grid_s, now, beyond - h.borrowed[node, k])
+            h.borrowed[node, k] = beyond
+        node = t.parent[node]
+
+
+@kernel
+def release(w: Rules, t: Tree, h: Share, i: int, now: int) -> None:
+    """Work ``i`` holds no quota any more."""
+    work = h.work[i]
+    discount_work(t, h, i)
+    unlink(h, i)
+    for u in range(work.n_use):
+        book_borrowing(w, t, h, work.queue, h.use_k[i, u], now)
+    work.n_use, work.state = 0, ACTIVE

@@ -1,0 +1,109 @@
+"""From quota to nodes: whether what quota admits has a place, and what starts and stops there."""
+
+from __future__ import annotations
+
+from gpufleet.engine.jit import kernel
+from gpufleet.engine.life import go_away, keep_checkpoint, requeue, start
+from gpufleet.engine.memory import Rules
+from gpufleet.engine.order import take_out
+from gpufleet.engine.place import change_free, fit, grant_picks, release_grants
+from gpufleet.engine.sharing.state import (
+    EVENT_BY,
+    EVENT_GPUS,
+    EVENT_LOST,
+    EVENT_S,
+    EVENT_VICTIM,
+    EVENT_WHY,
+    N_EVENTS,
+    Share,
+)
+from gpufleet.engine.state import NOW, SEQUENCE, State
+from gpufleet.engine.tally import leave
+from gpufleet.engine.topology import has_place, pick_wish
+from gpufleet.world.layout import STARTABLE, TOPOLOGY
+
+LAST_SEQUENCE = 1 << 40  # jobs that return behind all others are numbered from here
+
+
+@kernel
+def place_for(w: Rules, s: State, i: int, product: int) -> tuple[int, int]:
+    """(STARTABLE, option of this product where job ``i`` fits now), or (the highest refusal, -1)."""
+    cls, gpus, highest = s.slot[i].cls, s.slot[i].gpus, 0
+    first = w.class_option[cls]
+    for option in range(first, first + w.class_options[cls]):
+        cell = w.option_cell[option]
+        if s.cell[cell].product == product:
+            refusal = fit(s, cell, gpus)
+            if refusal == STARTABLE and not has_place(w, s, cls, cell, gpus):
+                refusal = TOPOLOGY
+            if refusal == STARTABLE:
+                return STARTABLE, option
+            highest = max(highest, refusal)
+    return highest, -1
+
+
+@kernel
+def has_place_for(w: Rules, s: State, i: int, product: int) -> bool:
+    """Whether job ``i`` fits on nodes of this product now."""
+    return place_for(w, s, i, product)[0] == STARTABLE
+
+
+@kernel
+def lend(w: Rules, s: State, i: int, sign: int) -> None:
+    """Count the GPUs of running job ``i`` as free (+1), or take that back (-1); it keeps its grants."""
+    g = s.slot[i].grants
+    while g >= 0:
+        change_free(w, s, s.grant[g].node, sign * s.grant[g].gpus)
+        g = s.grant[g].next_of_job
+
+
+@kernel
+def begin(w: Rules, s: State, i: int, product: int) -> None:
+    """Start waiting job ``i`` on nodes of this product, where it fits."""
+    option = place_for(w, s, i, product)[1]
+    take_out(s, s.slot[i].lane, i)
+    leave(w, s, i, s.slot[i].lane, s.scalar[NOW])
+    pick_wish(w, s, s.slot[i].cls, w.option_cell[option], s.slot[i].gpus)
+    start(w, s, i, option)
+
+
+@kernel
+def hold(w: Rules, s: State, i: int, product: int) -> None:
+    """Keep nodes for waiting job ``i`` while the cycle goes on."""
+    option = place_for(w, s, i, product)[1]
+    pick_wish(w, s, s.slot[i].cls, w.option_cell[option], s.slot[i].gpus)
+    grant_picks(w, s, i)
+
+
+@kernel
+def let_go(w: Rules, s: State, i: int) -> None:
+    """Give back what `hold` kept."""
+    if s.slot[i].grants >= 0:
+        release_grants(w, s, i)
+
+
+@kernel
+def evict(w: Rules, s: State, i: int) -> float:
+    """Running job ``i`` gives its nodes back and owes what it did since its last checkpoint.
+
+    Returns the work that is lost, in seconds at speed 1. The quota that it uses is counted on.
+    """
+    job = s.slot[i]
+    lost_s = keep_checkpoint(w, s, i)
+    requeue(w, s, i)
+    if w.return_last:
+        job.seq = LAST_SEQUENCE + s.scalar[SEQUENCE]
+        s.scalar[SEQUENCE] += 1
+    if w.return_s > 0:
+        go_away(w, s, i)
+    return lost_s
+
+
+@kernel
+def write_event(s: State, h: Share, i: int, by: int, why: int, lost_s: float) -> None:
+    """Write down that job ``i`` was preempted by the job with id ``by``; -1 = by none."""
+    row, at = h.event, h.scalar[N_EVENTS]
+    row[at, EVENT_S], row[at, EVENT_VICTIM], row[at, EVENT_BY] = s.scalar[NOW], s.slot[i].id, by
+    row[at, EVENT_WHY], row[at, EVENT_GPUS] = why, s.slot[i].gpus
+    row[at, EVENT_LOST] = int(lost_s * s.slot[i].gpus)
+    h.scalar[N_EVENTS] = at + 1
