@@ -155,4 +155,5 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
         return out
 
     products = len(sim.busy[0]) if sim.busy else 0
-    return Tallies(dense(sim.busy, products), dense(sim.waiting_gpus, N_REFUSALS))
+    no_tree = np.zeros((0, 1, n_bins), np.int64)
+    return Tallies(dense(sim.busy, products), dense(sim.waiting_gpus, N_REFUSALS), no_tree)

@@ -42,6 +42,9 @@ WORDS: Final = {
     "order": say("held by order"),
     "between_passes": say("between passes"),
     "beyond_depth": say("beyond depth"),
+    "cohort": say("cohort exhausted"),
+    "topology": say("topology"),
+    "returning": say("returning after preemption"),
 }
 """A refusal as people read it."""
 
@@ -54,6 +57,9 @@ MEANINGS: Final = {
     "order": say("a job ahead in the queue is refused, and the order is strict"),
     "between_passes": say("the scheduler has not looked at the job yet"),
     "beyond_depth": say("the job stands further back than the scheduler looks"),
+    "cohort": say("neither the queue's quota nor what its cohort can lend holds the job"),
+    "topology": say("free nodes would hold the job, but not within the domain or block that it requires"),
+    "returning": say("the job was preempted and may not compete yet"),
 }
 
 _IDENTITY: Final = (

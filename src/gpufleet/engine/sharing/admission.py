@@ -41,7 +41,7 @@ from gpufleet.world.layout import (
     Tree,
 )
 
-_STRICT_KEY = 1 << 58  # of lanes of strict queues among the keys of shapes
+_STRICT_KEY = 1 << 46  # of lanes of strict queues among the keys of shapes
 
 
 @kernel
@@ -123,7 +123,7 @@ def _lane_of(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
     job = s.slot[i]
     queue = w.class_queue[job.cls]
     strict = t.strict[h.scalar[FIRST_QUEUE] + queue]
-    shape, new = number_of(s, (job.cls << GPU_BITS) | job.gpus)
+    shape, new = number_of(s, (int(job.cls) << GPU_BITS) | int(job.gpus))
     job.shape_no = shape
     if new:
         _new_shape(w, s, h, job.cls, job.gpus, shape)

@@ -20,13 +20,13 @@ _BY_SHAPE = ("n_pods", "pods", "least_pods", "ask", "flavors")
 class Sharing:
     """The tree of a world and its books, packed for kernels; makes room in them."""
 
-    def __init__(self, world: World, state: State, kept: tuple[Tree, Share] | None = None) -> None:
+    def __init__(self, world: World, state: State, kept: Any = None) -> None:
         self.world = world
         if kept is None:
             self.tree = own_tree(world.shared)
             self.share = _share(world, self.tree, state)
         else:
-            self.tree, self.share = kept
+            self.tree, self.share = kept.tree, kept.share
         self._pack()
 
     def _pack(self) -> None:
