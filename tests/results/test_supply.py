@@ -155,7 +155,8 @@ def test_the_answer_has_bounds_and_stays_inside_the_plan(tmp_path: Path) -> None
     (tmp_path / "plan.yaml").write_text(text)
     run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
     assert str(supply_answer(run)) == (
-        "36 of 50 promised GPUs are online on 2026-06-30 (low 28, high 44); largest shortage: "
+        "36 of 50 promised GPUs are online on 2026-06-30 (low 28, high 44), the plan's last day "
+        "(due by 2027-05-31, after the plan's end); largest shortage: "
         f"16 are out of service at hill (x, {line_of('from: hill, system: box')})"
     )
 

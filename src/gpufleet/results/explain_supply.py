@@ -118,10 +118,17 @@ class SupplyExplanation:
             "high": min(one.gpus, one.online_high_gpus),
         }
         if values["low"] == values["high"]:
-            return say("promise {name}: {online:,} of {whole:,} GPUs are online on {day}", **values)
+            says = say("promise {name}: {online:,} of {whole:,} GPUs are online on {day}", **values)
+        else:
+            says = say(
+                "promise {name}: {online:,} of {whole:,} GPUs are online on {day} (low {low:,}, high "
+                "{high:,})",
+                **values,
+            )
+        if one.due <= self.day:
+            return says
         return say(
-            "promise {name}: {online:,} of {whole:,} GPUs are online on {day} (low {low:,}, high {high:,})",
-            **values,
+            "{says}, the plan's last day; it is due by {due}, after the plan's end", says=says, due=one.due
         )
 
     def _tenant_answer(self) -> Said:
