@@ -120,5 +120,18 @@ def _shortage(run: Run, names: list[str], month: str) -> Said | None:
     order = ["gpus", *keys]
     worst = sums.sort(order, descending=[True, *[False] * len(keys)]).row(0, named=True)
     return shortage_words(
-        worst["kind"], gpus=worst["gpus"], site=worst["site"], who=worst["tenant"], place=worst["place"]
+        worst["kind"],
+        gpus=worst["gpus"],
+        site=worst["site"],
+        who=called(run.plan["tenants"], worst["tenant"]),
+        place=worst["place"],
     )
+
+
+def called(tenants: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """What people call a tenant: its title, if the plan declares one.
+
+    >>> called({"sk": {"title": "SK Group"}, "lab": {}}, "sk"), called({"lab": {}}, "lab")
+    ('SK Group', 'lab')
+    """
+    return str(tenants.get(name, {}).get("title") or name)

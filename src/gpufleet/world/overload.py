@@ -127,7 +127,7 @@ def _usable(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Seque
 def _overload(plan: Plan, group: Sequence[Ask], backlog: _Backlog) -> Finding:
     ask = group[0]
     values: dict[str, Any] = {
-        "names": ", ".join(each.workload.name for each in group),
+        "names": [each.workload.name for each in group],
         "hours": backlog.gpu_hours,
         "end": plan.local(plan.jobs_end),
     }
