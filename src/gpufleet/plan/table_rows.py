@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gpufleet.base.errors import GpufleetError, Place, column_letters, did_you_mean
+from gpufleet.base.errors import GpufleetError, Place, column_letters, did_you_mean, nearest
 from gpufleet.base.say import say
 from gpufleet.plan import table_codes as codes
 from gpufleet.plan.declared import as_map
@@ -38,6 +38,7 @@ class Rows:
     columns: dict[str, _Column] = field(default_factory=dict)  # by key, with dots
     bad_cells: list[Problem] = field(default_factory=list)
     spoilt: set[Place] = field(default_factory=set)  # of cells that cannot be used
+    lacking: set[str] = field(default_factory=set)  # keys whose column is missing or called otherwise
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # as in `Grid`, where they matter
 
     @classmethod
@@ -89,12 +90,11 @@ class Rows:
                 raise UnreadableError(self.part)
         else:
             found = self._columns_of_header()
-            if len(self.reader.findings) > before:  # the other columns are read nevertheless
-                self.reader.broken.add(self.part)
-                before = len(self.reader.findings)
         self.columns = self._long_forms(found)
         self._check_keys()
-        if len(self.reader.findings) > before:
+        if len(self.reader.findings) > before:  # the other columns are read nevertheless
+            self.reader.broken.add(self.part)
+        if "name" in self.lacking:
             raise UnreadableError(self.part)
 
     def _columns_of_plan(self) -> dict[str, _Column]:
@@ -145,6 +145,8 @@ class Rows:
             other = min(inner)
             says = say("`{key}` and `{other}` are both columns", key=key, other=other)
             self.reader.report(codes.EXCLUDE, found[other].at, says, say("keep one of the two"))
+            for each in inner:
+                renamed.pop(each, None)
         return renamed
 
     def _check_keys(self) -> None:
@@ -156,7 +158,12 @@ class Rows:
             if key.split(".")[0] not in known:
                 says = say("`{key}` is not a key of {part}", key=key, part=self.part)
                 self.reader.report("P006", at, says, did_you_mean(key, known, limit=20))
-        for key, column in self.columns.items():
+                self.columns.pop(key, None)
+                self.table.each.pop(key, None)
+                meant = nearest(key, known)
+                if meant is not None and meant not in self.columns:
+                    self.lacking.add(meant)
+        for key, column in list(self.columns.items()):
             if key.split(".")[0] in given:
                 says = say("`{key}` is in a column and in `each`", key=key)
                 self.reader.report("P026", column.at, says, say("keep one"))
@@ -166,6 +173,7 @@ class Rows:
             missing.insert(0, "name")
         for key in missing:
             self._miss(key, known[key])
+            self.lacking.add(key)
 
     def _miss(self, key: str, doc: str) -> None:
         if self.table.columns:
@@ -236,6 +244,9 @@ class Rows:
                 if not cell.text:
                     self.spoilt.add(at)
                 _put(found, key.split("."), _node(cell, at, self.reader))
+        for key in self.lacking:  # it is told once, and not in every row
+            self.spoilt.add(found.at)
+            found.items.setdefault(key, Leaf(None, "", found.at))
         return found
 
     def _is_merged(self, line: int, column: int) -> bool:
@@ -250,7 +261,7 @@ class Rows:
             at = self.bad_cells[MAX_BAD_ROWS]
             says = say("{n:,} more cell cannot be used", "{n:,} more cells cannot be used", n=more)
             self.reader.report(at.code, self._place(at.line, at.column), says, at.fix)
-        if self.bad_cells:
+        if self.bad_cells or self.lacking:
             self.reader.broken.add(self.part)  # not all names are known
             self.reader.spoilt |= self.spoilt
 

@@ -59,6 +59,7 @@ def expand_alone(tree: Map, reader: Reader, parts: Iterable[str]) -> Map:
     written = expand_tables(tree, own, parts)
     reader.findings += [found for found in own.findings if found not in reader.findings]
     reader.broken |= own.broken
+    reader.spoilt |= own.spoilt
     for note in own.notes:
         reader.note(note)
     return written
