@@ -119,8 +119,12 @@ def test_as_json(stairs: Run, capsys: pytest.CaptureFixture[str]) -> None:
     ("word", "code", "fix"),
     [
         ("deliveries.c", "R008", "known: #3, a, b"),
-        ("c", "R006", "see the columns job and name of jobs.parquet"),
-        ("#3", "R006", "see the columns job and name of jobs.parquet"),  # always a job's number
+        ("c", "R006", "name a job by its number, or a lot, promise or tenant, such as `a`, `big`, `x`"),
+        (
+            "#3",
+            "R006",
+            "name a job by its number, or a lot, promise or tenant, such as `a`, `big`, `x`",
+        ),  # always a job's number
     ],
 )
 def test_no_such_lot(stairs: Run, word: str, code: str, fix: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from typing_extensions import override
 
-from gpufleet.base.errors import GpufleetError, explain_code
+from gpufleet.base.errors import GpufleetError, explain_code, nearest
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, PartList, Sourced
 from gpufleet.plan.kinds import Count, Kind, Number, Schema, Text
@@ -39,6 +39,10 @@ class ProfileRef(Text):
 
         word = super().read(node, path, reader)
         named: str | Path = word
+        near = nearest(Path(word).stem, profile_names())
+        if near and word.endswith(".json") and not (reader.root / word).exists():
+            at, says = reader.origins[path].at, say("there is no file {file}", file=reader.root / word)
+            raise reader.refuse("P025", at, says, say("did you mean `{near}`?", near=near))
         if word in reader.known.get("file", ()) or (word not in profile_names() and {*"./"} & {*word}):
             named = reader.file(word, reader.origins[path].at)
         try:

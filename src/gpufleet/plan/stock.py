@@ -96,4 +96,4 @@ def units(plan: Plan, delivery: Delivery) -> str:
         text = say("{n:,} rack", "{n:,} racks", n=whole)
     else:
         text = say("{n:,} node", "{n:,} nodes", n=whole)
-    return say("{units} and {rest:,} GPUs", units=text, rest=rest) if rest else text
+    return say("{units} and {n:,} GPU", "{units} and {n:,} GPUs", units=text, n=rest) if rest else text

@@ -147,14 +147,22 @@ class SupplyExplanation:
         if self.what == "tenant" and len(self.promises) > 1:
             yield say("  promises stand side by side; they are never added up")
         for each in self.promises:
-            values = each._asdict()
+            values = {**each._asdict(), "n": each.gpus}
             if self.what == "tenant":
-                yield say("  {name}: {gpus:,} GPUs due by {due}, {online_gpus:,} online; {at}", **values)
+                yield say(
+                    "  {name}: {n:,} GPU due by {due}, {online_gpus:,} online; {at}",
+                    "  {name}: {n:,} GPUs due by {due}, {online_gpus:,} online; {at}",
+                    **values,
+                )
                 continue
             if each.by:
-                yield say("  {gpus:,} GPUs for {tenant}, promised by {by}; {at}", **values)
+                yield say(
+                    "  {n:,} GPU for {tenant}, promised by {by}; {at}",
+                    "  {n:,} GPUs for {tenant}, promised by {by}; {at}",
+                    **values,
+                )
             else:
-                yield say("  {gpus:,} GPUs for {tenant}; {at}", **values)
+                yield say("  {n:,} GPU for {tenant}; {at}", "  {n:,} GPUs for {tenant}; {at}", **values)
             if each.gpus_range:
                 low, high = each.gpus_range
                 yield say("  between {low:,} and {high:,} GPUs", low=low, high=high)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from gpufleet.base.arrays import Floats
+from gpufleet.base.arrays import Floats, distinct
 from gpufleet.base.errors import Finding, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.world.capacity import Fleet
@@ -88,7 +88,7 @@ def _joined(plan: Plan, names: Names, fleet: Fleet, asks: tuple[Ask, ...]) -> It
 
 def _backlog(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Sequence[Ask]) -> _Backlog:
     """What is left of the work at the end, if no GPU that can do some ever stands idle."""
-    at_s = np.unique(np.concatenate([ask.from_s for ask in group]))
+    at_s = distinct(np.concatenate([ask.from_s for ask in group]))
     at_s = at_s[at_s < plan.jobs_end_s]
     asked = np.zeros(at_s.size)
     for ask in group:
