@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpufleet.base.errors import GpufleetError
 from gpufleet.plan import Plan, ProfileWorkload
 
 Load = Callable[..., Plan]

@@ -76,6 +76,9 @@ class DemandSteps(Kind[Steps]):
             steps: Steps = ((0, Number(most=1e12).read(node, path, reader)),)
         else:
             parts = PartList(DemandStep).read(node, path, reader)
+            if not parts:
+                fix = say("write how much is asked for, or delete the workload")
+                raise reader.refuse(NO_DEMAND, node.at, say("the list of steps is empty"), fix)
             for before, after in pairwise(parts):
                 if after.from_ <= before.from_:
                     late, early = reader.local(before.from_), reader.local(after.from_)
