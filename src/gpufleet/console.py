@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -131,6 +132,15 @@ def write_new(path: Path, text: str) -> None:
             part.rename(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def folder_name(names: Sequence[str]) -> str:
+    """A name for a file or folder that is one name, whatever the plan is called.
+
+    >>> folder_name(["one-cluster", "more-power"]), folder_name(["../lab 2"])
+    ('one-cluster+more-power', 'lab-2')
+    """
+    return re.sub(r"[^\w.+-]+", "-", "+".join(names)).lstrip(".-") or "run"
 
 
 class Progress:

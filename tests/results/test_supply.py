@@ -155,7 +155,8 @@ def test_the_answer_has_bounds_and_stays_inside_the_plan(tmp_path: Path) -> None
     (tmp_path / "plan.yaml").write_text(text)
     run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
     assert str(supply_answer(run)) == (
-        "36 of 50 promised GPUs are online on 2026-06-30 (low 28, high 44); largest shortage: "
+        "36 of 50 promised GPUs are online on 2026-06-30 (low 28, high 44), the plan's last day "
+        "(due by 2027-05-31, after the plan's end); largest shortage: "
         f"16 are out of service at hill (x, {line_of('from: hill, system: box')})"
     )
 
@@ -260,3 +261,10 @@ def test_a_run_from_before_there_was_supply_has_empty_tables(tmp_path: Path) -> 
     assert dict(old.supply.schema)["first"] == pl.Boolean
     assert (old.supply.height, old.shortage.height) == (0, 0)
     assert old.shortage.columns == [c.name for c in SHORTAGE]
+
+
+def test_the_answer_calls_a_tenant_by_its_title(tmp_path: Path) -> None:
+    assert BY_HAND.count("x: {}") == 1
+    (tmp_path / "plan.yaml").write_text(BY_HAND.replace("x: {}", "x: {title: Ministry of X}"))
+    answer = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run").answer
+    assert "have no order (Ministry of X, plan.yaml:" in answer

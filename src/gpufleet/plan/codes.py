@@ -75,11 +75,12 @@ say which day to use and which range is possible.
     at: 2027-Q1                   # write {value: 2027-02-15, range: [2027-01-01, 2027-03-31]}
 
 P013 date outside the plan's time
-What happens before `start` or not before `end` is never simulated. GPUs that are already there have
-`status: online`; their date may lie before the start.
-    end: 2026-01-19
+What happens before `start` is never simulated, and no job comes at or after `end`. GPUs that are already
+there have `status: delivered` or `online`; their date may lie before the start. A lot that comes after the
+end is a warning (P089).
+    start: 2026-01-05
     deliveries:
-      - {to: lab, system: DGX B200, gpus: 8, at: 2026-03-01}
+      - {to: lab, system: DGX B200, gpus: 8, at: 2025-03-01}      # status: online
 
 P014 range that does not hold its value
 A range is [low, high] in the unit of the value, low first, and the value lies in it.

@@ -129,8 +129,8 @@ class Reader:
         finally:
             self.zone = plans
 
-    def within(self, moment: datetime, at: Place, *, past: bool = False) -> None:
-        """Refuse a date outside the plan's time; with `past` it may lie before the start.
+    def within(self, moment: datetime, at: Place, *, past: bool = False, later: bool = False) -> None:
+        """Refuse a date outside the plan's time; `past`: before the start is well, `later`: after the end.
 
         Raises: UnreadableError (P013)
         """
@@ -142,7 +142,7 @@ class Reader:
             raise self.refuse(
                 "P013", at, say("{local} is before the plan's start, {start}", local=local, start=start), fix
             )
-        if moment >= self.end:
+        if moment >= self.end and not later:
             fix = say("use a date before {end}, or move `end`", end=end)
             raise self.refuse(
                 "P013", at, say("{local} is not before the plan's end, {end}", local=local, end=end), fix

@@ -10,7 +10,8 @@ from gpufleet.base.errors import GpufleetError, Place, did_you_mean, nearest
 from gpufleet.base.say import say
 from gpufleet.plan.declared import keys_of
 from gpufleet.plan.reader import Reader, UnreadableError, under
-from gpufleet.plan.tables import Table, expand_alone, table_of
+from gpufleet.plan.table_parts import Table
+from gpufleet.plan.tables import expand_alone, table_of
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name, parse_yaml, same, walk
 
 OPTIONAL_PARTS: Final = ("files", "systems", "promises", "workloads", "policy", "scenarios", "sources")

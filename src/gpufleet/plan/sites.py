@@ -43,7 +43,7 @@ class Power(Kind[Steps]):
                 "P008", node.at, say("the list of steps is empty"), say("leave `power` out: no limit")
             )
         for step in steps:
-            reader.within(step.from_, step.line, past=True)
+            reader.within(step.from_, step.line, past=True, later=True)
         return tuple((reader.seconds(step.from_), step.value) for step in steps)
 
     @override

@@ -189,7 +189,8 @@ class Delivery(Sourced):
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         at = reader.origins[f"{path}.at"].at
-        reader.within(values["at"], at, past=values.get("status") == "online")
+        here = values.get("status") in ("delivered", "online")
+        reader.within(values["at"], at, past=here, later=True)
         if "name" not in values:
             values["name"] = f"#{int(path.rpartition('.')[2]) + 1}"
         values["at_range"] = reader.origins[f"{path}.at"].range
@@ -215,7 +216,9 @@ class Retirement(Sourced):
     from_: Annotated[str, Key(Ref("site"), "the site", "from")]
     system: Annotated[str, Key(SystemName(), "which system")]
     gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")]
-    at: Annotated[datetime, Key(Moment(inside=True), "when they leave; a bare date is local to the site")]
+    at: Annotated[
+        datetime, Key(Moment(after_start=True), "when they leave; a bare date is local to the site")
+    ]
     mode: Annotated[Mode, Key(Choice(MODES), "drain: jobs run to their end; kill: they are cut off")] = (
         "drain"
     )

@@ -160,7 +160,7 @@ def _entry(stairs: Stairs, name: str, flight: Flight) -> Entry:
         id=anchor(stairs.promises, name),
         name=f"promises.{name}",
         what=called(stairs.promises, name),
-        value=say("{gpus:,} GPUs", gpus=promise["gpus"]),
+        value=say("{n:,} GPU", "{n:,} GPUs", n=promise["gpus"]),
         facts=tuple((str(term), str(says)) for term, says in facts if says),
         assumed=own["trust"] == "assumption",
         parts=_lots_table(stairs, name),
