@@ -67,7 +67,6 @@ def test_an_id_that_is_not_there() -> None:
     ("old", "new", "rule"),
     [
         ('"gpus_per_task": 1,', '"gpus_per_task": 1, "cpu_milli_per_task": 100,', "CPU and memory"),
-        ('[{"state": "pending"}]', '[{"state": "pending", "node": "n0"}]', "meant for a pending task"),
         ('"gpus_per_task": 1, "tasks": [{"state": "pending"}]',
          '"gpus_per_task": 0.5, "tasks": [{"state": "running", "node": "n0", "gpu_groups": ["0", "1"]}]',
          "parts of several GPUs"),

@@ -116,3 +116,33 @@ def test_who_is_evicted_leaves_its_gpus_at_the_end_of_the_round() -> None:
     queues = (queue("a", 0), queue("b", 4, born=1))
     assert run({"n": 4}, jobs, *queues, rounds=1) == {"x": [None], "y": [None]}
     assert run({"n": 4}, jobs, *queues, rounds=1) == {"x": [None], "y": ["n"]}
+
+
+def test_two_rounds_of_reclaim_in_one_round_take_different_victims() -> None:
+    jobs = [job("x", "a", "2", "n", born=-2), job("y", "a", "2", "n", born=-1)]
+    jobs += [job("one", "b", "2", None), job("two", "b", "2", None, born=1)]
+    places = run({"n": 4}, jobs, queue("a", 0), queue("b", 4, born=1))
+    assert places == {"x": [None], "y": [None], "one": ["n"], "two": ["n"]}
+
+
+def test_a_queue_with_others_below_it_takes_no_jobs() -> None:
+    assert run({"n": 4}, [job("x", "org", "1", None)], queue("a", 4)) == {"x": [None]}
+
+
+def test_no_node_is_ever_overfull() -> None:
+    shapes = ("1/2", "1", "2", "3")
+    for seed in range(40):
+        jobs = []
+        for i in range(6):
+            waits = [None] * (1 + (seed + i) % 2)
+            gpus, priority = shapes[(seed * 7 + i * 3) % 4], (50, 75, 100)[(seed + i) % 3]
+            jobs.append(job(f"j{i}", "ab"[(seed >> i) % 2], gpus, *waits, priority=priority, born=i))
+        cluster = Cluster({"m": 3, "n": 4}, jobs)
+        for _ in range(4):
+            Round(
+                cluster, [queue("org", None, **ORG), queue("a", 3, weight=1), queue("b", 2, weight=2, born=1)]
+            ).run()
+            assert all(cluster.idle(node) >= 0 for node in cluster.nodes), seed
+            for each in jobs:
+                running = sum(task.status == "running" for task in each.tasks)
+                assert running in (0, len(each.tasks)), seed

@@ -197,10 +197,10 @@ def _flavors(case: _KueueCase) -> Iterator[Fault]:
                     here = ("admitted", at, "admitted_to", "usage", u, "resources", resource, "flavor")
                     yield _no_effect(here, say("nobody has quota of flavor `{flavor}`", flavor=used.flavor))
     if isinstance(case, PreemptionCase):
-        asked = {resource for pod_set in case.incoming.pod_sets for resource in pod_set.requests}
+        resources = amounts_of(case)
         for resource, chosen in case.incoming.assignment.items():
             yield from _known(("incoming", "assignment", resource, "flavor"), chosen.flavor, known)
-            yield from _known(("incoming", "assignment", resource), resource, asked)
+            yield from _known(("incoming", "assignment", resource), resource, resources)
 
 
 def _amounts(case: _KueueCase) -> Iterator[Fault]:

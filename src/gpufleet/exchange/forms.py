@@ -298,7 +298,7 @@ class KaiQueue(Department):
 
 
 class KaiTask(Form):
-    """A pod of a gang."""
+    """A pod of a gang. The node of a pending one binds nothing: KAI places it anew."""
 
     state: Literal["running", "pending", "releasing"]
     node: Name | None = None

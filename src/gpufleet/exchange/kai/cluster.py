@@ -28,7 +28,7 @@ class Task:
     status: Status
     node: str | None = None
     gpu: str | None = None  # name of the GPU that it shares
-    evicted: bool = False  # in this round
+    evicted: bool = False  # on trial
 
 
 @dataclass

@@ -38,8 +38,6 @@ def _check(case: KaiCase) -> None:
         if job.cpu_milli_per_task or job.memory_per_task:
             raise UnsupportedError(say("CPU and memory (a case does not say how much a node has)"))
         for task in job.tasks:
-            if task.state == "pending" and task.node is not None:
-                raise UnsupportedError(say("a node that is meant for a pending task"))
             if task.gpu_groups is not None and len(task.gpu_groups) > 1:
                 raise UnsupportedError(say("parts of several GPUs for one task"))
 
@@ -89,7 +87,8 @@ def _job(job: KaiJob, place: int) -> Job:
         gpu = None
         if 0 < made.gpus < 1 and task.state != "pending":
             gpu = task.gpu_groups[0] if task.gpu_groups else f"{job.name}-{at}"
-        made.tasks.append(Task(made, task.state, task.node, gpu))
+        node = None if task.state == "pending" else task.node
+        made.tasks.append(Task(made, task.state, node, gpu))
     return made
 
 

@@ -21,6 +21,8 @@ class Round:
     def __init__(self, cluster: Cluster, queues: Sequence[KaiQueue]) -> None:
         self.cluster = cluster
         self.shares = Shares(cluster, queues)
+        self.jobs = [job for job in cluster.jobs if not self.shares.queues[job.queue].children]
+        """Only queues without others below them take jobs."""
 
     def run(self) -> None:
         """All actions; then who was evicted is away, and who was pipelined waits for the next round."""
@@ -33,7 +35,7 @@ class Round:
                 task.status, task.node, task.gpu, task.evicted = "pending", None, None, False
 
     def _for_each_waiting(self, action: Callable[[Job], object]) -> None:
-        waiting = [job for job in self.cluster.jobs if any(task.status == "pending" for task in job.tasks)]
+        waiting = [job for job in self.jobs if any(task.status == "pending" for task in job.tasks)]
         while waiting:
             job = self.shares.next_job(waiting)
             waiting.remove(job)
@@ -83,7 +85,7 @@ class Round:
 
     def _solve(self, job: Job, may_yield: Callable[[Job], bool], fair: Fair) -> bool:
         """Find jobs that yield so that a gang can start: for its first task, then for two, and so on."""
-        pool = [each for each in self.cluster.jobs if each.preemptible and each.active() and may_yield(each)]
+        pool = [each for each in self.jobs if each.preemptible and each.active() and may_yield(each)]
         tasks = job.to_start()
         chosen: list[Job] = []
         memory = self.cluster.remember()
@@ -94,6 +96,8 @@ class Round:
                 self.cluster.put_back(memory)
                 return False
             chosen = found
+        for task in self.cluster.tasks():
+            task.evicted = False  # no longer on trial
         return True
 
     def _yielding(
@@ -147,7 +151,7 @@ class Round:
 
         They come in the order in which all waiting jobs are due: another job of a queue may delay its turn.
         """
-        waiting = [each for each in self.cluster.jobs if each.to_start()]
+        waiting = [each for each in self.jobs if each.to_start()]
         while waiting:
             due = self.shares.next_job(waiting)
             waiting.remove(due)
