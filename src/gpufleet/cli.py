@@ -367,16 +367,16 @@ def admit(
     chosen), kai (which jobs run where after some rounds). If a case has an `expect`, the answer is
     held against it.
 
-    Exit codes: 0 all agree, or nothing is expected; 1 some answers differ from what is expected, or need
-    a rule that gpufleet has not (it is named); 2 the file cannot be used.
+    Exit codes: 0 all agree, or nothing is expected; 1 something else is expected, or it could not be
+    decided because it needs a rule that gpufleet has not (it is named); 2 the file cannot be used.
 
     \b
     Examples:
       gpufleet admit --cases cases.json
-      gpufleet admit --cases cases.json --case two-teams --json
+      gpufleet admit --cases cases.json --case one-queue --json
     \b
     A case, in short:
-      {"format": "fleet-quota-cases/1", "cases": [{"id": "two-teams", "suite": "kueue-cycle",
+      {"format": "fleet-quota-cases/1", "cases": [{"id": "one-queue", "suite": "kueue-cycle",
        "cluster_queues": [{"name": "research", "resource_groups":
          [[{"flavor": "B200", "resources": {"gpu": {"nominal": 8}}}]]}],
        "pending": [{"name": "train", "cluster_queue": "research",
@@ -395,7 +395,7 @@ def admit(
     else:
         with aloud():
             say(answers_text(answers))
-    if any(each.differs for each in answers):
+    if any(each.agrees is False for each in answers):
         raise typer.Exit(1)
 
 

@@ -85,6 +85,13 @@ def test_answers_in_words(cli: Any, cases: Path) -> None:
     assert done.out.endswith("\n\n6 cases decided; 6 of 6 as expected\n")
 
 
+def test_the_case_in_the_help_is_one(cli: Any, cases: Path) -> None:
+    text = re.search(r"\{\"format.*\]\}(?=\s+Options)", cli("admit", "--help").out, re.S)
+    assert text
+    cases.write_text(text[0])
+    assert list(answers(cli, cases, 0)["one-queue"]["newly_admitted"]) == ["train"]
+
+
 def test_one_case(cli: Any, cases: Path) -> None:
     assert answers(cli, cases, 0, "--case", "never-fits") == {
         "never-fits": {

@@ -20,8 +20,8 @@ class Answer:
     """What is decided in a case.
 
     `decision` has the form of the case's `expect`; `says` and `expected` are words. `agrees` is None where
-    nothing is expected. `unsupported` names the rule that gpufleet has not, where the case needs one; then
-    nothing is decided.
+    nothing is expected, and false where something is that could not be decided. `unsupported` names the rule
+    that gpufleet has not, where the case needs one; then nothing is decided.
     """
 
     id: str
@@ -30,11 +30,6 @@ class Answer:
     agrees: bool | None = None
     expected: str = ""
     unsupported: str | None = None
-
-    @property
-    def differs(self) -> bool:
-        """Whether it is not what is expected, or could not be decided."""
-        return self.agrees is False or self.unsupported is not None
 
     def to_json(self) -> dict[str, Any]:
         """The decision, or the rule that is missing."""
@@ -55,7 +50,8 @@ def answer_case(case: AnyCase) -> Answer:
     try:
         decision = _decide(case)
     except UnsupportedError as error:
-        return Answer(case.id, {}, unsupported=error.args[0])
+        agrees = None if case.expect is None else False
+        return Answer(case.id, {}, agrees=agrees, unsupported=error.args[0])
     if case.expect is None:
         return Answer(case.id, decision, _words(case, decision))
     expected = case.expect.model_dump()
