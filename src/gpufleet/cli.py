@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gpufleet import __version__
-from gpufleet.commands import files, plans, runs
+from gpufleet.commands import admission, files, plans, runs
 from gpufleet.console import leave, speak
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (plans.check, "Find every mistake in a plan at once."),
     (plans.run, "Simulate a plan and write a run folder."),
     (runs.why, "Why a job waited, what holds a lot or a promise: causes, plan lines."),
+    (admission.admit, "What a scheduler with quotas would decide: whom it admits, who yields."),
     (runs.compare, "What differs between two runs."),
     (runs.report, "Write report.html of a run anew and print its summary."),
     (runs.export, "Tables of a run as CSV, Excel or Parquet files."),

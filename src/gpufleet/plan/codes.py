@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpufleet.base.errors import explain_code
+from gpufleet.base.errors import explain_codes
 
 # One block per code: code and title, why, and an indented example.
 _TEXT: Final = """
@@ -160,19 +160,4 @@ P042 another version of the plan language
     gpufleet: 2
 """
 
-
-def _register(block: str) -> None:
-    head, *rest = block.splitlines()
-    code, title = head.split(" ", 1)
-    why = " ".join(line for line in rest if not line.startswith("    "))
-    example = "\n".join(line[4:] for line in rest if line.startswith("    "))
-    explain_code(code, title, why, example)
-
-
-def register(text: str) -> None:
-    """Register the codes of a text in blocks: code and title, why, and an indented example."""
-    for block in text.strip().split("\n\n"):
-        _register(block)
-
-
-register(_TEXT)
+explain_codes(_TEXT)
