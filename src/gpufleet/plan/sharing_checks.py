@@ -153,7 +153,8 @@ def quota_for_nobody(plan: Plan) -> Iterator[Finding]:
 
 @check("P052", "a setting of fair sharing has no effect")
 def fair_without_fair(plan: Plan) -> Iterator[Finding]:
-    """Weights and strategies count only with `policy.sharing: {fair: true}`. With it, `borrow_within_cohort`
+    """Weights and strategies count only with `policy.sharing: {fair: true}`; `fair: false` says that this is
+    meant. With fair sharing, `borrow_within_cohort`
     does not count: the shares decide.
 
     Example::
@@ -162,7 +163,8 @@ def fair_without_fair(plan: Plan) -> Iterator[Finding]:
     """
     sharing = plan.policy.sharing
     fair = sharing is not None and sharing.fair
-    if sharing is not None and "strategies" in sharing.model_fields_set and not fair:
+    told = fair or (sharing is not None and "fair" in sharing.model_fields_set)  # who says no knows it
+    if sharing is not None and "strategies" in sharing.model_fields_set and not told:
         yield Finding(
             at=plan.line("policy.sharing.strategies"),
             says=say("`strategies` has no effect without `fair: true`"),
@@ -171,7 +173,7 @@ def fair_without_fair(plan: Plan) -> Iterator[Finding]:
     weighted: list[tuple[Key, float | None]] = [(("cohort", c.name), c.weight) for c in plan.cohorts.values()]
     weighted += [(("queue", q.name), q.weight) for q in plan.queues.values()]
     for key, weight in weighted:
-        if weight is not None and not fair:
+        if weight is not None and not told:
             yield Finding(
                 at=_line(plan, key),
                 says=say("{name} has weight {weight:g}; sharing is not fair", name=_name(key), weight=weight),

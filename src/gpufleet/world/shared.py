@@ -77,14 +77,13 @@ def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) 
     """
     if not plan.shares:
         return None
-    sharing = plan.policy.sharing or SharingPlan(line=plan.policy.line)
-    quota = _Quotas(plan, names, fleet)
-    made = arrays_of(quota.sharing(sharing), [])
+    sharing = _policy(plan)
+    made = arrays_of(sharing_of(plan, names, fleet), [])
     rows: dict[Key, int] = {
         ("cohort", name): i for i, name in enumerate(made.names.nodes[: len(plan.cohorts)])
     }
     rows |= {("queue", name): len(plan.cohorts) + i for i, name in enumerate(names.queues)}
-    table: Ints = np.array(sorted(quota.changes(rows)), np.int64).reshape(-1, 4)
+    table: Ints = np.array(sorted(_Quotas(plan, names, fleet).changes(rows)), np.int64).reshape(-1, 4)
     when, row, product, gpus = (np.ascontiguousarray(column) for column in table.T)
     columns = np.array(rules, np.int64).reshape(-1, len(RuleRow._fields)).T
     return SharedQuotas(
@@ -101,6 +100,43 @@ def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) 
     )
 
 
+def sharing_of(plan: Plan, names: Names, fleet: Fleet) -> Sharing:
+    """Cohorts and queues as people name them; every queue knows all products, in the order of codes."""
+    quota, said = _Quotas(plan, names, fleet), _policy(plan)
+    cohorts = tuple(
+        quotas.Cohort(name, cohort.parent, quota.group(("cohort", name), list(cohort.quota)), _weight(cohort))
+        for name, cohort in plan.cohorts.items()
+    )
+    queues = tuple(
+        _queue(plan, queue, quota.group(("queue", name), names.products))
+        for name, queue in plan.queues.items()
+    )
+    return Sharing(cohorts, queues, said.fair, tuple(_KUEUE[word] for word in said.strategies))
+
+
+def _policy(plan: Plan) -> SharingPlan:
+    return plan.policy.sharing or SharingPlan(line=plan.policy.line)
+
+
+def _queue(plan: Plan, queue: Queue, groups: tuple[Group, ...]) -> quotas.Queue:
+    preemption = queue.preemption or Preemption(line=queue.line)
+    fungibility = queue.fungibility or Fungibility(line=queue.line)
+    return quotas.Queue(
+        name=queue.name,
+        cohort=queue.cohort,
+        groups=groups,
+        weight=_weight(queue),
+        strict=plan.policy.strict if queue.strict is None else queue.strict,
+        within=_KUEUE[preemption.within_queue],
+        reclaim=_KUEUE[preemption.reclaim_within_cohort],
+        borrow_within=_KUEUE[preemption.borrow_within_cohort],
+        threshold=preemption.max_priority_threshold,
+        next_if_borrowing=fungibility.when_can_borrow == "try-next",
+        next_if_preempting=fungibility.when_can_preempt == "try-next",
+        rather_preempt=fungibility.prefer == "preemption",
+    )
+
+
 class _Quotas:
     """The quotas of a plan, by holder and product."""
 
@@ -111,36 +147,8 @@ class _Quotas:
         ever = np.bincount(product, weights=fleet.nodes.size, minlength=len(names.products))
         self.ever = dict(zip(names.products, ever.astype(np.int64).tolist(), strict=True))
 
-    def sharing(self, said: SharingPlan) -> Sharing:
-        """Cohorts and queues as people name them; every queue knows all products, in the order of codes."""
-        cohorts = tuple(
-            quotas.Cohort(
-                name, cohort.parent, self._group(("cohort", name), list(cohort.quota)), _weight(cohort)
-            )
-            for name, cohort in self.plan.cohorts.items()
-        )
-        queues = tuple(self._queue(queue) for queue in self.plan.queues.values())
-        return Sharing(cohorts, queues, said.fair, tuple(_KUEUE[word] for word in said.strategies))
-
-    def _queue(self, queue: Queue) -> quotas.Queue:
-        preemption = queue.preemption or Preemption(line=queue.line)
-        fungibility = queue.fungibility or Fungibility(line=queue.line)
-        return quotas.Queue(
-            name=queue.name,
-            cohort=queue.cohort,
-            groups=self._group(("queue", queue.name), self.names.products),
-            weight=_weight(queue),
-            strict=self.plan.policy.strict if queue.strict is None else queue.strict,
-            within=_KUEUE[preemption.within_queue],
-            reclaim=_KUEUE[preemption.reclaim_within_cohort],
-            borrow_within=_KUEUE[preemption.borrow_within_cohort],
-            threshold=preemption.max_priority_threshold,
-            next_if_borrowing=fungibility.when_can_borrow == "try-next",
-            next_if_preempting=fungibility.when_can_preempt == "try-next",
-            rather_preempt=fungibility.prefer == "preemption",
-        )
-
-    def _group(self, key: Key, products: Sequence[str]) -> tuple[Group, ...]:
+    def group(self, key: Key, products: Sequence[str]) -> tuple[Group, ...]:
+        """Quotas of products, as one group that gets one of them."""
         pairs = tuple((product, {RESOURCE: self._limits(key, product)}) for product in products)
         return (pairs,) if pairs else ()
 
