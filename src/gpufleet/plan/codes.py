@@ -91,8 +91,8 @@ The key takes one of a few words.
     policy: {order: shortest}   # sjf
 
 P016 unknown name
-The plan refers to a site, system, product, tenant, queue, file, source or scenario that is not declared
-in it (systems and products: nor in the catalogue).
+The plan refers to a site, system, product, tenant, queue, cohort, priority, file, source or scenario that
+is not declared in it (systems and products: nor in the catalogue).
     deliveries:
       - {to: seoul, ...}          # sites: {lab: ...}
 
@@ -114,12 +114,14 @@ A plan needs some time to simulate.
 
 P023 settings that exclude each other
 SRTF preempts instead of backfilling; ordering by run time needs an estimate of it; a delivery is counted
-in GPUs or in nodes; a tenant's quota is its queue's, or each queue has its own.
+in GPUs or in nodes; a tenant's quota is its queue's, or each queue has its own. Where queues lend or
+preempt, jobs are admitted by cycles, in the order `fifo` or `priority` and without a backfill.
     policy: {order: srtf, backfill: easy}
 
 P024 a setting that would be ignored
 The setting has an effect only together with another one that is not chosen. Nothing is accepted and
-ignored.
+ignored. Weights, checkpoints, wishes of the topology and quotas that change need cohorts, preemption or
+`policy.sharing`.
     policy: {order: fifo, restart_overhead: 30 s}     # only srtf restarts jobs
 
 P025 file not found

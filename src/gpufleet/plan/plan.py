@@ -17,8 +17,11 @@ from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, 
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.promises import Actual, Promise
 from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
+from gpufleet.plan.sharing import Cohort
+from gpufleet.plan.sharing_rules import check_sharing, with_ceilings
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
@@ -169,7 +172,13 @@ class Plan(Keyed):
         dict[str, Promise], Key(Parts(Promise), "what was promised; side by side, never added up")
     ] = Field(default_factory=dict)
     actuals: Annotated[tuple[Actual, ...], Key(PartList(Actual), "what has really arrived")] = ()
+    cohorts: Annotated[dict[str, Cohort], Key(Parts(Cohort), "queues that lend to each other, in a tree")] = (
+        Field(default_factory=dict)
+    )
     tenants: Annotated[dict[str, Tenant], Key(Parts(Tenant), "who uses the fleet")]
+    priorities: Annotated[dict[str, int], Key(Priorities(), "names for priorities; higher goes first")] = (
+        Field(default_factory=dict)
+    )
     workloads: Annotated[dict[str, Workload], Key(WorkloadKind(), "what wants to run")] = Field(
         default_factory=dict
     )
@@ -183,6 +192,7 @@ class Plan(Keyed):
         default_factory=dict
     )
     queues: dict[str, Queue] = Field(default_factory=dict)  # of all tenants, by name
+    shares: bool = False  # jobs are admitted by cycles: queues lend, or preempt
     root: Path = Field(default=Path(), repr=False)  # folder that paths are relative to
     origins: dict[str, Origin] = Field(default_factory=dict, repr=False)  # by path of the plan
     data: dict[str, Any] = Field(
@@ -206,6 +216,8 @@ class Plan(Keyed):
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
         values["queues"] = _all_queues(values["tenants"], reader)
+        if check_sharing(values, reader):
+            values |= {"shares": True, "queues": with_ceilings(values, values["queues"])}
         _check_jobs_until(values, reader)
         values.setdefault("as_of", max((a.at for a in values.get("actuals", ())), default=values["start"]))
         return values

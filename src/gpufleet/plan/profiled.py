@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +14,7 @@ from gpufleet.plan.declared import Declared, Key, PartList, Sourced
 from gpufleet.plan.kinds import Count, Kind, Number, Schema, Text
 from gpufleet.plan.moments import Moment
 from gpufleet.plan.reader import Reader, UnreadableError
+from gpufleet.plan.steps import dated
 from gpufleet.plan.tree import Node, Seq
 
 Steps = tuple[tuple[int, float], ...]
@@ -79,15 +79,7 @@ class DemandSteps(Kind[Steps]):
             if not parts:
                 fix = say("write how much is asked for, or delete the workload")
                 raise reader.refuse(NO_DEMAND, node.at, say("the list of steps is empty"), fix)
-            for before, after in pairwise(parts):
-                if after.from_ <= before.from_:
-                    late, early = reader.local(before.from_), reader.local(after.from_)
-                    says = say("the step from {early} stands behind that from {late}", early=early, late=late)
-                    fix = say("list the steps by date, each date once")
-                    raise reader.refuse("P014", after.line, says, fix)
-            for part in parts:
-                reader.within(part.from_, part.line, past=True)
-            steps = tuple((reader.seconds(part.from_), part.value) for part in parts)
+            steps = dated(parts, reader)
         if not any(value for _, value in steps):
             says = say("`{path}` is 0: no job ever comes", path=path)
             fix = say("write how much is asked for, or delete the workload")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from typing_extensions import override
 
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, PartList, Sourced
-from gpufleet.plan.kinds import Kind, Number, Quantity, Schema, Text
+from gpufleet.plan.kinds import Count, Kind, Number, Quantity, Schema, Text
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.reader import Reader
+from gpufleet.plan.steps import dated
 from gpufleet.plan.tree import Map, Node, Seq
 
 Steps = tuple[tuple[int, float], ...]
@@ -33,18 +33,11 @@ class Power(Kind[Steps]):
         if not isinstance(node, Seq):
             return ((0, Quantity("power").read(node, path, reader)),)
         steps = PartList(PowerStep).read(node, path, reader)
-        for before, after in pairwise(steps):
-            if after.from_ <= before.from_:
-                late, early = reader.local(before.from_), reader.local(after.from_)
-                says = say("the step from {early} stands behind that from {late}", early=early, late=late)
-                raise reader.refuse("P014", after.line, says, say("list the steps by date, each date once"))
         if not steps:
             raise reader.refuse(
                 "P008", node.at, say("the list of steps is empty"), say("leave `power` out: no limit")
             )
-        for step in steps:
-            reader.within(step.from_, step.line, past=True, later=True)
-        return tuple((reader.seconds(step.from_), step.value) for step in steps)
+        return dated(steps, reader, later=True)
 
     @override
     def schema(self) -> Schema:
@@ -64,6 +57,14 @@ class Site(Sourced):
         float,
         Key(Number(least=1.0, most=10.0, code="P021"), "facility power over IT power; needed with `power`"),
     ] = 1.0
+    domains_per_block: Annotated[
+        int | None,
+        Key(
+            Count("domains", least=1, most=100_000),
+            "domains (racks, or single nodes) under one leaf of its network; left out: all like ones of an "
+            "owner",
+        ),
+    ] = None
 
     @override
     @classmethod

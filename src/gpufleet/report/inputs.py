@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MAX_INPUTS: Final = 4_000
 """Values that the page lists; plan.lock.yaml has all. More would make the page too large to send."""
 
-_KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "tenants", "queues",
-                 "workloads", "policy")  # fmt: skip
+_KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "cohorts", "tenants",
+                 "queues", "priorities", "workloads", "policy")  # fmt: skip
 _TOP: Final = ("start", "end", "as_of", "jobs_until", "time_zone", "after_end", "seed")
 _UNITS: Final = {"gpus": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date", "from_": "date",
                  "until": "date", "ordered": "date", "start": "date", "end": "date", "as_of": "date",
@@ -27,9 +27,11 @@ _UNITS: Final = {"gpus": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": 
 _SUFFIXES: Final = {"_w": "W", "_s": "s"}
 _WRITTEN: Final = {"power_w": "power", "duration_s": "duration", "limit_s": "limit", "shift_s": "shift",
                    "interval_s": "interval", "finish_lag_s": "finish_lag", "node_power_w": "node_power",
-                   "rack_power_w": "rack_power", "tenant": "for", "from_": "from"}  # fmt: skip
+                   "rack_power_w": "rack_power", "tenant": "for", "from_": "from",
+                   "parent": "in", "terms": "quota", "checkpoint_s": "checkpoint", "restart_s": "restart",
+                   "max_run_time_s": "max_run_time", "return_after_s": "return_after"}  # fmt: skip
 """What a field of the lock is called in the plan."""
-_NO_INPUT: Final = ("source", "trust", "title", "name", "kind", "note")
+_NO_INPUT: Final = ("source", "trust", "title", "name", "kind", "note", "ceiling")
 _RANGES: Final = "_range"
 _MADE: Final = ("queues.", "systems.")
 

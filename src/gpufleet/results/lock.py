@@ -151,7 +151,7 @@ def _lines(plan: Plan, origins: Mapping[str, Origin], root: Path) -> dict[str, s
     parts: dict[str, Any] = {f"deliveries.{d.name}": d for d in plan.deliveries}
     for section in ("retirements", "actuals"):
         parts |= {f"{section}.{i}": part for i, part in enumerate(getattr(plan, section))}
-    for section in ("sites", "systems", "promises", "tenants", "queues", "workloads"):
+    for section in ("sites", "systems", "promises", "cohorts", "tenants", "queues", "workloads"):
         parts |= {f"{section}.{name}": part for name, part in getattr(plan, section).items()}
     parts["policy"] = plan.policy
     lines = {path: place(part.line, root) for path, part in parts.items()}

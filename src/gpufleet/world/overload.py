@@ -119,7 +119,7 @@ def _usable(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Seque
         }
         gpus = online.gpus[:, cells & (fleet.cells.product == code)].sum(axis=1)
         most = int(gpus.max(initial=0))
-        quota = sum(plan.queues[queue].quota.get(product, most) for queue, speed in speeds.items() if speed)
+        quota = sum(plan.queues[queue].most(product, most) for queue, speed in speeds.items() if speed)
         total += max(speeds.values()) * np.minimum(gpus, quota)
     return total
 

@@ -80,6 +80,7 @@ def _stream(plan: Plan, names: Names, workload: ProfileWorkload) -> Stream:
         run_s=np.concatenate([size.run_s.s for size in profile.sizes]) * scale.run_time,
         limited=np.array([size.limit.share if size.limit else 0.0 for size in profile.sizes]),
         **_limits(profile, slowest),
+        most_s=plan.queues[workload.queue].limit_s(0),
         users=users.count if users else 0,
         user_share=np.array(users.share if users else [0.0]),
         user_p=np.array(users.p if users else [0.0]),
