@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from gpufleet.base.errors import Place
+from gpufleet.base.errors import Place, explain_codes
 from gpufleet.base.say import say
-from gpufleet.plan.codes import register
 from gpufleet.plan.job_rules import RULES, JobRules
 from gpufleet.plan.policy import PolicyPlan
 from gpufleet.plan.quota_tree import QuotaTree, circles
@@ -22,7 +21,7 @@ from gpufleet.plan.workloads import Workload
 MAX_DEPTH: Final = 50
 """Cohorts above each other."""
 
-register("""
+explain_codes("""
 P043 cohorts in a circle
 A cohort is part of at most one other (`in`), and never of itself. At most 50 stand above each other.
     cohorts:
