@@ -218,7 +218,7 @@ def end_jobs(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
         if job.status == RUNS and job.end == now:
             stop(w, s, i)
             if w.shares:
-                release(w, t, h, i, now)
+                release(w, s, t, h, i, now)
             mark_due(s, s.cell[job.cell].island, 1)
             _hand_out_later(s, i, job.outcome)
         elif job.status == AWAY and job.end == now:
@@ -266,7 +266,7 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
             g = s.grant[g].next_on_node
         if w.shares:
             keep_checkpoint(w, s, i)
-            release(w, t, h, i, s.scalar[NOW])
+            release(w, s, t, h, i, s.scalar[NOW])
         requeue(w, s, i)
         _wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
         any_killed = True

@@ -18,11 +18,14 @@ from gpufleet.engine.sharing.physical import evict, place_for, write_event
 from gpufleet.engine.sharing.quotas import change_quotas, first_to_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
+    ANY_STICKY,
     BY_QUOTA,
     FIRST_QUEUE,
     N_CHOSEN,
     N_ENTRIES,
     N_EVENTS,
+    N_HEADS,
+    N_WAITING,
     PARKED,
     THIS_PASS,
     Share,
@@ -161,6 +164,8 @@ def _take_in(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
     row = s.lane[lane]
     empty = row.count == 0
     insert(s, lane, i)
+    if empty:
+        _note_waiting(s, h, lane)
     if empty or row.strict:
         _look_at(s, lane)
     elif s.lane_first[lane, 0] == i and row.mark != s.scalar[PASS]:
@@ -170,21 +175,39 @@ def _take_in(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
 
 
 @kernel
-def _open_waiting(s: State, island: int, strict_only: bool) -> None:
-    """Have the pass consider all lanes in which somebody waits."""
-    lane = s.island[island].first_lane
-    while lane >= 0:
-        if s.lane[lane].count > 0 and (s.lane[lane].strict or not strict_only):
+def _note_waiting(s: State, h: Share, lane: int) -> None:
+    """Somebody waits in a lane that was empty."""
+    if s.lane[lane].at == 0:
+        h.waiting[h.scalar[N_WAITING]] = lane
+        h.scalar[N_WAITING] += 1
+        s.lane[lane].at = h.scalar[N_WAITING]
+
+
+@kernel
+def _open_waiting(s: State, h: Share, island: int, strict_only: bool) -> None:
+    """Have the pass consider all lanes in which somebody waits; those that are empty leave the list."""
+    at = 0
+    while at < h.scalar[N_WAITING]:
+        lane = h.waiting[at]
+        row = s.lane[lane]
+        if row.count == 0:
+            h.scalar[N_WAITING] -= 1
+            last = h.waiting[h.scalar[N_WAITING]]
+            h.waiting[at] = last
+            s.lane[last].at = at + 1
+            row.at = 0
+            continue
+        if row.island == island and (row.strict or not strict_only):
             _look_at(s, lane)
-        lane = s.lane[lane].next_of_island
+        at += 1
 
 
 @kernel
 def _find_heads(s: State, h: Share) -> bool:
     """The job that competes for each queue: the first of its open lanes. False if there is none."""
-    for node in range(len(h.head)):
-        h.head[node] = -1
-    found = False
+    for at in range(h.scalar[N_HEADS]):
+        h.head[h.heads[at]] = -1
+    h.scalar[N_HEADS] = 0
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         row, i = s.lane[lane], s.lane_first[lane, 0]
@@ -193,10 +216,12 @@ def _find_heads(s: State, h: Share) -> bool:
             first = h.sticky[node]
             if first >= 0 and s.slot[first].status == WAITS:
                 i = first
+            if h.head[node] < 0:
+                h.heads[h.scalar[N_HEADS]] = node
+                h.scalar[N_HEADS] += 1
             if h.head[node] < 0 or precedes(s, i, h.head[node]):
                 h.head[node] = i
-            found = True
-    return found
+    return bool(h.scalar[N_HEADS] > 0)
 
 
 @kernel
@@ -205,10 +230,10 @@ def _carry_out(w: Rules, s: State, t: Tree, h: Share, island: int) -> None:
     now = s.scalar[NOW]
     for at in range(h.scalar[N_CHOSEN]):
         i = h.chosen[at]
-        release(w, t, h, i, now)
+        release(w, s, t, h, i, now)
         put_back_in_line(w, s, t, h, i, island, now)
     if h.scalar[N_CHOSEN] > 0:
-        _open_waiting(s, island, False)
+        _open_waiting(s, h, island, False)
 
 
 @kernel
@@ -242,7 +267,7 @@ def _evict_what_exceeds(w: Rules, s: State, t: Tree, h: Share, island: int) -> N
                 i = first_to_go(t, h, h.scalar[FIRST_QUEUE] + queue, k)
                 while i >= 0:
                     write_event(s, h, i, -1, BY_QUOTA, evict(w, s, i))
-                    release(w, t, h, i, s.scalar[NOW])
+                    release(w, s, t, h, i, s.scalar[NOW])
                     put_back_in_line(w, s, t, h, i, island, s.scalar[NOW])
                     i = first_to_go(t, h, h.scalar[FIRST_QUEUE] + queue, k)
 
@@ -289,7 +314,7 @@ def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) 
     changed = change_quotas(w, s, t, h)
     if w.evict_falling and (changed or full):
         _evict_what_exceeds(w, s, t, h, island)
-    _open_waiting(s, island, not full)
+    _open_waiting(s, h, island, not full)
     i = s.island[island].first_new
     while i >= 0:
         following = s.slot[i].next_new
@@ -301,8 +326,10 @@ def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) 
         _carry_out(w, s, t, h, island)
         if changes == 0 and not parked and not _drop_for_ever(w, s, t, h, now):
             break
-    for node in range(len(h.sticky)):
-        h.sticky[node] = -1
+    if h.scalar[ANY_STICKY]:
+        h.scalar[ANY_STICKY] = 0
+        for node in range(len(h.sticky)):
+            h.sticky[node] = -1
     _settle(w, s, t, h, island, now)
     s.island[island].first_new = -1
     s.island[island].last_new = -1

@@ -14,7 +14,7 @@ from gpufleet.engine.state import State
 from gpufleet.world.layout import SharedQuotas, Tree, World
 
 _BY_WORK = ("work", "use_k", "use", "tried", "found", "found_why", "candidate", "order", "chosen")
-_BY_SHAPE = ("n_pods", "pods", "least_pods", "ask", "flavors")
+_BY_SHAPE = ("waiting", "n_pods", "pods", "least_pods", "ask", "flavors")
 
 
 class Sharing:
