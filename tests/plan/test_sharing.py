@@ -80,6 +80,10 @@ CASES = [
     ("a weight that does not count", ("a: {cohort", "a: {weight: 0, cohort"), "P052 plan.yaml:15",
      "weight 0"),
     ("an unknown priority", ("gpus: 16", "priority: urgent, gpus: 16"), "P016 plan.yaml:18", "urgent"),
+    ("a priority that is no number", ("gpus: 16", "priority: 1.5, gpus: 16"), "P010 plan.yaml:18",
+     "not a whole number"),
+    ("a class that is no number", ("policy:", "priorities: {low: x}\npolicy:"), "P010 plan.yaml:20",
+     "not a whole number"),
     ("strategies turned round", ("order: fifo", "sharing: {fair: true, strategies: [less-than-initial-share, "
      "less-than-or-equal-to-final-share]}"), "P015 plan.yaml:21", "wrong order"),
     ("two wishes", ("gpus: 16", "topology: {required: node, preferred: block}, gpus: 16"),

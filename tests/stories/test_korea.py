@@ -236,6 +236,26 @@ def test_a_late_grid_keeps_ulsan_dark_for_a_year(korea: Plan, stairs: Staircase)
     assert (online[rows, -1] == stairs.value.online[rows, -1]).all()
 
 
+def test_quotas_of_rubin_come_with_the_gpus_late_or_not() -> None:
+    for scenarios in ([], ["half-a-year-slip"]):
+        plan = load_plan(KOREA, scenarios=scenarios)
+        sums: dict[int, int] = {}
+        for queue in ("projects", "industry", "research"):
+            for t_s, gpus in plan.queues[queue].own("Rubin-VR200"):
+                sums[t_s] = sums.get(t_s, 0) + gpus
+        lots = {lot.name: lot for lot in plan.deliveries}
+        comes = [(plan.seconds(lots[name].at), lots[name].gpus) for name in ("r2-rubin", "centre-2")]
+        assert sums == {comes[0][0]: comes[0][1], comes[1][0]: comes[0][1] + comes[1][1]}
+
+
+def test_one_scenario_turns_lending_off(korea: Plan) -> None:
+    alone = load_plan(KOREA, scenarios=["no-lending"])
+    for name, queue in alone.queues.items():
+        if queue.cohort is not None:
+            assert queue.ceiling["B300-SXM"] == queue.quota.get("B300-SXM", 0)
+            assert korea.queues[name].ceiling["B300-SXM"] > queue.ceiling["B300-SXM"]
+
+
 def test_demand_is_doubled_for_every_workload(korea: Plan) -> None:
     double = load_plan(KOREA, scenarios=["demand-x2"])
     profiles = {n: w for n, w in korea.workloads.items() if isinstance(w, ProfileWorkload)}
@@ -313,8 +333,17 @@ def test_loads_are_what_their_rows_say(korea: Plan, record: Record) -> None:
 
     assert load("supercomputer-6") == int(record["KR063"]["quantity"]) / 100
     together = 0.7
-    for name, row in (("projects", "KR018"), ("industry", "KR019"), ("research", "KR020")):
-        assert load(name) == pytest.approx(together * int(record[row]["quantity"]) / 100)
+    classes = {"projects": "KR018", "industry": "KR019", "research": "KR020"}
+    lots = ("r2-b300", "r2-rubin", "centre-1", "centre-2")
+    coming = [lot for lot in korea.deliveries if lot.name in lots]
+    for product in ("B300-SXM", "GB300", "Rubin-VR200"):
+        ever = sum(lot.gpus for lot in coming if korea.systems[lot.system].product == product)
+        quotas = {name: korea.queues[name].quota[product] for name in classes}
+        assert sum(quotas.values()) == ever
+        for name, row in classes.items():  # so that the load of the quota is that of the whole
+            share = int(record[row]["quantity"]) / 100
+            assert quotas[name] == pytest.approx(share * ever, abs=1)
+            assert load(name) * quotas[name] == pytest.approx(together * share * ever, abs=1)
     for name in ("samsung-factory", "sk-cloud", "hyundai-driving", "naver-cloud", "everybody-else"):
         assert load(name) == float(record["EA056"]["value"])
 

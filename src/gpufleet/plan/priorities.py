@@ -16,8 +16,12 @@ from gpufleet.plan.tree import Leaf, Node
 MOST: Final = 1_000_000
 
 
-def _number() -> Count:
-    return Count("", least=-MOST, most=MOST)
+class _Number(Count):
+    """The number of a priority."""
+
+    def __init__(self) -> None:
+        super().__init__("", least=-MOST, most=MOST)
+        self.wants = say("a whole number")
 
 
 class Priorities(Kind[dict[str, int]]):
@@ -28,7 +32,7 @@ class Priorities(Kind[dict[str, int]]):
         body = as_map(node, path, reader)
         for name, item in body.items.items():
             try:
-                reader.priorities[name] = _number().read(item, under(path, name), reader)
+                reader.priorities[name] = _Number().read(item, under(path, name), reader)
             except UnreadableError:
                 continue
         if len(reader.priorities) < len(body.items):
@@ -37,7 +41,7 @@ class Priorities(Kind[dict[str, int]]):
 
     @override
     def schema(self) -> Schema:
-        return {"type": "object", "additionalProperties": _number().schema()}
+        return {"type": "object", "additionalProperties": _Number().schema()}
 
 
 class PriorityKind(Value[int]):
@@ -53,10 +57,10 @@ class PriorityKind(Value[int]):
         if leaf.text in reader.known.get("priority", ()):
             raise UnreadableError(leaf.text)  # its own finding says what is wrong with it
         if not isinstance(leaf.value, str):
-            return _number().parse(leaf, reader)
+            return _Number().parse(leaf, reader)
         says = say("there is no priority `{text}`", text=leaf.text[:60])
         raise reader.refuse("P016", leaf.at, says, did_you_mean(leaf.text, reader.known.get("priority", ())))
 
     @override
     def short_schema(self) -> Schema:
-        return {"anyOf": [_number().short_schema(), {"type": "string"}]}
+        return {"anyOf": [_Number().short_schema(), {"type": "string"}]}

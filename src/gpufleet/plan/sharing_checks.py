@@ -130,6 +130,8 @@ def quota_for_nobody(plan: Plan) -> Iterator[Finding]:
 
         cohorts: {pool: {quota: {B200: 64}}}      # no queue says `cohort: pool`
     """
+    if not plan.workloads:
+        return  # P037
     tree = tree_of(plan)
     wanted: dict[str, set[str]] = {}
     for workload in plan.workloads.values():
