@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 from gpufleet import load_plan
 from gpufleet.plan.plan import Plan
 from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
+from gpufleet.results.lock import lock_of
+from gpufleet.results.to_date import arrivals_of, due_of
 from gpufleet.world.names import Names
 from gpufleet.world.supply import Staircase, staircase
 
@@ -211,6 +213,18 @@ def test_what_has_come_is_less_than_what_is_ordered(korea: Plan, stairs: Stairca
     assert stairs.value.online[rows, today].sum() == 4_848
     came = sum(actual.gpus for actual in korea.actuals if actual.lot != "existing-base")
     assert came == 4_848 == 2_296 + 2_040 + 512
+
+
+def test_4_848_of_the_47_664_that_are_due_have_come(korea: Plan) -> None:
+    """The installed base, which no promise is about, is apart; arrivals that nobody states are marked."""
+    lock = lock_of(korea)
+    due, came = due_of(lock), arrivals_of(lock)
+    assert sum(due[f"nvidia-{tenant}"] for tenant in PLEDGES) == 4 * 9_166 + 11_000 == 47_664
+    counted = {lot: sum(came[lot].values()) for lot in counting(korea, "nvidia-government")}
+    assert sum(counted.values()) == 4_848
+    assert came["existing-base"] == {"stated": 40_000}
+    assert came["r1-naver"] == {"estimate": 2_296}
+    assert came["r1-naver-own"] == {"assumption": 760}  # by its status alone
 
 
 def test_half_a_year_slip_moves_all_that_has_not_come(korea: Plan) -> None:

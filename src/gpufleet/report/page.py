@@ -11,7 +11,7 @@ import polars as pl
 
 from gpufleet import __version__
 from gpufleet.base.say import say, tell
-from gpufleet.report import demand, figures, limits, measured, promises, supply
+from gpufleet.report import arrived, demand, figures, limits, measured, promises, supply
 from gpufleet.report.against import Against, against
 from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
@@ -160,11 +160,12 @@ def _until(view: View) -> str:
 def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
     yield supply.staircase(view, stairs)
     yield supply.shortage(view, stairs)
+    yield arrived.by_promise(stairs)
 
 
 def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
     yield supply.staircases(view, stairs)
-    yield promises.arrived(stairs)
+    yield arrived.by_lot(stairs)
 
 
 def _detail(view: View) -> list[Figure | None]:

@@ -5,7 +5,7 @@ Each promise has an entry of its own among the page's numbers: formula, lots, li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,9 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.say import say
-from gpufleet.report import measured, stair_charts
-from gpufleet.report.figures import MAX_ROWS, Figure, Legend
-from gpufleet.report.marks import Mark
+from gpufleet.report import measured
 from gpufleet.report.sources import Entry, titled
 from gpufleet.report.stairs import Flight, Stairs
 from gpufleet.report.tables import Kind, Link, Table, table
@@ -145,7 +143,7 @@ def behind(stairs: Stairs) -> tuple[Entry, ...]:
 
 def _entry(stairs: Stairs, name: str, flight: Flight) -> Entry:
     run, promise = stairs.run, stairs.promises[name]
-    own = _origin(run, f"promises.{name}.gpus", f"promises.{name}")
+    own = origin(run, f"promises.{name}.gpus", f"promises.{name}")
     facts = [
         (say("promised"), _promised(run, promise)),
         (say("range"), _range(promise)),
@@ -186,7 +184,7 @@ def _range(promise: Row) -> str:
     return "" if low is None else say("{low:,} to {high:,} GPUs", low=low, high=high)
 
 
-def _origin(run: Run, *paths: str) -> dict[str, str]:
+def origin(run: Run, *paths: str) -> dict[str, str]:
     """Line, source and trust of a value of the plan: its own, else that of the part it stands in."""
     lines, origins = run.plan["lines"], run.plan["origins"]
     known = [origins.get(path, {}) for path in paths]
@@ -203,7 +201,7 @@ def _lots_table(stairs: Stairs, promise: str) -> Table | None:
     online = _last_online(stairs)
     rows = []
     for name, lot in _lots(run, promise).items():
-        own = _origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
+        own = origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
         mark = "◆ " if own["trust"] == "assumption" else ""
         rows.append(
             (
@@ -240,61 +238,3 @@ def _last_online(stairs: Stairs) -> dict[str, int]:
     """GPUs of each lot that are online at the end of the plan."""
     last = stairs.lots.filter(pl.col("month") == stairs.months[-1], pl.col("step") == "online")
     return dict(last.select("lot", "gpus").iter_rows())
-
-
-# --- promised against arrived
-
-
-def arrived(stairs: Stairs) -> Figure | None:
-    """What has arrived, against what the plan says should have; None where the plan holds no actuals."""
-    run = stairs.run
-    if not run.plan.get("actuals"):
-        return None
-    planned, actual = (measured.values(run, name, "lot") for name in ("planned_gpus", "actual_gpus"))
-    rows = [(lot, planned.get((lot,), 0), actual.get((lot,), 0)) for lot in run.plan["deliveries"]]
-    rows = [row for row in rows if row[1] or row[2]]
-    bars = [
-        {"row": lot, "planned": due, "actual": came, "text": say("{came:,} of {due:,}", came=came, due=due)}
-        for lot, due, came in rows
-    ]
-    return Figure(
-        id="arrived",
-        title=_says_arrived(stairs, rows),
-        subtitle=say("GPUs by lot: what the plan has delivered by then, and what has really arrived"),
-        spec=stair_charts.arrived(bars[:MAX_ROWS]) if bars else None,
-        legend=(
-            Legend(say("arrived"), "area", Mark("", "grey-1", "plain")),
-            Legend(say("planned"), "dashed", Mark("", "fg", "plain")),
-        ),
-        marks=(Mark("", "grey-1", "plain"),),
-        table=_arrived_table(stairs, rows),
-        measures=("actual_gpus", "planned_gpus"),
-    )
-
-
-def _says_arrived(stairs: Stairs, rows: Sequence[tuple[str, float, float]]) -> str:
-    due, came = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    day = (stairs.as_of or stairs.run.start).date()
-    if not due:
-        return say("{came:,} GPUs have arrived by {day}; none was due", came=came, day=day)
-    return say("{came:,} of {due:,} GPUs due have arrived by {day}", came=came, due=due, day=day)
-
-
-def _arrived_table(stairs: Stairs, rows: Sequence[tuple[str, float, float]]) -> Table:
-    lots = stairs.run.plan["deliveries"]
-    columns: list[tuple[str, Kind]] = [
-        (say("lot"), "name"), (say("counts toward"), "name"), (say("planned, GPUs"), "whole"),
-        (say("arrived, GPUs"), "whole"), (say("late, GPUs"), "whole"), (say("line of the plan"), "place"),
-    ]  # fmt: skip
-    cells = [
-        (
-            lot,
-            ", ".join(called(stairs.promises, name) for name in lots[lot].get("counts_toward") or ()),
-            due,
-            came,
-            due - came,
-            _origin(stairs.run, f"deliveries.{lot}")["line"],
-        )
-        for lot, due, came in rows
-    ]
-    return table(say("Promised and arrived, by lot"), columns, cells)

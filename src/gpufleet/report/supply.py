@@ -13,6 +13,7 @@ from gpufleet.report import stair_charts
 from gpufleet.report.figures import MAX_ROWS, Figure, Legend, Panel
 from gpufleet.report.marks import Mark
 from gpufleet.report.promises import anchor, called
+from gpufleet.report.shortage_chart import shortage_map
 from gpufleet.report.stairs import GAPS, SHARED, STEPS, Flight, Gap, Stairs, month_after, month_day, month_ms
 from gpufleet.report.tables import Kind, Link, Table, table
 
@@ -268,7 +269,7 @@ def shortage(view: View, stairs: Stairs) -> Figure | None:
             "pattern: the step that most of them lack; the stronger, the more GPUs; a lot that counts toward "
             "two promises counts once"
         ),
-        spec=stair_charts.shortage_map(cells, shown, {step: GAP_MARKS[step] for step in steps}, ends=ends)
+        spec=shortage_map(cells, shown, {step: GAP_MARKS[step] for step in steps}, ends=ends)
         if cells
         else None,
         legend=tuple(Legend(_lettered(step), "area", GAP_MARKS[step]) for step in steps),
@@ -280,7 +281,7 @@ def shortage(view: View, stairs: Stairs) -> Figure | None:
 def _row_name(stairs: Stairs, gap: Gap) -> str:
     if gap.row:
         return gap.row
-    return say("no site: {promise}", promise=gap.promise)
+    return say("no site: {promise}", promise=called(stairs.promises, gap.promise))
 
 
 def gap_name(step: str) -> str:

@@ -45,8 +45,10 @@ TITLES: Final = {
     "supply_mw": say("rated IT power at the plan's end"),
     "shortage_gpus": say("GPUs short at the plan's end"),
     "overdue_gpus": say("GPUs overdue at the plan's end"),
+    "due_gpus": say("GPUs promised by today"),
     "planned_gpus": say("GPUs planned by today"),
     "actual_gpus": say("GPUs arrived by today"),
+    "assumed_actual_gpus": say("GPUs arrived by today, assumed"),
 }
 """Names of the measures as people read them."""
 

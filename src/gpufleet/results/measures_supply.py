@@ -1,11 +1,9 @@
-"""Measures of supply: what is promised, ordered, online at the plan's end, what is short, what arrived."""
+"""Measures of supply: what is promised, ordered, online at the plan's end, and what is short."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -127,63 +125,8 @@ def overdue_gpus(facts: Facts) -> Rows:
     yield from _shorts(facts, "overdue")
 
 
-@measure(
-    "planned_gpus",
-    "GPU",
-    "sum over lots whose date is not after `as_of`",
-    needs=("deliveries",),
-)
-def planned_gpus(facts: Facts) -> Rows:
-    """GPUs that should have arrived by today, whole and by lot and promise."""
-    yield from _to_date(facts, planned_of(facts.run.plan))
-
-
-@measure(
-    "actual_gpus",
-    "GPU",
-    "sum over `actuals`; a lot without any whose status is delivered or online has arrived whole",
-    needs=("actuals", "deliveries"),
-)
-def actual_gpus(facts: Facts) -> Rows:
-    """GPUs that have arrived by today, whole and by lot and promise."""
-    yield from _to_date(facts, actual_of(facts.run.plan))
-
-
-def planned_of(lock: Mapping[str, Any]) -> dict[str, int]:
-    """GPUs of each lot that should have arrived by today (`as_of`)."""
-    zone = ZoneInfo(lock["time_zone"])
-    today = datetime.fromisoformat(lock["as_of"]).astimezone(zone).date()
-    due = {
-        name: datetime.fromisoformat(lot["at"]).astimezone(zone).date() <= today
-        for name, lot in lock["deliveries"].items()
-    }
-    return {name: lot["gpus"] if due[name] else 0 for name, lot in lock["deliveries"].items()}
-
-
-def actual_of(lock: Mapping[str, Any]) -> dict[str, int]:
-    """GPUs of each lot that have arrived by today."""
-    came: dict[str, int] = {}
-    for actual in lock["actuals"]:
-        came[actual["lot"]] = came.get(actual["lot"], 0) + actual["gpus"]
-    here = {name: lot["gpus"] for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED[1:]}
-    return {name: came.get(name, here.get(name, 0)) for name in lock["deliveries"]}
-
-
-def _to_date(facts: Facts, by_lot: Mapping[str, int]) -> Rows:
-    """Sums to date, where the plan says what has arrived."""
-    lock = facts.run.plan
-    if not lock["actuals"]:
-        return
-    yield {}, sum(by_lot.values())
-    for name in lock["promises"]:
-        yield {"promise": name}, sum(n for lot, n in by_lot.items() if _counts(lock, lot, name))
-    planned, actual = planned_of(lock), actual_of(lock)
-    for lot, gpus in by_lot.items():
-        if planned[lot] or actual[lot]:
-            yield {"lot": lot}, gpus
-
-
-def _counts(lock: Mapping[str, Any], lot: str, promise: str) -> bool:
+def counts_toward(lock: Mapping[str, Any], lot: str, promise: str) -> bool:
+    """Whether a lot of a lock counts toward a promise."""
     return promise in lock["deliveries"][lot]["counts_toward"]
 
 
@@ -191,7 +134,7 @@ def _by_lot(lock: Mapping[str, Any], gpus: Mapping[str, int]) -> Rows:
     """Sums over lots: all, by promise, by tenant, product and site."""
     yield {}, sum(gpus.values())
     for name in lock["promises"]:
-        yield {"promise": name}, sum(n for lot, n in gpus.items() if _counts(lock, lot, name))
+        yield {"promise": name}, sum(n for lot, n in gpus.items() if counts_toward(lock, lot, name))
     sums: dict[tuple[str, str], int] = {}
     for name, n in gpus.items():
         lot = lock["deliveries"][name]
