@@ -225,7 +225,7 @@ def test_promises_stand_side_by_side(nation: Any, stairs: Stairs) -> None:
 def test_each_promise_opens_to_its_lots_lines_and_sources(nation: Any, stairs: Stairs) -> None:
     entries = {entry.id: entry for entry in nation.page.ledger}
     gov = entries[promises.anchor(stairs.promises, "pledge-gov")]
-    facts = dict(gov.facts)
+    facts = {fact.term: fact.says for fact in gov.facts}
     assert facts["source"] == "Announcement of 31 October 2025"
     assert facts["trust"] == "stated"
     assert facts["line of the plan"].startswith("nation.yaml:")

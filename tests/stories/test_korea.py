@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 
 from gpufleet import load_plan
 from gpufleet.plan.plan import Plan
+from gpufleet.plan.sums import total_of
 from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
 from gpufleet.results.lock import lock_of
 from gpufleet.results.to_date import arrivals_of, due_of
@@ -148,6 +149,39 @@ def test_no_promise_is_passed_by_its_lots(korea: Plan) -> None:
         assert sum(counting(korea, name).values()) <= promise.gpus
 
 
+def test_sums_are_declared_and_hold(korea: Plan) -> None:
+    """What the tests above work out, the plan says itself, so that the report shows it."""
+    assert not [found for found in korea.warnings if found.code == "P093"]
+    totals = {name: total_of(korea, name) for name in korea.sums}
+    assert {name: one.makes for name, one in korea.sums.items() if one.makes} == {
+        name: totals[name] for name, one in korea.sums.items() if one.makes
+    }
+    assert totals["pledge"] == 260_000
+    assert totals["with-base"] == 300_000
+    assert (totals["round-1"], totals["round-1-operators"], totals["contracted"]) == (13_136, 2_680, 31_336)
+    gaps = {
+        name: korea.promises[one.against].gpus - totals[name]
+        for name, one in korea.sums.items()
+        if one.against
+    }
+    assert gaps == {
+        "path-all": 5_664,
+        "path-government": 8_344,
+        "path-purchases": 5_160,
+        "path-supercomputer": 504,
+        "path-centre": 0,
+    }
+
+
+def test_a_sum_is_what_its_row_says(korea: Plan, record: Record) -> None:
+    rows = {name: korea.origin(f"sums.{name}.makes") for name in korea.sums}
+    for name, origin in rows.items():
+        if name not in ("round-1", "round-1-operators") and origin and origin.source:
+            assert korea.sums[name].makes == int(record[origin.source]["quantity"]), name
+    assert "13,136" in record["KR003"]["note"]
+    assert "2,680" in record["KR009"]["note"]
+
+
 def test_every_lot_is_counted_once(korea: Plan) -> None:
     assert sum(lot.gpus for lot in korea.deliveries) == 343_336
     assert 40_000 + 31_336 + 50_000 + 62_000 + 50_000 + 50_000 + 60_000 == 343_336
@@ -266,7 +300,7 @@ def test_demand_is_doubled_for_every_workload(korea: Plan) -> None:
 def test_every_value_has_a_source_and_a_trust(korea: Plan) -> None:
     wanted = re.compile(
         r"(promises\.[^.]+\.(gpus|at|from|until)|deliveries\.[^.]+\.(gpus|at|ordered)|actuals\.\d+\.gpus"
-        r"|sites\.[^.]+\.(power\.\d+\.value|pue)|workloads\.[^.]+\.(load|gpus|duration)"
+        r"|sums\.[^.]+\.makes|sites\.[^.]+\.(power\.\d+\.value|pue)|workloads\.[^.]+\.(load|gpus|duration)"
         r"|tenants\.[^.]+\.queues\.[^.]+\.quota\.[^.]+)"
     )
     paths = [path for path in korea.origins if wanted.fullmatch(path)]

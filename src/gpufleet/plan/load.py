@@ -264,6 +264,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("tenant", "tenants"),
         ("scenario", "scenarios"),
         ("promise", "promises"),
+        ("sum", "sums"),
     ):
         reader.known[what] = _keys(tree, part)
     reader.known["queue"] = list(_queue_names(tree))

@@ -12,7 +12,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.moments import Moment
-from gpufleet.plan.promises import PromiseNames
+from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
@@ -172,7 +172,8 @@ class Delivery(Sourced):
         datetime | None, Key(Moment(), "when it was or will be ordered; left out: not known")
     ] = None
     counts_toward: Annotated[
-        tuple[str, ...], Key(PromiseNames(), "the promise, or promises, that it is part of; left out: none")
+        tuple[str, ...],
+        Key(NameList("promise"), "the promise, or promises, that it is part of; or none"),
     ] = ()
     operator: Annotated[str | None, Key(Text(), "who runs it, in words")] = None
     ordered_range: tuple[datetime, datetime] | None = None

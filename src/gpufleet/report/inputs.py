@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.say import Said, say
-from gpufleet.report.sources import trusted
+from gpufleet.report.sources import source_ids, trusted
 from gpufleet.report.tables import Kind, Link, Table, table
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 MAX_INPUTS: Final = 4_000
 """Values that the page lists; plan.lock.yaml has all. More would make the page too large to send."""
 
-_KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "tenants", "queues",
-                 "workloads", "policy")  # fmt: skip
+_KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "sums", "tenants",
+                 "queues", "workloads", "policy")  # fmt: skip
 _TOP: Final = ("start", "end", "as_of", "jobs_until", "time_zone", "after_end", "seed")
-_UNITS: Final = {"gpus": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date", "from_": "date",
-                 "until": "date", "ordered": "date", "start": "date", "end": "date", "as_of": "date",
-                 "jobs_until": "date", "gpu_hours_per_month": "GPU·h/month"}  # fmt: skip
+_UNITS: Final = {"gpus": "GPU", "makes": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date",
+                 "from_": "date", "until": "date", "ordered": "date", "start": "date", "end": "date",
+                 "as_of": "date", "jobs_until": "date", "gpu_hours_per_month": "GPU·h/month"}  # fmt: skip
 _SUFFIXES: Final = {"_w": "W", "_s": "s"}
 _WRITTEN: Final = {"power_w": "power", "duration_s": "duration", "limit_s": "limit", "shift_s": "shift",
                    "interval_s": "interval", "finish_lag_s": "finish_lag", "node_power_w": "node_power",
@@ -139,11 +139,6 @@ def _row(run: Run, leaf: Leaf, ids: Mapping[str, str]) -> tuple[Any, ...]:
         Link(title, ids[source]) if source in ids else title,
         leaf.line or say("default"),
     )
-
-
-def source_ids(run: Run) -> dict[str, str]:
-    """Ids of the rows of the table of sources: numbers, because names may hold anything."""
-    return {name: f"source-{i + 1}" for i, name in enumerate(run.plan.get("sources") or {})}
 
 
 def cited(run: Run) -> Table | None:

@@ -14,7 +14,7 @@ import polars as pl
 
 from gpufleet.base.say import say
 from gpufleet.report import measured
-from gpufleet.report.sources import Entry, titled
+from gpufleet.report.sources import Entry, Fact, cites, source_ids, titled, trusted
 from gpufleet.report.stairs import Flight, Stairs
 from gpufleet.report.tables import Kind, Link, Table, table
 
@@ -145,21 +145,21 @@ def _entry(stairs: Stairs, name: str, flight: Flight) -> Entry:
     run, promise = stairs.run, stairs.promises[name]
     own = origin(run, f"promises.{name}.gpus", f"promises.{name}")
     facts = [
-        (say("promised"), _promised(run, promise)),
-        (say("range"), _range(promise)),
-        (say("contracted"), say("GPUs of its lots whose status is ordered, delivered or online")),
-        (say("online"), say("GPUs of its lots that have arrived and have power by then")),
-        (say("short"), say("promised − online, by the first step that is missing")),
-        (say("line of the plan"), own["line"]),
-        (say("source"), titled(run, own["source"])),
-        (say("trust"), own["trust"]),
+        Fact(say("promised"), _promised(run, promise)),
+        Fact(say("range"), _range(promise)),
+        Fact(say("contracted"), say("GPUs of its lots whose status is ordered, delivered or online")),
+        Fact(say("online"), say("GPUs of its lots that have arrived and have power by then")),
+        Fact(say("short"), say("promised − online, by the first step that is missing")),
+        Fact(say("line of the plan"), own["line"]),
+        Fact(say("source"), titled(run, own["source"]), cites(run, own["source"])),
+        Fact(say("trust"), trusted(own["trust"]) or ""),
     ]
     return Entry(
         id=anchor(stairs.promises, name),
         name=f"promises.{name}",
         what=called(stairs.promises, name),
         value=say("{gpus:,} GPUs", gpus=promise["gpus"]),
-        facts=tuple((str(term), str(says)) for term, says in facts if says),
+        facts=tuple(fact for fact in facts if fact.says),
         assumed=own["trust"] == "assumption",
         parts=_lots_table(stairs, name),
     )
@@ -198,16 +198,18 @@ def origin(run: Run, *paths: str) -> dict[str, str]:
 def _lots_table(stairs: Stairs, promise: str) -> Table | None:
     """The lots that count toward a promise."""
     run = stairs.run
-    online = _last_online(stairs)
+    online, ids = _last_online(stairs), source_ids(run)
     rows = []
     for name, lot in _lots(run, promise).items():
         own = origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
         mark = "◆ " if own["trust"] == "assumption" else ""
+        title = titled(run, own["source"])
+        source = Link(title, ids[own["source"]]) if own["source"] in ids else title
         rows.append(
             (
                 f"{mark}{name}", lot["to"], lot["system"], lot.get("operator") or "", lot["gpus"],
                 _day(run, lot["at"]), status_name(lot.get("status", "ordered")), online.get(name, 0),
-                own["line"], titled(run, own["source"]), own["trust"],
+                own["line"], source, trusted(own["trust"]) or "",
             )
         )  # fmt: skip
     if not rows:

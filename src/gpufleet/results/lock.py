@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
     "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
-    "systems", "deliveries", "retirements", "promises", "actuals", "tenants", "queues", "workloads",
+    "systems", "deliveries", "retirements", "promises", "actuals", "sums", "tenants", "queues", "workloads",
     "policy", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
@@ -151,7 +151,7 @@ def _lines(plan: Plan, origins: Mapping[str, Origin], root: Path) -> dict[str, s
     parts: dict[str, Any] = {f"deliveries.{d.name}": d for d in plan.deliveries}
     for section in ("retirements", "actuals"):
         parts |= {f"{section}.{i}": part for i, part in enumerate(getattr(plan, section))}
-    for section in ("sites", "systems", "promises", "tenants", "queues", "workloads"):
+    for section in ("sites", "systems", "promises", "sums", "tenants", "queues", "workloads"):
         parts |= {f"{section}.{name}": part for name, part in getattr(plan, section).items()}
     parts["policy"] = plan.policy
     lines = {path: place(part.line, root) for path, part in parts.items()}
