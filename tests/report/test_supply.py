@@ -68,7 +68,7 @@ def test_steps_are_taken_in_order(stairs: Stairs) -> None:
 
 def test_table_counts_each_lot_once(nation: Any, stairs: Stairs) -> None:
     last = max(row[0] for row in stairs.table())
-    online = sum(row[3] for row in stairs.table() if row[0] == last and row[2] == "online")
+    online = sum(row[4] for row in stairs.table() if row[0] == last and row[3] == "online")
     assert online == nation.run.measure("supply_gpus", step="online")
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, finding, nearest
 from gpufleet.base.say import say
-from gpufleet.plan import codes, profile_checks, promised, ratings
+from gpufleet.plan import codes, other_products, profile_checks, promised, ratings
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.plan import Files, Plan
@@ -25,7 +25,7 @@ from gpufleet.plan.warnings import remarks
 MAX_BYTES: Final = 2_000_000
 MAX_FILES: Final = 200
 
-__all__ = ["codes", "load_plan", "profile_checks", "promised", "ratings"]
+__all__ = ["codes", "load_plan", "other_products", "profile_checks", "promised", "ratings"]
 
 
 def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Plan:

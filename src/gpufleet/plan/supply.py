@@ -103,12 +103,15 @@ class System(Sourced):
         float | None, Key(Quantity("power", above=True), "rated power of one node", "node_power")
     ] = None
     rack_power_w: float | None = None  # rated power of one domain, W; from the catalogue
+    node_power_w_range: tuple[float, float] | None = None
 
     @override
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         from gpufleet.catalog.load import resolve_system
 
+        if "node_power_w" in values:
+            values["node_power_w_range"] = reader.origins[f"{path}.node_power"].range
         try:
             known = resolve_system(values["name"]).id
         except GpufleetError:

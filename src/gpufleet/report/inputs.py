@@ -53,6 +53,8 @@ def leaves(run: Run) -> Iterator[Leaf]:
             yield _leaf(plan, key, key, plan[key])
     for section in _KNOWN:
         yield from _walk(plan, section, section, plan.get(section))
+    for name, one in (plan.get("profiles") or {}).items():
+        yield Leaf(f"profiles.{name}", one["title"], "", one["trust"], one["source"], one["line"])
 
 
 def _walk(plan: Mapping[str, Any], path: str, field: str, value: Any) -> Iterator[Leaf]:
@@ -77,6 +79,8 @@ def _leaf(plan: Mapping[str, Any], path: str, field: str, value: Any) -> Leaf:
     lines, origins = plan["lines"], plan["origins"]
     part = path.rpartition(".")[0]
     own, whole = (origins.get(p, {}) for p in (path, part))
+    if path.startswith("systems.") and not (own or whole):  # the catalogue's own word
+        whole = plan["systems"].get(part.removeprefix("systems."), {})
     line = lines.get(path) or (lines.get(part, "") if path.startswith(_MADE) else "")
     if not line:
         return Leaf(path, value, _unit(path, field), None, None, "")

@@ -17,6 +17,7 @@ from gpufleet.report import measured
 from gpufleet.report.sources import Entry, Fact, cites, source_ids, titled, trusted
 from gpufleet.report.stairs import Flight, Stairs
 from gpufleet.report.tables import Kind, Link, Table, table
+from gpufleet.results.measures_supply import of_other_kind
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -49,6 +50,7 @@ def side_by_side(stairs: Stairs) -> Table:
         (say("contracted, GPUs"), "whole"), (say("due by"), "day"), (say("online then, GPUs"), "whole"),
         (say("low to high"), "figure"), (say("short then, GPUs"), "whole"),
         (say("largest gap at"), "place"), (say("online at the end, GPUs"), "whole"),
+        (say("of another product, GPUs"), "whole"),
         (say("for"), "name"), (say("kind"), "text"), (say("by"), "name"), (say("lots"), "whole"),
     ]  # fmt: skip
     flights = {flight.name: flight for flight in stairs.flights()}
@@ -90,6 +92,7 @@ def _row(stairs: Stairs, name: str, flight: Flight) -> tuple[Any, ...]:
     run, promise, month = stairs.run, stairs.promises[name], stairs.due_of(name)
     to, online = anchor(stairs.promises, name), flight.at("online", month)
     contracted = measured.values(run, "contracted_gpus", "promise").get((name,))
+    other = measured.values(run, "other_product_gpus", "promise").get((name,))
     short, place = _missing(stairs, name, month)
     return (
         Link(called(stairs.promises, name), to),
@@ -101,6 +104,7 @@ def _row(stairs: Stairs, name: str, flight: Flight) -> tuple[Any, ...]:
         Link(short, to),
         place,
         Link(flight.last("online").gpus, to),
+        Link(other, to) if other else None,
         promise["tenant"],
         _kind(promise),
         promise.get("by") or "",
@@ -146,6 +150,7 @@ def _entry(stairs: Stairs, name: str, flight: Flight) -> Entry:
     own = origin(run, f"promises.{name}.gpus", f"promises.{name}")
     facts = [
         Fact(say("promised"), _promised(run, promise)),
+        Fact(say("product"), _product(run, name)),
         Fact(say("range"), _range(promise)),
         Fact(say("contracted"), say("GPUs of its lots whose status is ordered, delivered or online")),
         Fact(say("online"), say("GPUs of its lots that have arrived and have power by then")),
@@ -179,6 +184,18 @@ def _promised(run: Run, promise: Row) -> str:
     return say("{gpus:,} GPUs for {tenant}, on {at}, due by {until}", **values)
 
 
+def _product(run: Run, name: str) -> str:
+    """Which GPUs were promised, and how many that count toward it are others."""
+    words = run.plan["promises"][name].get("product") or ""
+    other = measured.values(run, "other_product_gpus", "promise").get((name,))
+    if not other:
+        return words
+    return say(
+        "{words}; {gpus:,} GPUs that count toward it are of another product ({lots:, })",
+        words=words, gpus=round(other), lots=list(of_other_kind(run.plan, name)),
+    )  # fmt: skip
+
+
 def _range(promise: Row) -> str:
     low, high = promise.get("gpus_range") or (None, None)
     return "" if low is None else say("{low:,} to {high:,} GPUs", low=low, high=high)
@@ -198,7 +215,7 @@ def origin(run: Run, *paths: str) -> dict[str, str]:
 def _lots_table(stairs: Stairs, promise: str) -> Table | None:
     """The lots that count toward a promise."""
     run = stairs.run
-    online, ids = _last_online(stairs), source_ids(run)
+    online, ids, other = _last_online(stairs), source_ids(run), of_other_kind(run.plan, promise)
     rows = []
     for name, lot in _lots(run, promise).items():
         own = origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
@@ -207,7 +224,9 @@ def _lots_table(stairs: Stairs, promise: str) -> Table | None:
         source = Link(title, ids[own["source"]]) if own["source"] in ids else title
         rows.append(
             (
-                f"{mark}{name}", lot["to"], lot["system"], lot.get("operator") or "", lot["gpus"],
+                f"{mark}{name}", lot["to"], lot["system"],
+                say("no: {kind}", kind=other[name]) if name in other else None,
+                lot.get("operator") or "", lot["gpus"],
                 _day(run, lot["at"]), status_name(lot.get("status", "ordered")), online.get(name, 0),
                 own["line"], source, trusted(own["trust"]) or "",
             )
@@ -215,8 +234,8 @@ def _lots_table(stairs: Stairs, promise: str) -> Table | None:
     if not rows:
         return None
     columns: list[tuple[str, Kind]] = [
-        (say("lot"), "name"), (say("site"), "name"), (say("system"), "name"), (say("operator"), "name"),
-        (say("GPUs"), "whole"), (say("arrives"), "day"), (say("status"), "text"),
+        (say("lot"), "name"), (say("site"), "name"), (say("system"), "name"), (say("as promised"), "text"),
+        (say("operator"), "name"), (say("GPUs"), "whole"), (say("arrives"), "day"), (say("status"), "text"),
         (say("online at the end, GPUs"), "whole"), (say("line of the plan"), "place"),
         (say("source"), "name"), (say("trust"), "text"),
     ]  # fmt: skip

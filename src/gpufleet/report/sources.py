@@ -47,7 +47,14 @@ def is_input(row: Row) -> bool:
     return bool(row.get("section", "measures") != "measures")
 
 
-TRUSTS = {"stated": say("stated"), "estimate": say("estimate"), "assumption": say("assumption")}
+TRUSTS = {
+    "stated": say("stated"),
+    "estimate": say("estimate"),
+    "assumption": say("assumption"),
+    "confirmed": say("confirmed"),
+    "partly": say("confirmed in part"),
+}
+"""How far a value of a plan, or a row of the catalogue, is trusted."""
 
 _NOT_SAID: Final = say("not said for all of it")
 

@@ -132,21 +132,23 @@ def _top(flights: Sequence[Flight]) -> int:
 
 
 def _levels(view: View, stairs: Stairs) -> Table:
-    """All lots at the end of each year: GPUs, TFLOPS and MW, by owner and step."""
+    """All lots at the end of each year: GPUs, TFLOPS and MW, by owner, operator and step."""
     columns: list[tuple[str, Kind]] = [
-        (say("at the end of"), "month"), (say("tenant"), "name"), (say("step"), "text"),
+        (say("at the end of"), "month"), (say("tenant"), "name"), (say("operator"), "name"),
+        (say("step"), "text"),
         (say("GPUs"), "whole"), (say("low"), "whole"), (say("high"), "whole"),
         (say("TFLOPS BF16, dense"), "whole"), (say("MW, rated"), "number"),
     ]  # fmt: skip
     rows = [
-        (month, _owner(tenant), stair_charts.step_name(step), *numbers)
-        for month, tenant, step, *numbers in stairs.table()
+        (month, _owner(tenant), operator, stair_charts.step_name(step), *numbers)
+        for month, tenant, operator, step, *numbers in stairs.table()
     ]
-    return table(
-        say("GPUs of all lots by owner and step, what they compute and draw; – where that is not known"),
+    made = table(
+        say("GPUs of all lots by owner, operator and step, what they compute and draw; – where not known"),
         columns,
         rows,
     )
+    return Table(made.caption, made.columns, made.rows, filtered=True)
 
 
 def _owner(tenant: str | None) -> str:
@@ -359,22 +361,23 @@ def _gap_table(stairs: Stairs) -> Table:
     rows = stairs.shortage.filter(pl.col("month").is_in(list(ends.values())))
     columns: list[tuple[str, Kind]] = [
         (say("at the end of"), "month"), (say("promise"), "name"), (say("lot"), "name"),
-        (say("site"), "name"),
+        (say("site"), "name"), (say("operator"), "name"),
         (say("missing"), "text"), (say("short, GPUs"), "whole"), (say("of these due, GPUs"), "whole"),
         (say("line of the plan"), "place"),
     ]  # fmt: skip
-    wanted = ("month", "promise", "lot", "site", "step", "gpus", "overdue", "place")
+    wanted = ("month", "promise", "lot", "site", "operator", "step", "gpus", "overdue", "place")
     cells = [
         (
             month,
             _linked(stairs, promise, called(stairs.promises, promise)) if promise else say("none"),
             lot or say("no lot"),
             site or say("no site yet"),
+            operator,
             gap_name(step),
             _linked(stairs, promise, gpus),
             _linked(stairs, promise, overdue) if promise else None,
             place,
         )
-        for month, promise, lot, site, step, gpus, overdue, place in rows.select(wanted).iter_rows()
+        for month, promise, lot, site, operator, step, gpus, overdue, place in rows.select(wanted).iter_rows()
     ]
     return table(say("What is short, by promise and lot"), columns, cells)

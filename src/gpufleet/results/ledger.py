@@ -122,7 +122,7 @@ def _all_needs(name: str) -> set[str]:
         if need in MEASURES:
             found |= _all_needs(need)
         elif need.startswith("jobs.") or need in ("timeline.busy", "timeline.waiting"):
-            found |= {*_INPUTS, "queues", "policy"} - set(_ASIDE)
+            found |= {*_INPUTS, "queues", "policy", "profiles"} - set(_ASIDE)
         elif need.startswith(("supply.", "shortage.")):
             found |= {"promises", "deliveries", "retirements", "sites"}
         elif need in _INPUTS:
@@ -142,9 +142,27 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for product, gpus in queue["quota"].items():
             path = quotas(lock, name, [product])[0].path  # as the plan writes it
             yield _input(lock, "queues", path, gpus, "GPU")
+    yield from _profiles(lock)
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
         yield _input(lock, "policy", f"policy.{key}", lock["policy"][_FIELDS.get(key, key)], unit)
+
+
+def _profiles(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The profiles that jobs are drawn from, each with its own source and trust."""
+    for name, profile in (lock.get("profiles") or {}).items():
+        yield {
+            "name": f"profiles.{name}",
+            "section": "profiles",
+            "value": profile["title"],
+            "unit": "",
+            "formula": "declared in the plan",
+            "by": {},
+            "inputs": [],
+            "plan_line": profile["line"],
+            "source": profile["source"],
+            "trust": profile["trust"],
+        }
 
 
 def _parts(section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

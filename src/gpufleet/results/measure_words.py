@@ -45,6 +45,7 @@ TITLES: Final = {
     "supply_mw": say("rated IT power at the plan's end"),
     "shortage_gpus": say("GPUs short at the plan's end"),
     "overdue_gpus": say("GPUs overdue at the plan's end"),
+    "other_product_gpus": say("GPUs of another product than was promised"),
     "sum_gpus": say("GPUs in a sum of the plan"),
     "due_gpus": say("GPUs promised by today"),
     "planned_gpus": say("GPUs planned by today"),

@@ -10,7 +10,7 @@ import polars as pl
 from gpufleet.results.facts import Facts
 from gpufleet.results.measures import By, Rows, measure
 
-DIMS: Final = ("tenant", "product", "site")
+DIMS: Final = ("tenant", "product", "site", "operator")
 CONTRACTED: Final = ("ordered", "delivered", "online")
 """Statuses of lots that are bought, as of today."""
 
@@ -41,10 +41,25 @@ def promised_gpus(facts: Facts) -> Rows:
     needs=("deliveries",),
 )
 def contracted_gpus(facts: Facts) -> Rows:
-    """GPUs that are bought today, whole and by promise, tenant, product and site."""
+    """GPUs that are bought today, whole and by promise, tenant, product, site and operator."""
     lock = facts.run.plan
     lots = {name: lot for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED}
     yield from _by_lot(lock, {name: lot["gpus"] for name, lot in lots.items()})
+
+
+@measure(
+    "other_product_gpus",
+    "GPU",
+    "sum over lots that count toward the promise and are of another product or generation than it speaks of",
+    needs=("promises", "deliveries"),
+)
+def other_product_gpus(facts: Facts) -> Rows:
+    """GPUs that count toward a promise and are not of the kind that was promised, by promise."""
+    lock = facts.run.plan
+    for name in lock["promises"]:
+        gpus = sum(lock["deliveries"][lot]["gpus"] for lot in of_other_kind(lock, name))
+        if gpus:
+            yield {"promise": name}, gpus
 
 
 @measure(
@@ -66,7 +81,7 @@ def supply_gpus(facts: Facts) -> Rows:
     needs=("supply.gpus_low", "supply.step"),
 )
 def supply_gpus_low(facts: Facts) -> Rows:
-    """The same with every count at the low end of its range and every date late."""
+    """The same at the scarce end of all ranges of counts, dates, power, PUE and ratings."""
     yield from _bound(facts, "gpus_low")
 
 
@@ -77,7 +92,7 @@ def supply_gpus_low(facts: Facts) -> Rows:
     needs=("supply.gpus_high", "supply.step"),
 )
 def supply_gpus_high(facts: Facts) -> Rows:
-    """The same with every count at the high end of its range and every date early."""
+    """The same at the plentiful end of all ranges."""
     yield from _bound(facts, "gpus_high")
 
 
@@ -125,6 +140,19 @@ def overdue_gpus(facts: Facts) -> Rows:
     yield from _shorts(facts, "overdue")
 
 
+def of_other_kind(lock: Mapping[str, Any], promise: str) -> dict[str, str]:
+    """Lots that count toward a promise and are of another architecture or product than its words name."""
+    from gpufleet.catalog.load import other_kind
+
+    words = lock["promises"][promise].get("product")
+    kinds = {
+        name: other_kind(lock["systems"][lot["system"]]["product"], words)
+        for name, lot in lock["deliveries"].items()
+        if promise in lot["counts_toward"]
+    }
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
 def counts_toward(lock: Mapping[str, Any], lot: str, promise: str) -> bool:
     """Whether a lot of a lock counts toward a promise."""
     return promise in lock["deliveries"][lot]["counts_toward"]
@@ -139,7 +167,9 @@ def _by_lot(lock: Mapping[str, Any], gpus: Mapping[str, int]) -> Rows:
     for name, n in gpus.items():
         lot = lock["deliveries"][name]
         product = lock["systems"][lot["system"]]["product"]
-        for dim, value in zip(DIMS, (lot.get("tenant"), product, lot["to"]), strict=True):
+        for dim, value in zip(
+            DIMS, (lot.get("tenant"), product, lot["to"], lot.get("operator")), strict=True
+        ):
             if value is not None:
                 sums[dim, value] = sums.get((dim, value), 0) + n
     for (dim, value), n in sorted(sums.items()):
