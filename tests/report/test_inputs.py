@@ -125,3 +125,13 @@ def test_only_the_page_that_is_asked_for_has_another_run(nation: Any, late: Run)
     assert "scenario" not in nation.page.variant
     assert 'id="against"' in html
     assert len(html.encode()) <= 3_000_000
+
+
+def test_two_plans_side_by_side_are_told_at_the_top(report_of: Any) -> None:
+    run, other = report_of("nation").run, report_of("three tenants").run
+    html = render_html(run, other=other)
+    says = f"These are two different plans, {other.plan['name']} and nation: what differs is not"
+    assert says in html[: html.index('class="answer"')]
+    same = page_of(run, run).against
+    assert same is not None
+    assert same.note == ""

@@ -23,15 +23,15 @@ def test_sums_stand_beside_what_was_published(nation: Any) -> None:
     rows = {row[0]: row[1:] for row in map(_bare, nation.page.sums.rows)}
     assert rows == {
         "The pledge": [
-            "Pledge to the government + Pledge to Naver + Pledge to SK", 16_000, 16_000, 0, None, None, None,
+            "Pledge to the government + Pledge to Naver + Pledge to SK", 16_000, 16_000, 0, None, None,
             "promised GPUs", "Announcement of 31 October 2025", "stated",
         ],
         "With the fleet": [
-            "The pledge + old-fleet", 20_000, 20_500, -500, None, None, None,
+            "The pledge + old-fleet", 20_000, 20_500, -500, None, None,
             "promised GPUs, and GPUs of H100-SXM5-80GB", "Announcement of 31 October 2025", "estimate",
         ],
         "government-lots": [
-            "round-1 + round-2 + centre", 3_528, None, None, "The government's own path", 5_200, 1_672,
+            "round-1 + round-2 + centre", 3_528, None, None, "The government's own path", 1_672,
             "GPUs (B200-SXM)", "", "",
         ],
     }  # fmt: skip
@@ -56,7 +56,7 @@ def test_each_number_of_a_sum_opens_its_parts_and_sources(nation: Any) -> None:
     assert all(part[4].startswith("nation.yaml:") for part in parts)
     assert {part[5] for part in parts} == {"Announcement of 31 October 2025"}
     assert entry.parts.rows[0][0].to in entries  # the sum inside opens its own parts
-    assert row[9].to == "source-1"
+    assert row[8].to == "source-1"
 
 
 def test_what_was_published_is_an_input(nation: Any) -> None:

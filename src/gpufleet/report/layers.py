@@ -58,8 +58,13 @@ def named_rows(names: Sequence[str]) -> tuple[dict[str, str], Spec, float]:
     called = {name: wrapped(name, LABEL_COLUMNS) or name for name in names}
     lines = max((text.count("\n") + 1 for text in called.values()), default=1)
     rows = list(called.values())
+    raised = [  # a label hangs from its first line: those of several lines go up by half of the others
+        {"test": f"length(split(datum.label, '\\n')) === {n}", "value": -(n - 1) * LINE_PX / 2}
+        for n in range(2, lines + 1)
+    ]
     axis: Spec = {"ticks": False, "domain": False, "offset": 6, "labelLimit": 0,
-                  "labelExpr": "split(datum.label, '\\n')", "labelLineHeight": LINE_PX}  # fmt: skip
+                  "labelExpr": "split(datum.label, '\\n')", "labelLineHeight": LINE_PX,
+                  "labelOffset": {"condition": raised, "value": 0}}  # fmt: skip
     y: Spec = {"field": "row", "type": "nominal", "sort": rows, "title": None, "scale": {"domain": rows}}
     return called, {**y, "axis": axis}, float(max(ROW_PX, lines * LINE_PX + 14) * len(rows) + 10)
 

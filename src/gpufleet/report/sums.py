@@ -30,10 +30,10 @@ def sums(run: Run) -> Table | None:
     if not rows:
         return None
     columns: list[tuple[str, Kind]] = [
-        (say("sum"), "name"), (say("adds up"), "name"), (say("comes to, GPUs"), "whole"),
+        (say("sum"), "name"), (say("adds up"), "list"), (say("comes to, GPUs"), "whole"),
         (say("published, GPUs"), "whole"), (say("apart, GPUs"), "signed"),
-        (say("set against"), "name"), (say("promised, GPUs"), "whole"), (say("gap, GPUs"), "whole"),
-        (say("counts"), "text"), (say("source"), "name"), (say("trust"), "text"),
+        (say("set against"), "name"), (say("gap, GPUs"), "whole"),
+        (say("counts"), "text"), (say("source"), "list"), (say("trust"), "text"),
     ]  # fmt: skip
     return table(say("What adds up to what, as the plan declares it"), columns, rows)
 
@@ -49,7 +49,6 @@ def _row(run: Run, added: Added) -> tuple[Any, ...]:
         None if added.makes is None else Link(added.makes, to),
         None if added.apart is None else Link(added.apart, to),
         _promise(run, added.against, called(run.plan["promises"], added.against or "")),
-        _promise(run, added.against, added.promised),
         None if added.gap is None else Link(added.gap, to),
         _unit(added),
         Link(source, ids[own["source"]]) if own["source"] in ids else source,

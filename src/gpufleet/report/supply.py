@@ -105,11 +105,11 @@ def _known(stairs: Stairs) -> str:
     """What solid, dashed, and the band mean."""
     if stairs.as_of is None:
         return say(
-            "All of this is planned. The band around the GPUs online is the range of counts and dates."
+            "All of this is planned. The band around the GPUs online is the range of counts, dates and power."
         )
     return say(
         "Solid until {day}, as of which the plan is known; dashed from then on: planned. The band around the "
-        "GPUs online is the range of counts and dates.",
+        "GPUs online is the range of counts, dates and power.",
         day=stairs.as_of.date(),
     )
 

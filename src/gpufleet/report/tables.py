@@ -24,6 +24,7 @@ Kind = Literal[
     "day",
     "month",
     "figure",
+    "list",
 ]
 
 RIGHT = frozenset({"whole", "signed", "number", "exact", "share", "wait", "figure"})
