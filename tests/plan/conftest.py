@@ -90,6 +90,10 @@ promises:
   fifty:
     {title: Fifty, kind: target, by: Maker, for: research, gpus: {value: 64, range: [60, 80]},
      product: Blackwell, at: 2025-10-31, from: 2026-01-01, until: 2026-02-28, source: a, trust: stated}
+sums:
+  whole: {title: Whole, promises: fifty, makes: 64, against: fifty, source: a, trust: stated}
+  bought: {lots: [lot-1]}
+  again: {sums: bought}
 actuals:
   - {lot: lot-1, at: 2026-01-06, gpus: 56, source: a, trust: stated}
 """

@@ -181,6 +181,27 @@ def test_the_ledger_leads_from_a_promise_to_its_line(stairs: Run) -> None:
     assert entries["actuals.0.gpus",]["plan_line"] == line_of("lot: a, at:")
 
 
+def test_operators_stand_apart(tmp_path: Path) -> None:
+    text = BY_HAND.replace("system: box, gpus: 32,", "system: box, operator: AWS, gpus: 32,")
+    (tmp_path / "plan.yaml").write_text(text)
+    run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
+    theirs = run.supply.filter(pl.col("operator") == "AWS")
+    assert set(theirs["lot"]) == {"a"}
+    assert run.measure("supply_gpus", step="delivered", operator="AWS") == 32
+    assert run.measure("contracted_gpus", operator="AWS") == 32
+    assert set(run.shortage.filter(pl.col("lot") == "a")["operator"]) == {"AWS"}
+    assert run.shortage.filter(pl.col("lot").is_null())["operator"].null_count() > 0
+
+
+def test_the_ledger_narrows_by_product(stairs: Run) -> None:
+    """The count of `new` rests on lot b alone, not on what is stated of lot a."""
+    entries = {(e["name"], *sorted(e["by"].items())): e for e in stairs.ledger["entries"]}
+    old, new = (entries["contracted_gpus", ("product", product)] for product in ("old", "new"))
+    assert old["plan_line"] == line_of("- {name: a,")
+    assert (new["trust"], new["plan_line"]) == ("assumption", line_of("    gpus: {value: 20"))
+    assert old["trust"] is None  # of the third lot it is not said
+
+
 def test_the_lock_holds_today_promises_and_actuals(stairs: Run) -> None:
     assert stairs.plan["as_of"] == "2026-02-14T15:00:00Z"
     assert stairs.plan["promises"]["big"]["gpus_range"] == [90, 110]

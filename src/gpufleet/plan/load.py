@@ -11,7 +11,15 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, finding, nearest
 from gpufleet.base.say import say
-from gpufleet.plan import codes, horizon, profile_checks, promised, ratings, sharing_checks
+from gpufleet.plan import (
+    codes,
+    horizon,
+    other_products,
+    profile_checks,
+    promised,
+    ratings,
+    sharing_checks,
+)
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.plan import Files, Plan
@@ -26,7 +34,16 @@ from gpufleet.plan.warnings import remarks
 MAX_BYTES: Final = 2_000_000
 MAX_FILES: Final = 200
 
-__all__ = ["codes", "horizon", "load_plan", "profile_checks", "promised", "ratings", "sharing_checks"]
+__all__ = [
+    "codes",
+    "horizon",
+    "load_plan",
+    "other_products",
+    "profile_checks",
+    "promised",
+    "ratings",
+    "sharing_checks",
+]
 
 
 def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Plan:
@@ -267,6 +284,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("promise", "promises"),
         ("cohort", "cohorts"),
         ("priority", "priorities"),
+        ("sum", "sums"),
     ):
         reader.known[what] = _keys(tree, part)
     if "priorities" in tree.items:

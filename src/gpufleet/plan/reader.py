@@ -17,8 +17,8 @@ _NOUNS: Final = {
     each.template: each
     for each in (
         say("GPUs"), say("jobs"), say("nodes"), say("lot"), say("promise"), say("queue"), say("site"),
-        say("tenant"), say("system"), say("product"), say("power"), say("time"), say("cohort"),
-        say("domains"),
+        say("tenant"), say("scenario"), say("sum"), say("system"), say("product"), say("power"), say("time"),
+        say("cohort"), say("domains"),
     )
 }  # fmt: skip
 """What values of a plan are counts and names of, as messages say it."""

@@ -44,6 +44,23 @@ class Power(Kind[Steps]):
         return {"anyOf": [Quantity("power").schema(), PartList(PowerStep).schema()]}
 
 
+def _power_ends(steps: Steps, path: str, reader: Reader) -> tuple[Steps, Steps] | None:
+    """Power over time with every step at the low end of its range and late, and the other way round."""
+    low, high, ranged = [], [], False
+    for i, (from_s, watts) in enumerate(steps):
+        whole = path not in reader.origins or f"{path}.{i}" not in reader.origins
+        power = reader.origins.get(path if whole else f"{path}.{i}.value")
+        date = None if whole else reader.origins.get(f"{path}.{i}.from")
+        little, much = (power and power.range) or (watts, watts)
+        early, late = (from_s, from_s)
+        if date and date.range:
+            early, late = (reader.seconds(moment) for moment in date.range)
+        ranged = ranged or (little, early) != (much, late)
+        low.append((late, little))
+        high.append((early, much))
+    return (tuple(sorted(low)), tuple(sorted(high))) if ranged else None
+
+
 class Site(Sourced):
     """A place with a grid connection. Whole units come online in delivery order while their power fits."""
 
@@ -65,6 +82,8 @@ class Site(Sourced):
             "owner",
         ),
     ] = None
+    power_w_range: tuple[Steps, Steps] | None = None  # little and late; much and early. None: no range
+    pue_range: tuple[float, float] | None = None
 
     @override
     @classmethod
@@ -78,6 +97,9 @@ class Site(Sourced):
         if "power_w" in values and "pue" not in values:
             says = say("`{path}` has a power and no `pue`: how much of it reaches the GPUs?", path=path)
             raise reader.refuse("P007", node.at, says, say("add `pue`, e.g. 1.3"))
+        if "pue" in values:
+            values["pue_range"] = reader.origins[f"{path}.pue"].range
+        values["power_w_range"] = _power_ends(values.get("power_w", ()), f"{path}.power", reader)
         return {"time_zone": reader.zone.key, **values}
 
     def power_at(self, seconds: int) -> float:

@@ -12,7 +12,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.moments import Moment
-from gpufleet.plan.promises import PromiseNames
+from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
@@ -103,12 +103,15 @@ class System(Sourced):
         float | None, Key(Quantity("power", above=True), "rated power of one node", "node_power")
     ] = None
     rack_power_w: float | None = None  # rated power of one domain, W; from the catalogue
+    node_power_w_range: tuple[float, float] | None = None
 
     @override
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         from gpufleet.catalog.load import resolve_system
 
+        if "node_power_w" in values:
+            values["node_power_w_range"] = reader.origins[f"{path}.node_power"].range
         try:
             known = resolve_system(values["name"]).id
         except GpufleetError:
@@ -172,7 +175,8 @@ class Delivery(Sourced):
         datetime | None, Key(Moment(), "when it was or will be ordered; left out: not known")
     ] = None
     counts_toward: Annotated[
-        tuple[str, ...], Key(PromiseNames(), "the promise, or promises, that it is part of; left out: none")
+        tuple[str, ...],
+        Key(NameList("promise"), "the promise, or promises, that it is part of; or none"),
     ] = ()
     operator: Annotated[str | None, Key(Text(), "who runs it, in words")] = None
     ordered_range: tuple[datetime, datetime] | None = None

@@ -141,15 +141,14 @@ SUPPLY: Final[tuple[Column, ...]] = (
     Column("product", "str", "", "GPU product; null for a promise", nullable=True),
     Column("site", "str", "", "site; null for a promise", nullable=True),
     Column("lot", "str", "", "delivery; null for a promise", nullable=True),
+    Column("operator", "str", "", "who runs the lot; null = not said, or a promise", nullable=True),
     Column("promise", "str", "", "promise that the lot counts toward; null = none", nullable=True),
     Column("step", "str", "", "pledged, ordered, delivered, powered or online"),
     Column("gpus", "i64", "GPU", "GPUs that have taken this step by the end of the month"),
     Column(
-        "gpus_low", "i64", "GPU", "the same with every count at the low end of its range, every date late"
+        "gpus_low", "i64", "GPU", "the same with few, late, little power and much drawn, within all ranges"
     ),
-    Column(
-        "gpus_high", "i64", "GPU", "the same with every count at the high end of its range, every date early"
-    ),
+    Column("gpus_high", "i64", "GPU", "the same with the other ends of all ranges"),
     Column(
         "tflops_bf16", "f64", "TFLOPS", "peak BF16 rate of these GPUs, dense; null = not known", nullable=True
     ),
@@ -166,6 +165,7 @@ SHORTAGE: Final[tuple[Column, ...]] = (
     Column("product", "str", "", "GPU product; null = no lot", nullable=True),
     Column("site", "str", "", "site; null = no lot", nullable=True),
     Column("lot", "str", "", "delivery; null = promised, and no lot is in the plan for it", nullable=True),
+    Column("operator", "str", "", "who runs the lot; null = not said, or no lot", nullable=True),
     Column("step", "str", "", "not_ordered, not_delivered, not_powered or not_online: what these GPUs lack"),
     Column("gpus", "i64", "GPU", "GPUs that are not online at the end of the month for want of this step"),
     Column(

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
-from gpufleet.results.measures_supply import actual_of, planned_of
 from gpufleet.results.moments import spoken_day
+from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
 from gpufleet.world.supply import Service, service_of
 
