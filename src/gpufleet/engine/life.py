@@ -61,7 +61,7 @@ def mark_due(s: State, island: int, full: int) -> None:
 
 
 @kernel
-def _wait_for_pass(w: Rules, s: State, i: int, island: int) -> None:
+def wait_for_pass(w: Rules, s: State, i: int, island: int) -> None:
     """Put job ``i`` at the end of the island's list of jobs that the next pass meets for the first time."""
     job, row = s.slot[i], s.island[island]
     job.status, job.why, job.root = WAITS, BETWEEN_PASSES, BETWEEN_PASSES
@@ -96,7 +96,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     if cause != STARTABLE:
         refuse_for_ever(s, i, cause)
     else:
-        _wait_for_pass(w, s, i, island)
+        wait_for_pass(w, s, i, island)
 
 
 @kernel
@@ -194,7 +194,7 @@ def come_back(w: Rules, s: State, i: int) -> None:
     s.slot[i].end = -1
     island = w.queue_island[w.class_queue[s.slot[i].cls]]
     mark_due(s, island, 0)
-    _wait_for_pass(w, s, i, island)
+    wait_for_pass(w, s, i, island)
 
 
 @kernel
@@ -268,7 +268,7 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
             keep_checkpoint(w, s, i)
             release(w, s, t, h, i, s.scalar[NOW])
         requeue(w, s, i)
-        _wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
+        wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
         any_killed = True
     return any_killed
 

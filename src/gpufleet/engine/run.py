@@ -121,6 +121,8 @@ def run(
                 sharing.make_bins(state.busy.shape[-1] - 1)
             s = pack(state)
     state = close_books(rules, state, outbox.take)
+    sharing.make_bins(state.busy.shape[-1] - 1)
+    sharing.close_books(int(state.scalar[NOW]))
     outbox.preempted.append(sharing.take_events())
     outbox.take(state)
     outbox.flush()

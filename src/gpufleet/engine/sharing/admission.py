@@ -7,14 +7,14 @@ so the lane is parked as a whole until something is given back. A strict queue i
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
-from gpufleet.engine.life import refuse_for_ever
+from gpufleet.engine.life import refuse_for_ever, wait_for_pass
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
 from gpufleet.engine.quota import never
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
 from gpufleet.engine.sharing.books import release
 from gpufleet.engine.sharing.cycle import run_cycle
-from gpufleet.engine.sharing.physical import evict, place_for, write_event
+from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for, write_event
 from gpufleet.engine.sharing.quotas import change_quotas, first_to_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
@@ -159,6 +159,7 @@ def _take_in(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
     """Put a job that the pass meets for the first time into its lane; the lane."""
     if s.slot[i].attempts == 0:
         set_key(w, s, i)
+        s.slot[i].seq = s.slot[i].id << SEQUENCE_BITS
     lane = _lane_of(w, s, t, h, i, island)
     _make_work(w, s, h, i)
     row = s.lane[lane]
@@ -203,6 +204,12 @@ def _open_waiting(s: State, h: Share, island: int, strict_only: bool) -> None:
 
 
 @kernel
+def _is_open(s: State, i: int) -> bool:
+    """Whether job ``i`` waits in an open lane."""
+    return bool(s.slot[i].status == WAITS and not s.lane[s.slot[i].lane].closed)
+
+
+@kernel
 def _find_heads(s: State, h: Share) -> bool:
     """The job that competes for each queue: the first of its open lanes. False if there is none."""
     for at in range(h.scalar[N_HEADS]):
@@ -214,7 +221,7 @@ def _find_heads(s: State, h: Share) -> bool:
         if not row.closed and i >= 0 and not (row.blocked and s.slot[i].joined):
             node = h.scalar[FIRST_QUEUE] + row.queue
             first = h.sticky[node]
-            if first >= 0 and s.slot[first].status == WAITS:
+            if first >= 0 and _is_open(s, first):
                 i = first
             if h.head[node] < 0:
                 h.heads[h.scalar[N_HEADS]] = node
@@ -231,18 +238,17 @@ def _carry_out(w: Rules, s: State, t: Tree, h: Share, island: int) -> None:
     for at in range(h.scalar[N_CHOSEN]):
         i = h.chosen[at]
         release(w, s, t, h, i, now)
-        put_back_in_line(w, s, t, h, i, island, now)
+        put_back_in_line(w, s, t, h, i, island)
     if h.scalar[N_CHOSEN] > 0:
         _open_waiting(s, h, island, False)
 
 
 @kernel
-def put_back_in_line(w: Rules, s: State, t: Tree, h: Share, i: int, island: int, now: int) -> None:
+def put_back_in_line(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> None:
     """A job that was evicted waits in its lane, unless it is to return later."""
     if s.slot[i].status == WAITS:
-        lane = _take_in(w, s, t, h, i, island)
-        s.slot[i].since = now
-        join(w, s, i, lane, now)
+        wait_for_pass(w, s, i, island)
+        _take_in(w, s, t, h, i, island)
 
 
 @kernel
@@ -268,7 +274,7 @@ def _evict_what_exceeds(w: Rules, s: State, t: Tree, h: Share, island: int) -> N
                 while i >= 0:
                     write_event(s, h, i, -1, BY_QUOTA, evict(w, s, i))
                     release(w, s, t, h, i, s.scalar[NOW])
-                    put_back_in_line(w, s, t, h, i, island, s.scalar[NOW])
+                    put_back_in_line(w, s, t, h, i, island)
                     i = first_to_go(t, h, h.scalar[FIRST_QUEUE] + queue, k)
 
 
@@ -306,6 +312,17 @@ def _settle(w: Rules, s: State, t: Tree, h: Share, island: int, now: int) -> Non
 
 
 @kernel
+def _run_cycles(w: Rules, s: State, t: Tree, h: Share, island: int) -> None:
+    """Cycles until one changes nothing."""
+    while _find_heads(s, h):
+        changes = run_cycle(w, s, t, h)
+        parked = _note_refusals(w, s, t, h)
+        _carry_out(w, s, t, h, island)
+        if changes == 0 and not parked:
+            break
+
+
+@kernel
 def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) -> None:
     """One pass over an island: cycles until one changes nothing."""
     now = s.scalar[NOW]
@@ -320,12 +337,9 @@ def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) 
         following = s.slot[i].next_new
         _take_in(w, s, t, h, i, island)
         i = following
-    while _find_heads(s, h):
-        changes = run_cycle(w, s, t, h)
-        parked = _note_refusals(w, s, t, h)
-        _carry_out(w, s, t, h, island)
-        if changes == 0 and not parked and not _drop_for_ever(w, s, t, h, now):
-            break
+    _run_cycles(w, s, t, h, island)
+    while _drop_for_ever(w, s, t, h, now):
+        _run_cycles(w, s, t, h, island)
     if h.scalar[ANY_STICKY]:
         h.scalar[ANY_STICKY] = 0
         for node in range(len(h.sticky)):

@@ -55,6 +55,13 @@ class Sharing:
         self.share = self.share._replace(borrowing=new)
         self._pack()
 
+    def close_books(self, end_s: int) -> None:
+        """Nobody borrows after the end of the run."""
+        grid_s, table = self.world.clock.grid_s, self.share.borrowing
+        at = end_s // grid_s
+        table[0, :, :, at] -= self.share.borrowed * ((at + 1) * grid_s - end_s)
+        table[1, :, :, at + 1] -= self.share.borrowed * grid_s
+
     def take_events(self) -> Ints:
         """The preemptions since the last call, rows of EVENT columns."""
         n = int(self.share.scalar[N_EVENTS])
