@@ -246,7 +246,7 @@ def _refused(view: View) -> Part | None:
 
 def _lines(run: Run, cause: str, queue: str, workload: str, least: int) -> str:
     """Where the plan says what refuses these jobs for ever, by the smallest of them."""
-    wish = Wish(queue, tuple(products_of(run.plan, workload)), least, from_s=-FOREVER_S)
+    wish = Wish(queue, tuple(products_of(run.plan, workload)), least, -FOREVER_S, workload=workload)
     found = blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"]))
     places = list(dict.fromkeys(str(one) for one in found))
     if len(places) > MAX_PLACES:

@@ -30,6 +30,9 @@ _POLICY: Final = (
     "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
     "restart_overhead", "finish_lag",
 )  # fmt: skip
+_OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.")
+"""Tables that follow from what jobs did."""
+
 _ASIDE: Final = ("promises", "actuals")
 """What stands beside the plan: no job runs by it."""
 
@@ -129,7 +132,7 @@ def _all_needs(name: str) -> set[str]:
     for need in MEASURES[name].needs:
         if need in MEASURES:
             found |= _all_needs(need)
-        elif need.startswith("jobs.") or need in ("timeline.busy", "timeline.waiting"):
+        elif need.startswith(_OF_JOBS) or need in ("timeline.busy", "timeline.waiting"):
             found |= {*_INPUTS, "queues", "policy"} - set(_ASIDE)
         elif need.startswith(("supply.", "shortage.")):
             found |= {"promises", "deliveries", "retirements", "sites"}
