@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,8 @@ from gpufleet.world.save import load_shared
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
+    from gpufleet.world.layout import SharedQuotas
+    from gpufleet.world.names import Names
 
 
 class CohortThen(NamedTuple):
@@ -110,17 +112,31 @@ def quotas_then(run: Run, queue: str, products: Sequence[str], t_s: int) -> tupl
     shared, names = load_shared(run.path / folder.WORLD)
     if shared is None:
         return ()
-    held, nominal = holdings_at(run, t_s), nominal_at(shared, t_s)
+    held = holdings_at(run, t_s)
+    return quotas_of(shared, names, held.gpus, queue, products, t_s, held.unsure)
+
+
+def quotas_of(
+    shared: SharedQuotas,
+    names: Names,
+    held: Mapping[tuple[str, str], int],
+    queue: str,
+    products: Sequence[str],
+    t_s: int,
+    unsure: tuple[Unsure, ...] = (),
+) -> tuple[QuotaThen, ...]:
+    """What a queue could use while queues hold so many GPUs of each product, by the quotas of a second."""
+    nominal = nominal_at(shared, t_s)
     holders = (*names.cohorts, *names.queues)
     row = len(names.cohorts) + names.queues.index(queue)
     found = []
     for product in products:
         code = names.products.index(product)
-        gpus = {len(names.cohorts) + at: held.gpus.get((q, product), 0) for at, q in enumerate(names.queues)}
+        gpus = {len(names.cohorts) + at: held.get((q, product), 0) for at, q in enumerate(names.queues)}
         room = Headroom(shared.tree, code, gpus, nominal)
         cohorts = tuple(_cohort(room, cohort, row, holders) for cohort in room.above(row))
         numbers = room.own[row], room.held[row], room.available(row), room.potential(row)
-        found.append(QuotaThen(product, queue, *numbers, room.borrow_limit(row), cohorts, held.unsure))
+        found.append(QuotaThen(product, queue, *numbers, room.borrow_limit(row), cohorts, unsure))
     return tuple(found)
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
     "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
-    "systems", "deliveries", "retirements", "promises", "actuals", "cohorts", "tenants", "queues",
-    "workloads", "policy", "sources",
+    "systems", "deliveries", "retirements", "promises", "actuals", "priorities", "cohorts",
+    "tenants", "queues", "workloads", "policy", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
 
