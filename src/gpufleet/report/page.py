@@ -11,7 +11,7 @@ import polars as pl
 
 from gpufleet import __version__
 from gpufleet.base.say import say, tell
-from gpufleet.report import demand, figures, limits, measured, promises, supply
+from gpufleet.report import demand, figures, limits, measured, promises, sharing, supply
 from gpufleet.report.against import Against, against
 from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
@@ -79,6 +79,8 @@ class Page:
     promises: Table | None
     against: Against | None
     why: tuple[Figure, ...]
+    shared: tuple[Figure, ...]
+    shared_table: Table | None
     limits: tuple[str, ...]
     detail: tuple[Figure, ...]
     lists: tuple[Part, ...]
@@ -92,7 +94,7 @@ class Page:
     def figures(self) -> tuple[Figure, ...]:
         """Every figure, in the order of the page."""
         beside = self.against.figures if self.against else ()
-        return self.supply + self.why + beside + self.detail
+        return self.supply + self.why + self.shared + beside + self.detail
 
     def known(self, figure: Figure) -> list[Entry]:
         """The ledger's entries that a figure rests on."""
@@ -125,6 +127,8 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         promises=promises.side_by_side(stairs) if stairs.promises else None,
         against=against(run, other, ledger) if other is not None else None,
         why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),
+        shared=tuple(replace(f, until=until) for f in _present(_shared(view))),
+        shared_table=sharing.shared_table(view) if sharing.shares(view) else None,
         limits=limits.box(run),
         detail=(
             *_present(_more_supply(view, stairs) if stairs.worth_showing else ()),
@@ -160,6 +164,11 @@ def _until(view: View) -> str:
 def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
     yield supply.staircase(view, stairs)
     yield supply.shortage(view, stairs)
+
+
+def _shared(view: View) -> Iterator[Figure | None]:
+    yield sharing.over_time(view)
+    yield sharing.preempted(view)
 
 
 def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:

@@ -39,6 +39,7 @@ TITLES: Final = {
     "preemptions": say("preemptions"),
     "lost_gpu_h": say("GPU-hours of work lost by preemption"),
     "taken_gpu_h": say("GPU-hours of work that others lost for it"),
+    "taken_gpus": say("GPUs got by preemption"),
     "most_preemptions": say("preemptions of the job that had most"),
     "often_preempted_jobs": say("jobs preempted three times or more"),
     "often_preempted_lost_gpu_h": say("GPU-hours of work lost by these jobs"),

@@ -89,6 +89,20 @@ def taken_gpu_h(facts: Facts) -> Rows:
         yield from (({dim: name}, value) for name, value in sums.sort(rows).iter_rows())
 
 
+@measure(
+    "taken_gpus",
+    "GPU",
+    "sum of gpus of preemptions.parquet, by tenant of the preemptor",
+    needs=("preemptions.gpus",),
+)
+def taken_gpus(facts: Facts) -> Rows:
+    """GPUs that a tenant's jobs got by preemption."""
+    by = (
+        facts.preempted.drop_nulls("by_tenant").group_by("by_tenant").agg(pl.col("gpus").cast(pl.Int64).sum())
+    )
+    yield from (({"tenant": name}, gpus) for name, gpus in by.sort("by_tenant").iter_rows())
+
+
 def _by(facts: Facts, value: pl.Expr) -> Rows:
     """A value of the preemptions by rule, and by tenant and queue of the victim."""
     for dim in ("rule", "tenant", "queue"):
