@@ -240,3 +240,16 @@ def test_why_tells_who_took_its_gpus_and_whose_it_took(run: Run) -> None:
         assert (
             "its 4 GPUs were taken" in (text := run.why(fell["victim"]).text()) or "GPUs were taken" in text
         )
+
+
+def test_never_by_topology_is_told_with_its_line(tmp_path: Path) -> None:
+    write_plan(tmp_path, n=12)
+    wish = PLAN.replace("restart: 5 min,", "restart: 5 min, topology: {required: node},")
+    (tmp_path / "plan.yaml").write_text(wish)
+    done = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
+    refused = done.jobs.filter(pl.col("state") == "refused", pl.col("last_refusal") == "topology")
+    row = refused.filter(pl.col("gpus") == 8).row(0, named=True)
+    with speaking("en"):
+        text = done.why(row["job"]).text()
+    assert "can never run: it wants 8 GPUs; no part of the fleet that it requires is large enough" in text
+    assert "workloads.day.topology at plan.yaml:" in text

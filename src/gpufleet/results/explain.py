@@ -347,7 +347,10 @@ def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
     too_few = [p for p in came.products if p not in closed]
     names = [p.name for p in too_few]
     parts: list[Said] = []
-    if too_few and not usable(lock, names, row["tenant"]):
+    if row["last_refusal"] == "topology":
+        at = _lines_text(_lines(run, wish, "topology"))
+        parts.append(say("no part of the fleet that it requires is large enough ({lines})", lines=at))
+    elif too_few and not usable(lock, names, row["tenant"]):
         bare = say(
             "no delivery brings {products: or } that {tenant} may use", products=names, tenant=row["tenant"]
         )
