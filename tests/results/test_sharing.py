@@ -253,3 +253,10 @@ def test_never_by_topology_is_told_with_its_line(tmp_path: Path) -> None:
         text = done.why(row["job"]).text()
     assert "can never run: it wants 8 GPUs; no part of the fleet that it requires is large enough" in text
     assert "workloads.day.topology at plan.yaml:" in text
+
+
+def test_quotas_of_cohorts_are_inputs_of_the_run(run: Run) -> None:
+    inputs = {entry["name"]: entry for entry in run.ledger["entries"]}
+    assert inputs["cohorts.all.quota.chip"]["value"] == 8
+    assert inputs["cohorts.inner.quota.chip"]["value"] == 4
+    assert inputs["tenants.a.quota.chip"]["value"] == 12

@@ -40,6 +40,11 @@ def quota_paths(lock: Lock, queue: str, products: Collection[str]) -> list[str]:
     return [path for prefix in prefixes for path in _written(lock, prefix, products)]
 
 
+def cohort_quota_paths(lock: Lock, cohort: str, products: Collection[str]) -> list[str]:
+    """Paths of the quotas of a cohort itself, as the plan writes them."""
+    return list(_written(lock, f"cohorts.{cohort}.quota.", products))
+
+
 def _written(lock: Lock, prefix: str, products: Collection[str]) -> Iterator[str]:
     for path in lock["lines"]:
         if path.startswith(prefix) and _product(path.removeprefix(prefix)) in products:
@@ -67,9 +72,7 @@ def cohort_paths(lock: Lock, queue: str, products: Collection[str]) -> list[str]
     top = cohorts[-1]
     inside = [name for name in lock["queues"] if name != queue and top in cohorts_of(lock, name)]
     quotas = [path for name in inside for path in quota_paths(lock, name, products)]
-    quotas += [
-        path for name in lock["cohorts"] for path in _written(lock, f"cohorts.{name}.quota.", products)
-    ]
+    quotas += [path for name in lock["cohorts"] for path in cohort_quota_paths(lock, name, products)]
     limits = [f"{path}.lending_limit" for path in quotas if f"{path}.lending_limit" in lock["lines"]]
     own = [f"{path}.borrowing_limit" for path in quota_paths(lock, queue, products)]
     held = [path for path in quotas if path.startswith(tuple(f"cohorts.{name}." for name in cohorts))]

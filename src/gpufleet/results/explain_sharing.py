@@ -109,6 +109,8 @@ class Move(NamedTuple):
 
 def quotas_then(run: Run, queue: str, products: Sequence[str], t_s: int) -> tuple[QuotaThen, ...]:
     """What a queue could use at a second, by product; nothing where quotas are hard."""
+    if not (run.path / folder.QUOTAS).exists():
+        return ()
     shared, names = load_shared(run.path / folder.WORLD)
     if shared is None:
         return ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gpufleet.results.blame import quotas
+from gpufleet.results.blame_sharing import cohort_quota_paths
 from gpufleet.results.measures import MEASURES
 
 SCHEMA: Final = "gpufleet.ledger/1"
@@ -152,6 +153,10 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, queue in lock["queues"].items():
         for product, gpus in queue["quota"].items():
             path = quotas(lock, name, [product])[0].path  # as the plan writes it
+            yield _input(lock, "queues", path, gpus, "GPU")
+    for name, cohort in lock.get("cohorts", {}).items():
+        for product, gpus in cohort["quota"].items():
+            path = next(iter(cohort_quota_paths(lock, name, [product])), f"cohorts.{name}")
             yield _input(lock, "queues", path, gpus, "GPU")
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
