@@ -319,6 +319,8 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.timeline": partial(run_columns, "timeline"),
     "run.supply": partial(run_columns, "supply"),
     "run.shortage": partial(run_columns, "shortage"),
+    "run.preemptions": partial(run_columns, "preemptions"),
+    "run.quotas": partial(run_columns, "quotas"),
     "limits": limits,
     "findings": findings,
     "commands": commands,

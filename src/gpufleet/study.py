@@ -15,12 +15,13 @@ from gpufleet.base.errors import Finding, explain_code, finding
 from gpufleet.base.say import say
 
 if TYPE_CHECKING:
+    from gpufleet.engine.run import Summary
     from gpufleet.plan import Plan
     from gpufleet.results.checkpoint import Checkpoint
+    from gpufleet.results.preemptions import Preempted
     from gpufleet.results.run import Run
     from gpufleet.world.asked import Implied
     from gpufleet.world.build import Built
-    from gpufleet.world.layout import Tallies
 
 Say = Callable[[str], None]
 
@@ -91,9 +92,11 @@ def _fill(
     built = build(plan)
     findings = [*plan.warnings, *built.findings, *never_fits(plan, built)]
     watch("simulating")
-    tallies, end_s = _run_engine(part, plan, built, voices, out)
+    summary = _run_engine(part, plan, built, voices, out)
     watch("writing results")
-    run = write_results(part, plan, built, tallies, end_s, findings)
+    run = write_results(
+        part, plan, built, summary.tallies, summary.end_s, findings, _preempted(built, summary)
+    )
     if finish:
         watch("writing the report")
         finish(run)
@@ -133,9 +136,7 @@ class _Watch:
         self._say(_DOING.get(step, say("{step} ...", step=step)) if step else "")
 
 
-def _run_engine(
-    part: Path, plan: Plan, built: Built, voices: _Voices, out: Path | None
-) -> tuple[Tallies, int]:
+def _run_engine(part: Path, plan: Plan, built: Built, voices: _Voices, out: Path | None) -> Summary:
     """Save the world and run it; outcomes go to the jobs table as they come."""
     from gpufleet.engine.jit import on_compile
     from gpufleet.results.folder import JOBS, WORLD, take_over
@@ -154,8 +155,18 @@ def _run_engine(
         lambda checkpoint: voices.notice(_resumed(plan, checkpoint)),
         lambda warning: voices.notice(warning.text()),
     )
-    summary = simulate_jobs(part / JOBS, built, mark, watcher=watcher)
-    return summary.tallies, summary.end_s
+    return simulate_jobs(part / JOBS, built, mark, watcher=watcher)
+
+
+def _preempted(built: Built, summary: Summary) -> Preempted | None:
+    """The preemptions of a run with shared quotas, with the engine's codes in Kueue's words."""
+    from gpufleet.engine.sharing.state import REASONS
+    from gpufleet.results.preemptions import Preempted
+
+    if built.world.shared is None:
+        return None
+    t_s, victim, by, rule, gpus, lost_gpu_s = summary.preemptions.T
+    return Preempted(t_s, victim, by, rule, gpus, lost_gpu_s, REASONS)
 
 
 def _resumed(plan: Plan, checkpoint: Checkpoint) -> str:

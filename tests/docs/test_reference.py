@@ -52,6 +52,8 @@ def test_a_mark_that_is_not_known_fails_the_build(reference: ModuleType) -> None
         "run.jobs",
         "run.supply",
         "run.shortage",
+        "run.preemptions",
+        "run.quotas",
         "findings",
     ],
 )
@@ -87,6 +89,8 @@ def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) 
         "run.jobs": ["`wait_s`", "`root_fragmented_s`"],
         "run.supply": ["`gpus_low`", "`tflops_bf16`", "`first`"],
         "run.shortage": ["`step`", "`overdue`", "`place`"],
+        "run.preemptions": ["`preemptor`", "InCohortReclamation", "`lost_gpu_s`"],
+        "run.quotas": ["`borrowed_gpu_h`", "in proportion to their unused lendable quota", "`taken_by_gpus`"],
         "findings": ["## P006", "## P072", "## P081", "## P108", "## C002", "## T006", "## T081", "## U020"],
     }
     text = reference.FRAGMENTS[name]()

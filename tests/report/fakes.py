@@ -14,15 +14,13 @@ import polars as pl
 import yaml
 
 from gpufleet.results.answer import answer
-from gpufleet.results.columns import TABLES, arrow_schema
+from gpufleet.results.columns import ROOTS, TABLES, arrow_schema
 from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.ledger import ledger_of
 from gpufleet.results.measures import measured
 from gpufleet.results.run import Run
+from gpufleet.world.layout import REFUSALS
 
-ROOTS = ("own_quota", "not_online", "no_free", "fragmented", "between_passes", "beyond_depth")
-STATES = ("startable", "own_quota", "not_online", "no_free", "fragmented", "reservation", "order",
-          "between_passes", "beyond_depth")  # fmt: skip
 NAMES = ("research", "vision", "speech", "robotics", "climate", "genomics", "search", "ads", "risk", "maps",
          "health", "legal", "games", "music", "video", "chips")  # fmt: skip
 
@@ -118,7 +116,7 @@ def _jobs_frame(
         "attempts": started.astype(np.int32),
         "preemptions": np.zeros(n, np.int32),
     }
-    for code, root in enumerate(STATES):
+    for code, root in enumerate(REFUSALS):
         if root in ROOTS:
             columns[f"root_{root}_s"] = np.where(cause == code, wait, 0)
         if code:
@@ -132,7 +130,7 @@ def _jobs_frame(
         product=pl.when(ran).then(pl.lit("B200-SXM")),
         site=pl.when(ran).then(pl.lit("lab")),
         last_refusal=pl.Series(
-            [STATES[c] if c else None for c in np.where(never, 1, cause)], dtype=pl.String
+            [REFUSALS[c] if c else None for c in np.where(never, 1, cause)], dtype=pl.String
         ),
         behind=none.cast(pl.Int64),
         recorded_start_s=pl.when(there).then(pl.col("submit_s") + more["r"]),

@@ -120,7 +120,8 @@ def export(
     lang: Lang = None,
     as_json: Json = False,
 ) -> None:
-    """Write tables of a run for other programs: jobs, timeline, supply, shortage, measures, ledger, findings.
+    """Write tables of a run for other programs: jobs, timeline, supply, shortage, measures, ledger, findings;
+    and where queues share preemptions and quotas.
 
     A workbook holds all of them in one file; its sheet `about` says what the columns are.
 

@@ -196,7 +196,7 @@ def waiting_by_tenant(view: View) -> Figure:
         id="waiting-by-tenant",
         title=findings.waiting_by_tenant(hours),
         subtitle=_cut(say("waiting GPU-hours by tenant and root cause, whole run"), len(order)),
-        spec=charts.bars(_with_sums(segments), marks, unit=say("GPU-hours")) if causes else None,
+        spec=charts.bars(with_sums(segments), marks, unit=say("GPU-hours")) if causes else None,
         legend=_cause_legend(causes),
         table=table(
             say("Waiting GPU-hours by tenant and root cause"),
@@ -219,7 +219,7 @@ def _cut(subtitle: Said, rows: int) -> Said:
     )
 
 
-def _with_sums(segments: Sequence[dict[str, Any]], write: Callable[[float], str] = short) -> pl.DataFrame:
+def with_sums(segments: Sequence[dict[str, Any]], write: Callable[[float], str] = short) -> pl.DataFrame:
     """Segments of bars with the label of each row's sum on its first segment."""
     schema = {"row": pl.String, "name": pl.String, "value": pl.Float64, "rank": pl.Int64, "total": pl.Float64}
     frame = pl.DataFrame(list(segments), schema=schema).with_columns(pl.col("value", "total").round(3))
@@ -343,7 +343,7 @@ def states(view: View) -> Figure:
         id="states",
         title=findings.states(ended),
         subtitle=say("jobs by the state in which the run left them"),
-        spec=charts.bars(_with_sums(rows, format_count), [mark], unit=say("jobs")) if rows else None,
+        spec=charts.bars(with_sums(rows, format_count), [mark], unit=say("jobs")) if rows else None,
         marks=(mark,),
         table=table(
             say("Jobs by end state"),

@@ -33,7 +33,9 @@ def span(ends: tuple[int, int], field: str = "time", most: int = MOST_TICKS) -> 
     axis: Spec = {"title": None, "grid": False, "labelOverlap": "parity", "format": str(say("%b %Y"))}
     first, last = (_month(ms) for ms in ends)
     step = next((m for m in STEPS_MONTHS if last - first <= m * most), 12 * -(-(last - first) // (12 * most)))
-    if last - first > 1:
+    if last - first <= 1:  # within two months the day is what tells moments apart
+        axis["format"] = str(say("%-d %b"))
+    else:
         ticks = (month_ms(month) for month in range(first, last + 1) if month % step == 0)
         axis["values"] = [t for t in ticks if ends[0] <= t <= ends[1]]
     if step >= 12:

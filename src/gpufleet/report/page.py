@@ -11,7 +11,7 @@ import polars as pl
 
 from gpufleet import __version__
 from gpufleet.base.say import say, tell
-from gpufleet.report import arrived, demand, figures, limits, measured, promises, sums, supply
+from gpufleet.report import arrived, demand, figures, limits, measured, promises, sharing, sums, supply
 from gpufleet.report.against import Against, against
 from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
@@ -80,6 +80,8 @@ class Page:
     sums: Table | None
     against: Against | None
     why: tuple[Figure, ...]
+    shared: tuple[Figure, ...]
+    shared_table: Table | None
     limits: tuple[str, ...]
     detail: tuple[Figure, ...]
     lists: tuple[Part, ...]
@@ -93,7 +95,7 @@ class Page:
     def figures(self) -> tuple[Figure, ...]:
         """Every figure, in the order of the page."""
         beside = self.against.figures if self.against else ()
-        return self.supply + self.why + beside + self.detail
+        return self.supply + self.why + self.shared + beside + self.detail
 
     def known(self, figure: Figure) -> list[Entry]:
         """The ledger's entries that a figure rests on."""
@@ -127,6 +129,8 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         sums=sums.sums(run),
         against=against(run, other, ledger) if other is not None else None,
         why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),
+        shared=tuple(replace(f, until=until) for f in _present(_shared(view))),
+        shared_table=sharing.shared_table(view) if sharing.shares(view) else None,
         limits=limits.box(run),
         detail=(
             *_present(_more_supply(view, stairs) if stairs.worth_showing else ()),
@@ -163,6 +167,11 @@ def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
     yield supply.staircase(view, stairs)
     yield supply.shortage(view, stairs)
     yield arrived.by_promise(stairs)
+
+
+def _shared(view: View) -> Iterator[Figure | None]:
+    yield sharing.over_time(view)
+    yield sharing.preempted(view)
 
 
 def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
@@ -249,7 +258,7 @@ def _refused(view: View) -> Part | None:
 
 def _lines(run: Run, cause: str, queue: str, workload: str, least: int) -> str:
     """Where the plan says what refuses these jobs for ever, by the smallest of them."""
-    wish = Wish(queue, tuple(products_of(run.plan, workload)), least, from_s=-FOREVER_S)
+    wish = Wish(queue, tuple(products_of(run.plan, workload)), least, -FOREVER_S, workload=workload)
     found = blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"]))
     places = list(dict.fromkeys(str(one) for one in found))
     if len(places) > MAX_PLACES:

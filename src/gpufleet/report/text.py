@@ -18,7 +18,7 @@ from gpufleet.base.errors import SEVERITIES
 from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
-from gpufleet.report import findings, frames, limits, measured, promises, waits
+from gpufleet.report import findings, frames, limits, measured, promises, sharing, waits
 from gpufleet.report.stairs import Stairs
 from gpufleet.report.view import View
 from gpufleet.report.words import percent, root_name, short
@@ -89,6 +89,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
         _fleet(view, style),
         _why(view, style),
         _waits(view, style),
+        _shared(view, style),
         _notes(view, style),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -209,6 +210,18 @@ def _waits(view: View, style: Style) -> str:
         )
         lines.append(style.dim(f"  {more}"))
     return "\n".join([style.bold(lines[0]), *lines[1:]])
+
+
+def _shared(view: View, style: Style) -> str:
+    """Who borrowed from whom, if queues share; a table if it fits."""
+    if not sharing.shares(view):
+        return ""
+    says = _wrapped(sharing.says(view), style.width)
+    head, *rows = sharing.summary_rows(view)
+    lines = _columns([head, *((clean(name), *rest) for name, *rest in rows[:MAX_TENANTS])])
+    if max(columns(line) for line in lines) > style.width:
+        return says
+    return "\n".join([says, style.bold(lines[0]), *lines[1:]])
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -27,6 +27,8 @@ _WORDS: Final = {
     "deliveries": say("deliveries at {place}"),
     "sites": say("power at {place}"),
     "queues": say("queue at {place}"),
+    "cohorts": say("cohort at {place}"),
+    "workloads": say("workload at {place}"),
     "tenants": say("quota at {place}"),
     "policy": say("policy at {place}"),
 }

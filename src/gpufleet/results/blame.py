@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from gpufleet.base.errors import GpufleetError
 from gpufleet.base.say import Said, say
+from gpufleet.results.blame_sharing import cohort_paths, most_ever, quota_paths
 
 Lock = Mapping[str, Any]
 
@@ -41,6 +41,7 @@ class Wish(NamedTuple):
     until_s: int = FOREVER_S  # until here
     held: Mapping[str, float] = {}  # GPUs of a product that its queue held when it came
     place: Mapping[str, float] = {}  # most GPUs of a product online in one place when it came
+    workload: str = ""  # that it comes from
 
 
 def line(lock: Lock, path: str) -> Blame:
@@ -70,22 +71,8 @@ def _deliveries(lock: Lock) -> Iterator[tuple[str, str, str | None]]:
 
 def quotas(lock: Lock, queue: str, products: Collection[str]) -> list[Blame]:
     """The lines of a queue's quotas of these products; the queue's own line if they have none."""
-    tenant = lock["queues"][queue]["tenant"]
-    found = []
-    for prefix in (f"tenants.{tenant}.queues.{queue}.quota.", f"tenants.{tenant}.quota."):
-        written = (path for path in lock["lines"] if path.startswith(prefix))
-        found += [line(lock, path) for path in written if _product(path.removeprefix(prefix)) in products]
+    found = [line(lock, path) for path in quota_paths(lock, queue, products)]
     return found or [line(lock, f"queues.{queue}")]
-
-
-def _product(written: str) -> str:
-    """The id of a product as somebody wrote it."""
-    from gpufleet.catalog.load import resolve_product
-
-    try:
-        return resolve_product(written).id
-    except GpufleetError:
-        return written  # a product of the plan's own
 
 
 def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()) -> list[Blame]:
@@ -97,6 +84,10 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     Args: cause: a refusal; wish: of the job that is refused so;
           unpowered: deliveries that stood without power: where that stands in the way, it is power.
     """
+    if cause == "cohort":
+        return [line(lock, path) for path in cohort_paths(lock, wish.queue, wish.products)]
+    if cause == "topology":
+        return [line(lock, f"workloads.{wish.workload}.topology")]
     if cause == "own_quota":
         return quotas(lock, wish.queue, shut(lock, wish) or wish.products)
     if cause not in ("no_free", "fragmented", "not_online"):
@@ -128,16 +119,14 @@ _SETTINGS: Final = {
     "reservation": "policy.backfill",
     "order": "policy.order",
     "between_passes": "policy.interval",
-    "cohort": "cohorts",
-    "topology": "workloads",
-    "returning": "policy.sharing",
+    "returning": "policy.sharing.return_after",
 }
 
 
 def shut(lock: Lock, wish: Wish) -> list[str]:
     """Products whose quota had no room for the job, by what its queue held when it came."""
-    quota = lock["queues"][wish.queue]["quota"]
-    return [p for p in wish.products if p in quota and wish.held.get(p, 0) + wish.gpus > quota[p]]
+    most = {product: most_ever(lock, wish.queue, product) for product in wish.products}
+    return [p for p, gpus in most.items() if gpus is not None and wish.held.get(p, 0) + wish.gpus > gpus]
 
 
 def admitted(lock: Lock, wish: Wish) -> list[str]:

@@ -178,7 +178,103 @@ SHORTAGE: Final[tuple[Column, ...]] = (
 )
 """Columns of shortage.parquet: one row per promise, lot, month and missing step; rows of 0 are left out."""
 
-TABLES: Final = {"jobs": JOBS, "timeline": TIMELINE, "supply": SUPPLY, "shortage": SHORTAGE}
+RULES: Final = {
+    "InClusterQueue": say("a job of its own queue"),
+    "InCohortReclamation": say("a queue of the cohort took its own back"),
+    "InCohortReclaimWhileBorrowing": say("a queue of the cohort took its own back, and borrowed itself"),
+    "InCohortFairSharing": say("a queue of the cohort with a smaller share"),
+    "QuotaFell": say("the queue's quota fell"),
+}
+"""By which rule a job was preempted: Kueue's word, and what people read."""
+
+PREEMPTIONS: Final[tuple[Column, ...]] = (
+    Column("t_s", "i64", "s", "when, from the plan's start"),
+    Column("victim", "i64", "", "number of the job that was pushed out"),
+    Column("queue", "str", "", "queue of the victim"),
+    Column("preemptor", "i64", "", "number of the job that it was for; null = none", nullable=True),
+    Column("by_queue", "str", "", "queue of the preemptor; null = none", nullable=True),
+    Column(
+        "product",
+        "str",
+        "",
+        "GPU product that was given back; null = victim and preemptor both accept several",
+        nullable=True,
+    ),
+    Column("rule", "str", "", f"the rule, in Kueue's words: {', '.join(RULES)}"),
+    Column("words", "str", "", "the rule, in plain words"),
+    Column("gpus", "i32", "GPU", "GPUs that the victim gave back"),
+    Column(
+        "lost_gpu_s",
+        "i64",
+        "GPU·s",
+        "work of the victim that is done again",
+        "work since its last checkpoint, in seconds at speed 1, x its GPUs, rounded down",
+    ),
+)
+"""Columns of preemptions.parquet: one row per preemption, in their order; a run with hard quotas has none."""
+
+_OF_KNOWN: Final = "sum over the preemptions of the bin whose product is known"
+
+QUOTAS: Final[tuple[Column, ...]] = (
+    Column("t_s", "i64", "s", "start of the bin, from the plan's start"),
+    Column("kind", "str", "", "queue or cohort"),
+    Column("name", "str", "", "the queue or cohort"),
+    Column("tenant", "str", "", "tenant of the queue; null for a cohort", nullable=True),
+    Column("product", "str", "", "GPU product"),
+    Column(
+        "nominal_gpu_h",
+        "f64",
+        "GPU·h",
+        "its own quota; of a cohort what it holds itself; null = no limit",
+        "integral of the nominal quota over the bin, with its changes",
+        nullable=True,
+    ),
+    Column(
+        "used_gpu_h",
+        "f64",
+        "GPU·h",
+        "GPUs held by its jobs; of a cohort by those of all queues below it",
+        "integral over the bin",
+    ),
+    Column(
+        "borrowed_gpu_h",
+        "f64",
+        "GPU·h",
+        "used beyond its own quota; of a cohort beyond that of all below it, so from the cohort above",
+        "integral of max(0, used - quota) over the bin, where a cohort counts what its members use beyond "
+        "what they keep for themselves",
+    ),
+    Column(
+        "lent_gpu_h",
+        "f64",
+        "GPU·h",
+        "its own quota that others used; of a cohort of what it holds itself",
+        "what the members of a cohort borrow and the cohort does not borrow itself, divided among the "
+        "lenders in it (its members, and what it holds itself) in proportion to their unused lendable quota "
+        "of the bin: min(nominal - (used - borrowed), lending limit x bin), less what they lend lower down; "
+        "the lowest cohorts first; a cohort's part likewise among its own",
+    ),
+    Column(
+        "taken_from_gpus",
+        "i64",
+        "GPU",
+        "GPUs of its jobs that were preempted; of a cohort, of the jobs of all queues below it",
+        _OF_KNOWN,
+    ),
+    Column("taken_from_gpu_h", "f64", "GPU·h", "work that these jobs lost", _OF_KNOWN),
+    Column("taken_by_gpus", "i64", "GPU", "GPUs of jobs that its jobs preempted", _OF_KNOWN),
+    Column("taken_by_gpu_h", "f64", "GPU·h", "work that those jobs lost", _OF_KNOWN),
+)
+"""Columns of quotas.parquet: one row per bin, holder of quota and product; rows of nothing are left out."""
+
+TABLES: Final = {
+    "jobs": JOBS,
+    "timeline": TIMELINE,
+    "supply": SUPPLY,
+    "shortage": SHORTAGE,
+    "preemptions": PREEMPTIONS,
+    "quotas": QUOTAS,
+}
 
 
 def strings(columns: Sequence[Column]) -> list[str]:

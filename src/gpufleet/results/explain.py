@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,11 +13,22 @@ import polars as pl
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import right
-from gpufleet.results.blame import FOREVER_S, Blame, Wish, blame, line, quotas, unpowered_in, usable
+from gpufleet.results.blame import FOREVER_S, Blame, Lock, Wish, blame, line, quotas, unpowered_in, usable
+from gpufleet.results.blame_sharing import cohort_paths
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
+from gpufleet.results.explain_sharing import (
+    Move,
+    QuotaThen,
+    lost_text,
+    move_json,
+    moves_of,
+    quota_json,
+    quotas_then,
+    took_text,
+)
 from gpufleet.results.find import Row, called, find_job, row_of
 from gpufleet.results.moments import spoken_day
-from gpufleet.results.then import Then, then, wish_of
+from gpufleet.results.then import Product, Then, then, wish_of
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -79,6 +90,10 @@ class Explanation:
     time_zone: str
     overtaken: Overtaken
     depth: int  # jobs of a queue that the scheduler looks at
+    quotas: tuple[QuotaThen, ...] = ()  # when its wait began, where queues share
+    lost: tuple[Move, ...] = ()  # its preemptions
+    took: tuple[Move, ...] = ()  # preemptions for it
+    moments: dict[int, str] = field(default_factory=dict)  # local times of these
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, schema ``gpufleet.why/1``."""
@@ -93,11 +108,15 @@ class Explanation:
             "behind": self.row["behind"],
             "overtaken_by": {"jobs": self.overtaken.jobs, "smaller": self.overtaken.smaller},
             "when_it_came": self.then.to_json(),
+            "quotas": [quota_json(each) for each in self.quotas],
+            "preempted": [move_json(each) for each in self.lost],
+            "took": [move_json(each) for each in self.took],
         }
 
     def text(self) -> str:
         """The explanation for people: the answer, the job, its waits, their causes, the numbers."""
-        blocks = [[self._answer()], self._job(), self._waits(), self._because(), [f"  {self.then}"]]
+        last = [f"  {self.then}", *(f"  {quota.text()}" for quota in self.quotas)]
+        blocks = [[self._answer()], self._job(), self._waits(), self._because(), last, self._moves()]
         return "\n".join(text for block in blocks for text in block)
 
     __str__ = text
@@ -171,6 +190,13 @@ class Explanation:
             rows.append(f"  {'':>12}  {_lines_text(cause.lines)}")
         return [*rows, *self._passed(), ""]
 
+    def _moves(self) -> list[str]:
+        """Who took its GPUs, and whose it took."""
+        told = [(move, lost_text) for move in self.lost] + [(move, took_text) for move in self.took]
+        told.sort(key=lambda pair: pair[0].t_s)
+        says = [text(move, self.moments[move.t_s]) for move, text in told]
+        return ["", *(f"  {each}" for each in says)] if says else []
+
     def _passed(self) -> list[str]:
         jobs, smaller, lines = self.overtaken
         if not jobs:
@@ -220,6 +246,7 @@ def why(run: Run, job: int | str) -> Explanation:
         for state in WAITS
         if row[f"wait_{state}_s"]
     ]
+    lost, took = moves_of(run, row["job"])
     return Explanation(
         row=row,
         parts=tuple(sorted(parts, key=lambda part: -part.wait_s)),
@@ -230,7 +257,22 @@ def why(run: Run, job: int | str) -> Explanation:
         time_zone=run.time_zone,
         overtaken=_overtaken(run, row, came),
         depth=run.plan["policy"]["depth"],
+        quotas=_quotas(run, row, came, lost),
+        lost=lost,
+        took=took,
+        moments={move.t_s: _local(run, move.t_s) for move in (*lost, *took)},
     )
+
+
+def _quotas(run: Run, row: Row, came: Then, lost: Sequence[Move]) -> tuple[QuotaThen, ...]:
+    """Quotas in the first pass that left the job waiting: where it came, or where it was first pushed out."""
+    if not row["wait_s"] and row["state"] != "refused":
+        return ()
+    waited = row["start_s"] is None or row["start_s"] > row["submit_s"]
+    at_s = row["submit_s"] if waited or not lost else lost[0].t_s
+    grid_s = run.plan["policy"]["interval_s"]
+    at_s = -(-at_s // grid_s) * grid_s if grid_s else at_s
+    return quotas_then(run, row["queue"], [product.name for product in came.products], at_s)
 
 
 def _overtaken(run: Run, row: Row, came: Then) -> Overtaken:
@@ -301,11 +343,14 @@ def _part_lines(run: Run, wish: Wish, state: str) -> tuple[Blame, ...]:
 def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
     """Why no wait would help, for each product that the job accepts."""
     lock, gpus = run.plan, row["gpus"]
-    closed = [p for p in came.products if p.quota is not None and p.quota < gpus]
+    closed = [p for p in came.products if p.most is not None and p.most < gpus]
     too_few = [p for p in came.products if p not in closed]
     names = [p.name for p in too_few]
     parts: list[Said] = []
-    if too_few and not usable(lock, names, row["tenant"]):
+    if row["last_refusal"] == "topology":
+        at = _lines_text(_lines(run, wish, "topology"))
+        parts.append(say("no part of the fleet that it requires is large enough ({lines})", lines=at))
+    elif too_few and not usable(lock, names, row["tenant"]):
         bare = say(
             "no delivery brings {products: or } that {tenant} may use", products=names, tenant=row["tenant"]
         )
@@ -325,14 +370,20 @@ def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
             else say("at most {most:,} {products: or } are ever online in one place ({lines})", **largest)
         )
     if closed:
-        allowed = [f"{p.quota:,} {p.name}" for p in closed]
-        at = _lines_text(quotas(lock, row["queue"], [p.name for p in closed]))
-        parts.append(
-            say(
-                "the quota of queue {queue} is {allowed:, } ({lines})",
-                queue=row["queue"],
-                allowed=allowed,
-                lines=at,
-            )
-        )
+        parts.append(_closed(lock, row["queue"], closed))
     return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
+
+
+def _closed(lock: Lock, queue: str, closed: Sequence[Product]) -> Said:
+    """What a queue may hold at most of products of which that is too little."""
+    told = {"queue": queue, "allowed": [f"{p.most:,} {p.name}" for p in closed]}
+    names = [p.name for p in closed]
+    if lock["queues"][queue].get("cohort") is None:
+        at = _lines_text(quotas(lock, queue, names))
+        return say("the quota of queue {queue} is {allowed:, } ({lines})", **told, lines=at)
+    at = _lines_text([line(lock, path) for path in cohort_paths(lock, queue, names)])
+    return say(
+        "queue {queue} may hold {allowed:, } at most, with all that it can ever borrow ({lines})",
+        **told,
+        lines=at,
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from gpufleet.base.arrays import Ints
+from gpufleet.results import folder
 from gpufleet.results.columns import ROOTS
 
 if TYPE_CHECKING:
@@ -171,6 +172,43 @@ class Facts:
         waits = [(pl.col(start) - pl.col("submit_s")).alias(start) for start in FIRST_STARTS]
         columns = both.select(waits).collect(engine="streaming")
         return {start: Waits(columns.get_column(start).to_numpy()) for start in FIRST_STARTS}
+
+    # --- shared quotas
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether queues lend to each other."""
+        return (self.run.path / folder.QUOTAS).exists()
+
+    @cached_property
+    def quotas(self) -> pl.DataFrame:
+        """GPU-hours owned, used, borrowed, lent within the plan's time: tenant, name (queue), product, ...
+
+        Empty with hard quotas.
+        """
+        if not self.shares:
+            return self.run.quotas
+        own = pl.scan_parquet(self.run.path / folder.QUOTAS).filter(pl.col("kind") == "queue")
+        within = own.filter(pl.col("t_s") < self.until_s)
+        keys = ["tenant", "name", "product"]
+        return within.group_by(keys).agg(pl.col("^.*_gpu_h$").sum()).sort(keys).collect(engine="streaming")
+
+    @cached_property
+    def preempted(self) -> pl.DataFrame:
+        """preemptions.parquet with the tenants of victim and preemptor; empty with hard quotas."""
+        tenant = {name: queue["tenant"] for name, queue in self.run.plan["queues"].items()}
+        both = {"tenant": "queue", "by_tenant": "by_queue"}
+        named = [
+            pl.col(queue).replace_strict(tenant, default=None, return_dtype=pl.String).alias(name)
+            for name, queue in both.items()
+        ]
+        return self.run.preemptions.with_columns(named)
+
+    @cached_property
+    def victims(self) -> pl.DataFrame:
+        """Jobs that were preempted: victim, n, lost_gpu_s; most often first."""
+        counted = self.preempted.group_by("victim").agg(pl.len().alias("n"), pl.col("lost_gpu_s").sum())
+        return counted.sort("n", "lost_gpu_s", "victim", descending=[True, True, False])
 
     @cached_property
     def span(self) -> tuple[int, int] | None:

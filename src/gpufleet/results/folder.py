@@ -30,9 +30,13 @@ MARK: Final = "complete.json"
 SCHEMA: Final = "gpufleet.complete/1"
 LOCK, WORLD, JOBS, TIMELINE = "plan.lock.yaml", "world.npz", "jobs.parquet", "timeline.parquet"
 SUPPLY, SHORTAGE = "supply.parquet", "shortage.parquet"
+PREEMPTIONS, QUOTAS = "preemptions.parquet", "quotas.parquet"
 MEASURES, LEDGER, ENVIRONMENT, REPORT = "measures.json", "ledger.json", "environment.json", "report.html"
-FILES: Final = (LOCK, WORLD, JOBS, TIMELINE, SUPPLY, SHORTAGE, MEASURES, LEDGER, ENVIRONMENT, REPORT)
-"""What a run folder holds beside the mark. All but environment.json are the same bytes for the same plan."""
+FILES: Final = (
+    *(LOCK, WORLD, JOBS, TIMELINE, SUPPLY, SHORTAGE, PREEMPTIONS, QUOTAS),
+    *(MEASURES, LEDGER, ENVIRONMENT, REPORT),
+)
+"""What a run folder may hold beside the mark; all but environment.json the same bytes for the same plan."""
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHUT: Final = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gpufleet.results.blame import quotas
+from gpufleet.results.blame_sharing import cohort_quota_paths
 from gpufleet.results.measures import MEASURES
 from gpufleet.results.scope import Scope, scope_of
 
@@ -32,6 +33,9 @@ _POLICY: Final = (
     "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
     "restart_overhead", "finish_lag",
 )  # fmt: skip
+_OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.")
+"""Tables that follow from what jobs did."""
+
 _ASIDE: Final = ("promises", "actuals", "sums")
 """What stands beside the plan: no job runs by it."""
 
@@ -121,7 +125,7 @@ def _all_needs(name: str) -> set[str]:
     for need in MEASURES[name].needs:
         if need in MEASURES:
             found |= _all_needs(need)
-        elif need.startswith("jobs.") or need in ("timeline.busy", "timeline.waiting"):
+        elif need.startswith(_OF_JOBS) or need in ("timeline.busy", "timeline.waiting"):
             found |= {*_INPUTS, "queues", "policy", "profiles"} - set(_ASIDE)
         elif need.startswith(("supply.", "shortage.")):
             found |= {"promises", "deliveries", "retirements", "sites"}
@@ -143,6 +147,10 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             path = quotas(lock, name, [product])[0].path  # as the plan writes it
             yield _input(lock, "queues", path, gpus, "GPU")
     yield from _profiles(lock)
+    for name, cohort in lock.get("cohorts", {}).items():
+        for product, gpus in cohort["quota"].items():
+            path = next(iter(cohort_quota_paths(lock, name, [product])), f"cohorts.{name}")
+            yield _input(lock, "queues", path, gpus, "GPU")
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
         yield _input(lock, "policy", f"policy.{key}", lock["policy"][_FIELDS.get(key, key)], unit)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
     "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
-    "systems", "deliveries", "retirements", "promises", "actuals", "sums", "tenants", "queues", "workloads",
-    "policy", "sources",
+    "systems", "deliveries", "retirements", "promises", "actuals", "sums", "priorities", "cohorts",
+    "tenants", "queues", "workloads", "policy", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
 
@@ -42,6 +42,7 @@ def lock_of(plan: Plan) -> dict[str, Any]:
         delivery.pop("nodes", None)  # another way to write gpus
     for tenant in tree["tenants"].values():  # quotas stand in `queues`
         tenant.pop("quota", None)
+        tenant.pop("terms", None)
         tenant["queues"] = list(tenant["queues"])
     profiles = _profiles(plan, root)
     for profile in profiles.values():

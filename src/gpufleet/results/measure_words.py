@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
-from gpufleet.results.columns import WORDS
+from gpufleet.results.columns import RULES, WORDS
 from gpufleet.results.explain import STATE_WORDS
 
 TITLES: Final = {
@@ -33,6 +33,16 @@ TITLES: Final = {
     "first_wait_simulated_p99_s": say("simulated wait for the first start, P99"),
     "first_wait_simulated_mean_s": say("simulated wait for the first start, mean"),
     "bounded_slowdown": say("bounded slowdown"),
+    "own_quota_gpu_h": say("GPU-hours of own quota"),
+    "borrowed_gpu_h": say("GPU-hours borrowed"),
+    "lent_gpu_h": say("GPU-hours lent"),
+    "preemptions": say("preemptions"),
+    "lost_gpu_h": say("GPU-hours of work lost by preemption"),
+    "taken_gpu_h": say("GPU-hours of work that others lost for it"),
+    "taken_gpus": say("GPUs got by preemption"),
+    "most_preemptions": say("preemptions of the job that had most"),
+    "often_preempted_jobs": say("jobs preempted three times or more"),
+    "often_preempted_lost_gpu_h": say("GPU-hours of work lost by these jobs"),
     "makespan_h": say("time from the first submission to the last end"),
     "trace_rows": say("rows of traces read"),
     "trace_rows_dropped": say("rows of traces not used"),
@@ -56,6 +66,8 @@ TITLES: Final = {
 
 DIMS: Final = {
     "tenant": say("tenant"),
+    "queue": say("queue"),
+    "rule": say("rule of preemption"),
     "cause": say("root cause"),
     "product": say("product"),
     "site": say("site"),
@@ -115,7 +127,7 @@ def word(dim: str, name: str) -> str:
     >>> word("cause", "no_free"), word("tenant", "no_free")
     ('no free GPUs', 'no_free')
     """
-    known = {"cause": WORDS, "state": STATE_WORDS, "step": STEPS}.get(dim, {})
+    known = {"cause": WORDS, "state": STATE_WORDS, "step": STEPS, "rule": RULES}.get(dim, {})
     return str(tell(known.get(name, name)))
 
 
@@ -147,6 +159,8 @@ def quantity(value: float, unit: str) -> str:
         return percent(value) if value <= 1 else say("{x:short}", x=value)
     if unit == "s":
         return format_duration(value)
+    if unit == "preemption":
+        return say("{n:,} preemption", "{n:,} preemptions", n=round(value))
     if unit == "job":
         return say("{n:,} job", "{n:,} jobs", n=round(value))
     if unit == "GPU":

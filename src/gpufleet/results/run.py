@@ -14,7 +14,7 @@ from gpufleet.base.say import from_data
 from gpufleet.results import folder
 from gpufleet.results.columns import TABLES, arrow_schema
 from gpufleet.results.lock import read_lock
-from gpufleet.world.names import Names
+from gpufleet.world.names import Names, parents_first
 
 if TYPE_CHECKING:
     from gpufleet.results.compare import Comparison
@@ -62,6 +62,16 @@ class Run:
     def shortage(self) -> pl.DataFrame:
         """GPUs that are promised and not online, by what they lack, by month; `columns.SHORTAGE`."""
         return self._table("shortage", folder.SHORTAGE)
+
+    @cached_property
+    def preemptions(self) -> pl.DataFrame:
+        """Who took whose GPUs, when and by which rule; `columns.PREEMPTIONS`; empty with hard quotas."""
+        return self._table("preemptions", folder.PREEMPTIONS)
+
+    @cached_property
+    def quotas(self) -> pl.DataFrame:
+        """Quota, use, what was borrowed, lent and taken, by holder, product and bin; `columns.QUOTAS`."""
+        return self._table("quotas", folder.QUOTAS)
 
     def _table(self, name: str, file: str) -> pl.DataFrame:
         """A small table; empty where a run was written before there was one."""
@@ -191,8 +201,9 @@ class Run:
         """Names of products, sites, tenants, queues, workloads and lots, in the plan's order."""
         plan = self.plan
         products = dict.fromkeys(plan["systems"][d["system"]]["product"] for d in plan["deliveries"].values())
-        for queue in plan["queues"].values():
-            products |= dict.fromkeys(queue["quota"])
+        cohorts = plan.get("cohorts", {})  # a run of an earlier version has none
+        for holder in (*plan["queues"].values(), *cohorts.values()):
+            products |= dict.fromkeys(holder["quota"])
         for workload in plan["workloads"].values():
             products |= dict.fromkeys(product for product, _ in workload["products"])
         lots = [*plan["deliveries"], *(f"retirement {i + 1}" for i in range(len(plan["retirements"])))]
@@ -203,6 +214,7 @@ class Run:
             queues=tuple(plan["queues"]),
             workloads=tuple(plan["workloads"]),
             lots=tuple(lots),
+            cohorts=parents_first({name: cohort.get("parent") for name, cohort in cohorts.items()}),
         )
 
     @overload

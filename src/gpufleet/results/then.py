@@ -11,6 +11,7 @@ import polars as pl
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.results.blame import Wish, products_of, usable
+from gpufleet.results.blame_sharing import most_ever
 from gpufleet.results.columns import WORDS
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ class Product:
     busy: float  # of these
     queue: float  # GPUs that the job's queue holds
     quota: int | None  # of the queue; None = unlimited
+    most: int | None  # that the queue may ever hold: its quota, and with shared quotas what it can borrow
     place: float  # most GPUs online together at one site, of one owner, that the job may use
     peak: int  # the same at any time of the run
 
     def obstacle(self, gpus: int) -> str:
         """What refuses a job of so many GPUs on this product, as far as means tell; "" if nothing does."""
-        if self.quota is not None and self.queue + gpus > self.quota:
+        if self.most is not None and self.queue + gpus > self.most:
             return "own_quota"
         if self.place < gpus:
             return "not_online"
@@ -151,6 +153,7 @@ def wish_of(row: Row, fleet: Then) -> Wish:
         until_s=row["submit_s"] + max(1, row["wait_s"]),
         held={product.name: product.queue for product in fleet.products},
         place={product.name: product.place for product in fleet.products},
+        workload=row["workload"],
     )
 
 
@@ -176,6 +179,7 @@ def _product(
         busy=_mean(of, [busy], width),
         queue=_mean(of, [busy, pl.col("queue") == row["queue"]], width),
         quota=run.plan["queues"][row["queue"]]["quota"].get(name),
+        most=most_ever(run.plan, row["queue"], name),
         place=place,
         peak=peak,
     )

@@ -20,6 +20,8 @@ from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.ledger import ledger_of
 from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
+from gpufleet.results.preemptions import Preempted, write_preemptions
+from gpufleet.results.quota_ledger import write_quotas
 from gpufleet.results.run import Run
 from gpufleet.results.supply import write_supply
 from gpufleet.results.timeline import write_timeline
@@ -37,27 +39,37 @@ _LIBRARIES: Final = ("numpy", "numba", "polars", "pyarrow", "pydantic", "altair"
 
 @speaking("en")
 def write_results(
-    path: Path, plan: Plan, built: Built, tallies: Tallies, end_s: int, findings: Sequence[Finding] = ()
+    path: Path,
+    plan: Plan,
+    built: Built,
+    tallies: Tallies,
+    end_s: int,
+    findings: Sequence[Finding] = (),
+    preempted: Preempted | None = None,
 ) -> Run:
     """Write all that follows from a run and its plan; jobs.parquet must be there.
 
     Args: path: the folder of `gpufleet.results.folder.new_run`; end_s: when the run ended (`Result.end_s`);
-          findings: warnings that the reader of the results should see.
+          findings: warnings that the reader of the results should see;
+          preempted: of a run with shared quotas.
     """
     write_lock(path / folder.LOCK, plan)
     write_timeline(path / folder.TIMELINE, built.world, built.names, tallies, end_s)
     clock = built.world.clock
     run = Run(path)
     write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)
+    if preempted is not None:
+        rows = write_preemptions(path / folder.PREEMPTIONS, run, preempted)
+        write_quotas(path / folder.QUOTAS, built.world, built.names, tallies, end_s, rows)
     seen = Seen(clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages)
     facts = Facts(run, seen)
-    rows = measured(facts)
+    measures = measured(facts)
     root = Path(plan.root).resolve()
-    says, notes = answer(facts, rows), [*plan.notes, *built.notes]
-    measures = {
+    says, notes = answer(facts, measures), [*plan.notes, *built.notes]
+    content = {
         "schema": MEASURES_SCHEMA,
         "answer": says,
-        "measures": rows,
+        "measures": measures,
         "findings": [_finding(found, root) for found in findings],
         "notes": [tell(note) for note in notes],
         "said": {
@@ -73,8 +85,8 @@ def write_results(
             "finish": bool(clock.finish),
         },
     }
-    folder.write_json(path / folder.MEASURES, measures)
-    folder.write_json(path / folder.LEDGER, ledger_of(run.plan, rows))
+    folder.write_json(path / folder.MEASURES, content)
+    folder.write_json(path / folder.LEDGER, ledger_of(run.plan, measures))
     return run
 
 

@@ -195,17 +195,20 @@ class ClassBook:
     def class_of(self, queue: int, workload: Workload) -> int:
         """The class of a workload's jobs in a queue; without products they accept every one at speed 1."""
         accepted = workload.products or [(product, 1.0) for product in self.names.products]
-        options = tuple(self._options(queue, accepted))
+        owner = self.names.tenants.index(self.queues[queue].tenant)
+        options = tuple(options_of(self.cells, self.names, owner, accepted))
         return self.found.setdefault((queue, options, rules_of(self.plan, workload)), len(self.found))
 
-    def _options(self, queue: int, products: Sequence[tuple[str, float]]) -> Iterator[tuple[int, float]]:
-        """Cells by product preference; the tenant's own before shared; then in the plan's order of sites."""
-        owner = self.names.tenants.index(self.queues[queue].tenant)
-        for product, speed in products:
-            right = self.cells.product == self.names.products.index(product)
-            for tenant in (owner, -1):
-                for cell in np.flatnonzero(right & (self.cells.tenant == tenant)).tolist():
-                    yield cell, speed
+
+def options_of(
+    cells: Cells, names: Names, owner: int, accepted: Sequence[tuple[str, float]]
+) -> Iterator[tuple[int, float]]:
+    """Cells by product preference; the tenant's own before shared; then in the plan's order of sites."""
+    for product, speed in accepted:
+        right = cells.product == names.products.index(product)
+        for tenant in (owner, -1):
+            for cell in np.flatnonzero(right & (cells.tenant == tenant)).tolist():
+                yield cell, speed
 
 
 def class_tables(found: Iterable[tuple[int, tuple[tuple[int, float], ...]]]) -> tuple[Classes, Options]:

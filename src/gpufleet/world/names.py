@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ class Names:
     queues: tuple[str, ...]
     workloads: tuple[str, ...]
     lots: tuple[str, ...]  # deliveries, then retirements, as the plan lists them
+    cohorts: tuple[str, ...] = ()  # rows of the quota tree: parents first, else as the plan lists them
 
     def to_json(self) -> str:
         """The names as JSON text with sorted keys."""
@@ -57,4 +59,19 @@ class Names:
             queues=tuple(plan.queues),
             workloads=tuple(plan.workloads),
             lots=tuple(lots),
+            cohorts=parents_first({name: cohort.parent for name, cohort in plan.cohorts.items()}),
         )
+
+
+def parents_first(parent: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Names so that none stands before its parent, else in their order; there is no circle.
+
+    >>> parents_first({"a": "b", "b": None, "c": None})
+    ('b', 'c', 'a')
+    """
+
+    def depth(name: str) -> int:
+        above = parent[name]
+        return 0 if above is None else 1 + depth(above)
+
+    return tuple(sorted(parent, key=depth))

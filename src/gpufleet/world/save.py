@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,23 +112,40 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
 
     Raises: GpufleetError R060 if the file is missing, damaged, or something else.
     """
+    with _opened(path) as (archive, about):
+        tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
+        shared = _read_shared(archive) if about["shared"] else None
+        streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
+        workload = _array(archive, _WORKLOAD)
+        names = Names.from_json(json.dumps(about["names"]))
+    jobs = tables.pop("jobs")
+    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
+
+
+def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:
+    """The shared quotas of a saved world, None where quotas are hard, and its names; without its jobs.
+
+    Raises: GpufleetError R060 if the file is missing, damaged, or something else.
+    """
+    with _opened(path) as (archive, about):
+        shared = _read_shared(archive) if about["shared"] else None
+        return shared, Names.from_json(json.dumps(about["names"]))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
+    """A saved world, and what it says of itself. Raises: GpufleetError R060."""
     try:
         with zipfile.ZipFile(path) as archive:
             about = json.loads(archive.read("about.json"))
             if about["format"] != FORMAT:
                 raise ValueError(f"its format is {about['format']!r}, not {FORMAT!r}")
-            tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
-            shared = _read_shared(archive) if about["shared"] else None
-            streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
-            workload = _array(archive, _WORKLOAD)
-        names = Names.from_json(json.dumps(about["names"]))
+            yield archive, about
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         fix = say("name a world.npz of a run folder, or run the plan again")
         raise GpufleetError(
             finding(NOT_A_WORLD, say("{path}: {error}", path=path, error=error), fix, Place(str(path), 0))
         ) from error
-    jobs = tables.pop("jobs")
-    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
 
 
 def _read_shared(archive: zipfile.ZipFile) -> SharedQuotas:

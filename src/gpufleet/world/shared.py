@@ -58,8 +58,11 @@ class RuleRow(NamedTuple):
 
 def rules_of(plan: Plan, workload: JobRules) -> RuleRow:
     """What a workload says of preemption and topology; with hard quotas all workloads are alike."""
-    if not plan.shares:
-        return RuleRow()
+    return job_rules(workload) if plan.shares else RuleRow()
+
+
+def job_rules(workload: JobRules) -> RuleRow:
+    """What a workload says of preemption and topology."""
     wish = workload.topology
     return RuleRow(
         preemptible=int(workload.preemptible),

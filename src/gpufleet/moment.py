@@ -1,0 +1,325 @@
+"""What a plan or a run would answer to one more job at a moment: may it start, where, who gives way.
+
+Everything up to that moment is simulated with the job in it, by the engine that runs plans; so the answer is
+what the run would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from gpufleet.base.say import Said, say, tell
+from gpufleet.plan.asked_job import AskedJob, Known
+from gpufleet.results import folder
+from gpufleet.results.columns import MEANINGS, RULES, WORDS
+from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_of
+from gpufleet.results.moments import when
+from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, Jobs, Outcomes
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.results.run import Run
+    from gpufleet.world.arrivals import Arrivals
+    from gpufleet.world.layout import World
+    from gpufleet.world.names import Names
+
+SCHEMA = "gpufleet.admit-job/1"
+Called = Callable[[list[int]], dict[int, str]]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A world with all that comes, and what its names are."""
+
+    world: World
+    arrivals: Arrivals
+    names: Names
+    known: Known
+    called: Called  # what jobs are called, by number
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Scene:
+        """The scene of a plan; its traces are read. Raises: GpufleetError T0xx."""
+        from gpufleet.world.build import build
+
+        built = build(plan)
+        known = Known(
+            ZoneInfo(plan.time_zone), plan.start, plan.jobs_end, list(plan.queues), built.names.products,
+            plan.priorities, plan.shares,
+        )  # fmt: skip
+
+        def called(numbers: list[int]) -> dict[int, str]:
+            found, first = {}, 0
+            for batch in built.demand.batches():
+                last = first + len(batch.jobs.gpus)
+                for number in (n for n in numbers if first <= n < last):
+                    row = batch.table.row(number - first, named=True)
+                    found[number] = _called(built.names.workloads[row["workload"]], row["name"], number)
+                first = last
+                if first > max(numbers, default=-1):
+                    break
+            return found
+
+        return cls(built.world, built.demand.arrivals, built.names, known, called)
+
+    @classmethod
+    def of_run(cls, run: Run) -> Scene:
+        """The scene of a run, from its folder alone."""
+        import polars as pl
+
+        from gpufleet.world.save import load_world
+
+        world, arrivals, names = load_world(run.path / folder.WORLD)
+        end = run.start + timedelta(seconds=run.end_s)
+        priorities = run.plan.get("priorities", {})
+        known = Known(
+            ZoneInfo(run.time_zone), run.start, end, names.queues, names.products, priorities,
+            world.shared is not None,
+        )  # fmt: skip
+
+        def called(numbers: list[int]) -> dict[int, str]:
+            rows = run.scan_jobs().filter(pl.col("job").is_in(numbers)).select("job", "workload", "name")
+            found = rows.collect(engine="streaming").iter_rows()
+            return {number: _called(workload, name, number) for number, workload, name in found}
+
+        return cls(world, arrivals, names, known, called)
+
+    def local(self, t_s: int) -> datetime:
+        """Local time of a second."""
+        return (self.known.start + timedelta(seconds=t_s)).astimezone(self.known.zone)
+
+
+def _called(workload: str, name: str | None, number: int) -> str:
+    return f"{workload}/{name or f'#{number}'}"
+
+
+class GivesWay(NamedTuple):
+    """A running job that would be pushed out."""
+
+    job: int
+    called: str
+    queue: str
+    gpus: int
+    rule: str  # Kueue's word
+    lost_gpu_h: float
+
+
+@dataclass(frozen=True)
+class JobAnswer:
+    """What would become of a job. `print` it, or take `to_json`."""
+
+    job: AskedJob
+    at: datetime  # local
+    starts: bool
+    ever: bool
+    refusal: str | None  # of REFUSALS, if it does not start
+    site: str | None
+    product: str | None
+    victims: tuple[GivesWay, ...]
+    quotas: tuple[QuotaThen, ...]  # when it comes, before anything is decided
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as JSON values, schema ``gpufleet.admit-job/1``."""
+        job = self.job
+        return {
+            "schema": SCHEMA,
+            "at": self.at.isoformat(),
+            "job": {"queue": job.queue, "gpus": job.gpus, "priority": job.priority},
+            "starts": self.starts,
+            "ever": self.ever,
+            "refusal": self.refusal,
+            "words": None if self.refusal is None else tell(WORDS[self.refusal]),
+            "site": self.site,
+            "product": self.product,
+            "preempts": [{**each._asdict(), "words": tell(RULES[each.rule])} for each in self.victims],
+            "quotas": [quota_json(each) for each in self.quotas],
+        }
+
+    def text(self) -> str:
+        """The answer for people: yes, not now, or never; why; who gives way; the numbers."""
+        lines: list[str] = [self._answer()]
+        lines += [f"  {self._victim(each)}" for each in self.victims]
+        return "\n".join([*lines, *(f"  {each.text()}" for each in self.quotas)])
+
+    __str__ = text
+
+    def _answer(self) -> Said:
+        told = {"gpus": self.job.gpus, "queue": self.job.queue, "at": when(self.at.replace(tzinfo=None))}
+        if self.starts:
+            place = {"product": self.product, "site": self.site}
+            if not self.victims:
+                return say("yes: {gpus:,} GPUs of {queue} start {at} on {product} at {site}", **told, **place)
+            return say(
+                "yes: {gpus:,} GPUs of {queue} start {at} on {product} at {site}; {n:,} job gives way",
+                "yes: {gpus:,} GPUs of {queue} start {at} on {product} at {site}; {n:,} jobs give way",
+                n=len(self.victims),
+                **told,
+                **place,
+            )
+        why = MEANINGS[self.refusal or "no_free"]
+        if self.ever:
+            return say("not now: {gpus:,} GPUs of {queue} wait at {at}: {why}", **told, why=tell(why))
+        return say("never: {gpus:,} GPUs of {queue} can never run: {why}", **told, why=tell(why))
+
+    def _victim(self, each: GivesWay) -> Said:
+        return say(
+            "job {number} ({name}) of {queue} gives {gpus:,} GPUs: {rule} ({word}); "
+            "{hours:.3g} GPU-hours of work lost",
+            number=each.job,
+            name=each.called,
+            queue=each.queue,
+            gpus=each.gpus,
+            rule=tell(RULES[each.rule]),
+            word=each.rule,
+            hours=each.lost_gpu_h,
+        )
+
+
+def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
+    """What would become of a job that comes at a second, after all others that come then."""
+    from gpufleet.engine import run as engine
+    from gpufleet.engine.sharing.state import REASONS
+    from gpufleet.world.joined import with_class
+
+    world, cls = with_class(scene.world, scene.names, job)
+    clock = world.clock._replace(end_s=t_s + 1, finish=0)
+    crowd = _Crowd(job, cls, t_s)
+    summary = engine.run(world._replace(clock=clock), crowd.batches(scene.arrivals), crowd.take)
+    mine, starts = crowd.mine, crowd.mine["state"] == RUNNING
+    events = summary.preemptions[summary.preemptions[:, 2] == crowd.number]
+    called = scene.called(events[:, 1].tolist())
+    victims = tuple(
+        GivesWay(
+            job=victim,
+            called=called[victim],
+            queue=scene.names.queues[crowd.queue_of(world, victim)],
+            gpus=gpus,
+            rule=REASONS[why],
+            lost_gpu_h=lost / 3600,
+        )
+        for _, victim, _, why, gpus, lost in events.tolist()
+    )
+    cell = mine["cell"] if starts else None
+    return JobAnswer(
+        job=job,
+        at=scene.local(t_s),
+        starts=starts,
+        ever=starts or _ever(world, cls, job, mine),
+        refusal=None if starts else REFUSALS[mine["last_refusal"]],
+        site=None if cell is None else scene.names.sites[world.cells.site[cell]],
+        product=None if cell is None else scene.names.products[world.cells.product[cell]],
+        victims=victims,
+        quotas=_quotas(scene, world, cls, crowd, victims, cell),
+    )
+
+
+def _ever(world: World, cls: int, job: AskedJob, mine: dict[str, int]) -> bool:
+    """Whether the job could ever run: what is refused for ever only because GPUs come later could."""
+    from gpufleet.world.layout import TOPOLOGY
+    from gpufleet.world.reach import most_for_class
+
+    if mine["state"] == REFUSED and mine["last_refusal"] == TOPOLOGY:
+        return False
+    return bool(most_for_class(world)[cls] >= job.gpus)
+
+
+def _quotas(
+    scene: Scene, world: World, cls: int, crowd: _Crowd, victims: tuple[GivesWay, ...], cell: int | None
+) -> tuple[QuotaThen, ...]:
+    """What the queue could use before the job: its own GPUs are not counted, those of its victims are."""
+    if world.shared is None:
+        return ()
+    names = scene.names
+    held: dict[tuple[str, str], int] = {}
+
+    def add(queue: int, cell: int, gpus: int) -> None:
+        key = names.queues[queue], names.products[world.cells.product[cell]]
+        held[key] = held.get(key, 0) + gpus
+
+    for number, at in crowd.running.items():
+        if number != crowd.number:
+            add(crowd.queue_of(world, number), at, crowd.gpus_of(number))
+    for each in victims:  # they ran on the product that the job takes
+        assert cell is not None or not victims
+        if cell is not None:
+            add(names.queues.index(each.queue), cell, each.gpus)
+    first = int(world.classes.first_option[cls])
+    cells = world.options.cell[first : first + int(world.classes.n_options[cls])]
+    products = dict.fromkeys(names.products[code] for code in world.cells.product[cells].tolist())
+    return quotas_of(world.shared, names, held, crowd.job.queue, list(products), crowd.t_s)
+
+
+class _Crowd:
+    """All jobs up to a second with one more at the end, and what became of those that matter."""
+
+    def __init__(self, job: AskedJob, cls: int, t_s: int) -> None:
+        self.job, self.t_s, self.number = job, t_s, -1
+        self.mine: dict[str, int] = {}
+        self.running: dict[int, int] = {}  # cell, by number
+        self._cls, self._gpus = [], []  # type: list[Any], list[Any]
+        self._one = Jobs(
+            submit_s=np.array([t_s], np.int64),
+            gpus=np.array([job.gpus], np.int32),
+            work_s=np.array([job.duration_s], np.float64),
+            cls=np.array([cls], np.int32),
+            limit_s=np.array([job.limit_s], np.int64),
+            priority=np.array([job.priority], np.int32),
+        )
+
+    def batches(self, arrivals: Arrivals) -> Iterator[Jobs]:
+        """The jobs; later ones are not made."""
+        n = 0
+        for batch in arrivals.batches():
+            kept = int(np.searchsorted(batch.submit_s, self.t_s, side="right"))
+            n += kept
+            yield self._noted(Jobs._make(column[:kept] for column in batch))
+            if kept < len(batch.gpus):
+                break
+        self.number = n
+        yield self._noted(self._one)
+
+    def _noted(self, batch: Jobs) -> Jobs:
+        self._cls.append(batch.cls)
+        self._gpus.append(batch.gpus)
+        return batch
+
+    def take(self, outcomes: Outcomes) -> None:
+        """Note the job's outcome, and who runs at the end."""
+        runs = np.flatnonzero(outcomes.state == RUNNING)
+        self.running |= dict(zip(outcomes.id[runs].tolist(), outcomes.cell[runs].tolist(), strict=True))
+        for at in np.flatnonzero(outcomes.id == self.number).tolist():
+            names = ("state", "cell", "last_refusal")
+            self.mine = {name: int(getattr(outcomes, name)[at]) for name in names}
+
+    def queue_of(self, world: World, number: int) -> int:
+        """The queue of a job, by its number."""
+        return int(world.classes.queue[self._find(self._cls, number)])
+
+    def gpus_of(self, number: int) -> int:
+        """The GPUs of a job, by its number."""
+        return self._find(self._gpus, number)
+
+    def _find(self, parts: list[Any], number: int) -> int:
+        if len(parts) > 1:
+            parts[:] = [np.concatenate(parts)]
+        return int(parts[0][number])
+
+
+def scene_of(path: Path) -> Scene:
+    """The scene of a run folder, or else of a plan.
+
+    Raises: GpufleetError of either.
+    """
+    from gpufleet.plan.load import load_plan
+    from gpufleet.results.run import Run
+
+    if (path / folder.MARK).exists():
+        return Scene.of_run(Run.load(path))
+    return Scene.of_plan(load_plan(path))

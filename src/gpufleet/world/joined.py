@@ -1,0 +1,52 @@
+"""A world with one more class of jobs: for a job that the plan does not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpufleet.base.arrays import Ints
+from gpufleet.world.build import islands
+from gpufleet.world.demand import options_of
+from gpufleet.world.layout import Classes, ClassRules, Options, World
+from gpufleet.world.names import Names
+from gpufleet.world.shared import job_rules
+
+if TYPE_CHECKING:
+    from gpufleet.plan.asked_job import AskedJob
+
+
+def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
+    """The world in which a job's class is the last one, and its row.
+
+    Two classes may be alike then; jobs of both are served as those of one queue are.
+    """
+    queue = names.queues.index(job.queue)
+    accepted = job.products or [(product, 1.0) for product in names.products]
+    pairs = list(options_of(world.cells, names, int(world.queues.tenant[queue]), accepted))
+    cells, speeds = (np.array([pair[i] for pair in pairs]) for i in (0, 1))
+    options = Options(
+        _longer(world.options.cell, cells.astype(np.int64)),
+        np.concatenate([world.options.speed, speeds.astype(np.float64)]),
+    )
+    row = len(world.classes.queue)
+    added = queue, len(world.options.cell), len(pairs)
+    classes = Classes._make(_longer(old, new) for old, new in zip(world.classes, added, strict=True))
+    of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options)
+    shared = world.shared
+    if shared is not None:
+        rules = zip(shared.classes, job_rules(job), strict=True)
+        shared = shared._replace(classes=ClassRules._make(_longer(old, new) for old, new in rules))
+    joined = world._replace(
+        cells=world.cells._replace(island=of_cell),
+        queues=world.queues._replace(island=of_queue),
+        classes=classes,
+        options=options,
+        shared=shared,
+    )
+    return joined, row
+
+
+def _longer(old: Ints, new: int | Ints) -> Ints:
+    return np.concatenate([old, np.atleast_1d(np.asarray(new, np.int64))])
