@@ -46,6 +46,7 @@ class Nodes(words.Room):
     def start(self, work: words.Work, request: words.Amounts) -> None:
         job = self.jobs[work.key]
         self.sim.start(job, *self.sim.place_now(job, product_of(request)))
+        work.spared = True  # until the next pass
 
     def make_way(self, victims: Iterable[words.Victim], work: words.Work) -> None:
         for victim in victims:
