@@ -233,9 +233,7 @@ def _islands(
         numbers.setdefault(id(parts["queue", q]), len(numbers)) if q in has_cells else -1
         for q in range(n_queues)
     ]
-    cell_island = [
-        numbers[id(parts["cell", c])] if ("cell", c) in parts else -1 for c in range(n_cells)
-    ]
+    cell_island = [numbers[id(parts["cell", c])] if ("cell", c) in parts else -1 for c in range(n_cells)]
     return queue_island, cell_island
 
 

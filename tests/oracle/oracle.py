@@ -164,6 +164,4 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
 
     products = len(sim.busy[0]) if sim.busy else 0
     borrowed = sim.borrowed if isinstance(sim, Lending) else []
-    return Tallies(
-        dense(sim.busy, products), dense(sim.waiting_gpus, N_REFUSALS), dense(borrowed, products)
-    )
+    return Tallies(dense(sim.busy, products), dense(sim.waiting_gpus, N_REFUSALS), dense(borrowed, products))

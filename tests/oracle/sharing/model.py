@@ -167,10 +167,13 @@ class Room:
         """The work waits for the quota of victims: nobody takes its place in this cycle."""
 
 
+BOUNDLESS = Room()
+
+
 @dataclass(frozen=True)
 class Rules:
     """What holds for the whole fleet."""
 
     fair: bool = False
     strategies: tuple[str, ...] = STRATEGIES
-    room: Room = Room()
+    room: Room = BOUNDLESS

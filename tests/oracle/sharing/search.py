@@ -32,7 +32,7 @@ class Search:
         return not candidate.spared and any(candidate.usage.get(fr, 0) > 0 for fr in self.need)
 
     def fits(self, borrow: bool) -> bool:
-        """Every request is available and has a place; without borrowing, the queue also ends within nominal."""
+        """Every request is available and has a place; without borrowing, the queue ends within nominal."""
         if not borrow and any(self.now.over(self.leaf, fr, n) for fr, n in self.request.items()):
             return False
         return self.now.fits(self.leaf, self.request) and self._has_place()

@@ -1,0 +1,47 @@
+"""The engine agrees with the oracle where queues lend to each other: jobs, books and preemptions.
+
+As in `test_agreement`: a run draws the same worlds every time; GPUFLEET_WORLDS asks for more, drawn anew.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from tests.oracle.compare import differences
+from tests.oracle.lending_worlds import lending_world, lending_worlds
+
+from gpufleet.world.layout import Jobs, World
+
+WORLDS: Final = int(os.environ.get("GPUFLEET_WORLDS", "0"))
+PARTS: Final = 8  # so that several processes can share the work
+QUICK: Final = 250  # worlds of a part in an ordinary run
+CHECKED_EVERY: Final = 5  # worlds whose laws are checked at every event: slow
+
+ONCE_DISAGREED: Final[list[tuple[int, int]]] = []  # seed, jobs: worlds that showed a fault, kept
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_engine_agrees_with_the_oracle(part: int) -> None:
+    @settings(
+        max_examples=WORLDS or QUICK,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(lending_worlds())
+    def agree(case: tuple[World, Jobs]) -> None:
+        world, jobs = case
+        found = differences(world, jobs, debug=len(jobs.gpus) % CHECKED_EVERY == 0)
+        assert not found, "\n".join(found[:20])
+
+    run = agree if WORLDS else seed(part)(agree)
+    run()
+
+
+@pytest.mark.parametrize(("number", "n_jobs"), ONCE_DISAGREED)
+def test_worlds_that_once_disagreed(number: int, n_jobs: int) -> None:
+    assert differences(*lending_world(number, n_jobs), debug=True) == []
