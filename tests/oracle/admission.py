@@ -118,7 +118,7 @@ class CyclePass:
         strategies = tuple(names[s] for s in tree.strategies.tolist() if s in names)
         lines = {
             queue_name(q.index): Line(words.STRICT if sim.strict(q.index) else words.BEST_EFFORT)
-            for q in sim.queues
+            for q in sorted(sim.queues, key=lambda q: sim.root_row(sim.first_queue + q.index))
             if q.island == self.island
         }
         fleet = World(now.leaves, words.Rules(bool(tree.fair), strategies, self.nodes), lines)

@@ -216,11 +216,12 @@ class Lending(Simulation):
             _, row, product, gpus = self.quota_changes.pop(0)
             self.nominal[row][product] = gpus
             for queue in self.queues:
-                if self._root(row) == self._root(self.first_queue + queue.index):
+                if self.root_row(row) == self.root_row(self.first_queue + queue.index):
                     self.quota_changed.add(queue.island)
                     self.mark_due(queue.island, full=True)
 
-    def _root(self, row: int) -> int:
+    def root_row(self, row: int) -> int:
+        """The row of the tree's root above a row."""
         while self.tree.parent[row] >= 0:
             row = int(self.tree.parent[row])
         return row
