@@ -50,14 +50,19 @@ def collect() -> tuple[Message, ...]:
 
 
 def has_words(template: str) -> bool:
-    """Whether anything stands in a template beside its fields."""
+    """Whether a template says anything beside its fields: words, or how its parts are joined.
+
+    >>> has_words("{n:,} jobs"), has_words("{supply}. {parts}"), has_words("{a} {b:,}")
+    (True, True, False)
+    """
     from string import Formatter
 
     try:
-        pieces = [text for text, *_ in Formatter().parse(template)]
+        pieces = list(Formatter().parse(template))
     except ValueError:  # a text with braces of its own
         return True
-    return any(c.isalpha() or c == "%" for text in pieces for c in text)
+    words = any(c.isalpha() or c in "%;.,(" for text, *_ in pieces for c in text)
+    return words or any(spec in (", ", "; ") for _, _, spec, _ in pieces)
 
 
 def _said() -> Iterator[tuple[str, str | None, str]]:

@@ -1,7 +1,7 @@
 """What every command has in common: how findings and JSON are printed, progress, and the way out.
 
-Exit codes: 0 done, 1 a fault of gpufleet, 2 the input cannot be used (each finding is printed), 130 Ctrl-C,
-141 the reader of the output went away.
+Exit codes: 0 done, 1 a fault of gpufleet (of `admit`: an answer that was not expected), 2 the input cannot be
+used (each finding is printed), 130 Ctrl-C, 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -81,8 +82,12 @@ def notice(text: str) -> None:
 
 def print_json(command: str, content: dict[str, Any]) -> None:
     """Print one JSON object that names its schema and version; keys sorted, text as UTF-8."""
-    tagged = {**content, "schema": f"gpufleet.{command}/1"}
-    print(json.dumps(tagged, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False))
+    print_plain_json({**content, "schema": f"gpufleet.{command}/1"})
+
+
+def print_plain_json(content: dict[str, Any]) -> None:
+    """Print a JSON object whose form is not ours; keys sorted, text as UTF-8."""
+    print(json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False))
 
 
 def findings_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -131,6 +136,15 @@ def write_new(path: Path, text: str) -> None:
             part.rename(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def folder_name(names: Sequence[str]) -> str:
+    """A name for a file or folder that is one name, whatever the plan is called.
+
+    >>> folder_name(["one-cluster", "more-power"]), folder_name(["../lab 2"])
+    ('one-cluster+more-power', 'lab-2')
+    """
+    return re.sub(r"[^\w.+-]+", "-", "+".join(names)).lstrip(".-") or "run"
 
 
 class Progress:

@@ -118,7 +118,9 @@ def _in_zone(day: datetime | None, zone: str) -> datetime | None:
 def _seen(made: Profile) -> list[str]:
     """What a profile holds, line by line."""
     lines = [
-        say("{jobs:,} jobs in {weeks:.3g} weeks", jobs=made.jobs, weeks=made.weeks),
+        say(
+            "{n:,} job in {weeks:.3g} weeks", "{n:,} jobs in {weeks:.3g} weeks", n=made.jobs, weeks=made.weeks
+        ),
         say(
             "mean of a job: {gpus:.3g} GPUs, {hours:.3g} hours, {gpu_hours:.3g} GPU-hours",
             gpus=made.mean_gpus,

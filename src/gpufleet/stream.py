@@ -93,7 +93,7 @@ def simulate_jobs(
             watcher.rows(rows)
 
         def put_aside(moment: Moment) -> None:
-            new = save_state(writer.folder, arrays_of(moment.state), moment.rows)
+            new = save_state(writer.folder, arrays_of(moment), moment.rows)
             batch, now_s = moment.batch, moment.now_s
             behind.call(partial(keep, new, writer, fingerprint=mark, batch=batch, now_s=now_s))
 
@@ -135,9 +135,9 @@ def _begin(
 
 def _go_on(found: Checkpoint, fresh: Callable[..., JobsWriter], built: Built) -> tuple[JobsWriter, Moment]:
     """Writer and engine as they were at a checkpoint. Raises: one of `UNREADABLE`."""
-    from gpufleet.engine.keep import Moment, state_of
+    from gpufleet.engine.keep import moment_of
 
-    start = Moment(state_of(found.state(), built.world), found.batch, found.rows)
+    start = moment_of(found.state(), built.world, batch=found.batch, rows=found.rows)
     living, tail = found.living(), found.tail()
     writer = fresh(living=living)
     writer.go_on(found.parts, tail)

@@ -144,3 +144,17 @@ def test_lines_fit_and_lose_nothing(text: str, width: int) -> None:
 
 def test_dates_of_tables_are_dates() -> None:
     assert to_data(say("{at}", at=date(2027, 3, 1)))["with"] == {"at": {"date": "2027-03-01"}}
+
+
+def test_a_language_joins_the_items_of_a_list_its_own_way() -> None:
+    text = say("known: {names}", names=["a", "b"])
+    assert (text, said(text, "ko"), said(text, "ja")) == (
+        "known: a, b",
+        "사용할 수 있는 값: a, b",
+        "使える値: a、b",
+    )
+
+
+def test_a_language_joins_sentences_its_own_way() -> None:
+    text = say("{supply}. {parts:; }", supply="A", parts=["B", "C"])
+    assert (text, said(text, "ko"), said(text, "ja")) == ("A. B; C", "A. B. C", "A。B。C")

@@ -138,3 +138,52 @@ def test_dates_of_a_lot_follow_the_language_and_json_does_not(
     assert json.loads(data)["delivered"]["on"] == "2026-01-05"
     _, note, _ = run(capsys, "run", plan, "--set", "seed=2", "--out", folder, "--lang", "ko")
     assert "--set으로 변경: seed=2" in note
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("ko_KR.UTF-8", "경고 P017"),
+        ("ja_JP", "警告 P017"),
+        ("ja_JP.eucJP@x", "警告 P017"),
+        ("en_US.UTF-8", "warning P017"),
+        ("C.UTF-8", "warning P017"),
+        ("POSIX", "warning P017"),
+        ("ko-KR", "경고 P017"),
+    ],
+)
+def test_a_language_may_be_written_as_the_system_writes_it(
+    capsys: Any, plan: Path, monkeypatch: pytest.MonkeyPatch, value: str, word: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, value)
+    assert word in run(capsys, "check", plan)[1]
+
+
+@pytest.mark.parametrize("value", ["fr_FR.UTF-8", "korean", "ko_", "_KR", "ko KR", "한국어"])
+def test_another_language_is_refused_with_what_there_is(
+    capsys: Any, plan: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, value)
+    code, _, err = run(capsys, "check", plan)
+    assert code == 2
+    assert f"U020  no such language\n  GPUFLEET_LANG is `{value}`" in err
+    assert "한국어" in err
+
+
+def test_explain_says_the_title(capsys: Any) -> None:
+    code, out, _ = run(capsys, "explain", "P017", "--lang", "ko")
+    assert code == 0
+    assert out.startswith("P017  거점에 전력이 들어오기 전에 납품됨\n")
+    assert "예:" in out
+
+
+def test_a_profile_is_told_in_the_language_and_written_in_english(capsys: Any, tmp_path: Path) -> None:
+    trace = Path(__file__).parents[2] / "plans" / "one-cluster" / "jobs.csv"
+    files = [tmp_path / f"{language}.json" for language in ("en", "ja")]
+    told = [
+        run(capsys, "profile", trace, "--name", "lab", "--out", file, "--lang", file.stem)[1]
+        for file in files
+    ]
+    assert "400 jobs in" in told[0]
+    assert "ジョブ" in told[1]
+    assert files[0].read_text() == files[1].read_text()

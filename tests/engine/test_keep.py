@@ -15,7 +15,7 @@ from tests.oracle.test_worlds import RULES, any_world
 from tests.oracle.worlds import random_world
 
 from gpufleet.engine import run as engine
-from gpufleet.engine.keep import Keep, Moment, arrays_of, state_of
+from gpufleet.engine.keep import Keep, Moment, arrays_of, moment_of
 from gpufleet.engine.room import new_state
 from gpufleet.world.layout import Jobs, Outcomes, World
 
@@ -46,7 +46,7 @@ def run(world: World, batches: list[Jobs], every: int, start: Moment | None = No
     moments: list[tuple[dict[str, Any], int, int]] = []
 
     def save(moment: Moment) -> None:
-        arrays = {name: array.copy() for name, array in arrays_of(moment.state).items()}
+        arrays = {name: array.copy() for name, array in arrays_of(moment).items()}
         assert moment.rows == len(rows) + (start.rows if start else 0)
         moments.append((arrays, moment.batch, moment.rows))
 
@@ -61,7 +61,7 @@ def check(world: World, jobs: Jobs, size: int, every: int) -> int:
     with handed_out_by(2):
         rows, summary, moments = run(world, batches, every)
         for arrays, batch, done in moments:
-            start = Moment(state_of(arrays, world), batch, done)
+            start = moment_of(arrays, world, batch=batch, rows=done)
             rest, again, _ = run(world, batches[batch:], every, start)
             assert rows[:done] + rest == rows
             assert again.n_jobs == summary.n_jobs
@@ -94,19 +94,19 @@ def test_moments_come_when_they_are_due() -> None:
 
 def test_a_state_of_something_else_is_refused() -> None:
     world, _ = random_world(1, 0, 0, 0, 1)
-    arrays = arrays_of(new_state(world))
+    arrays = arrays_of(Moment(new_state(world), 0, 0))
     with pytest.raises(KeyError, match="slot"):
-        state_of({name: array for name, array in arrays.items() if name != "slot"}, world)
+        moment_of({name: array for name, array in arrays.items() if name != "slot"}, world, batch=0, rows=0)
     with pytest.raises(ValueError, match="slot does not hold records"):
-        state_of({**arrays, "slot": arrays["slot"][:, :8]}, world)
+        moment_of({**arrays, "slot": arrays["slot"][:, :8]}, world, batch=0, rows=0)
     with pytest.raises(ValueError, match="scalar is float64"):
-        state_of({**arrays, "scalar": arrays["scalar"].astype(float)}, world)
+        moment_of({**arrays, "scalar": arrays["scalar"].astype(float)}, world, batch=0, rows=0)
 
 
 def test_a_restored_state_has_its_own_memory() -> None:
     world, _ = random_world(1, 0, 0, 0, 1)
     state = new_state(world)
-    again = state_of(arrays_of(state), world)
+    again = moment_of(arrays_of(Moment(state, 0, 0)), world, batch=0, rows=0).state
     for ours, theirs in zip(again, state, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.tobytes() == theirs.tobytes()

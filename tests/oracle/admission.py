@@ -79,6 +79,7 @@ class CyclePass:
         self.looked_at: set[Lane] = set()
 
     def run(self) -> None:
+        self.sim.learn_quotas()
         if self.sim.shared.evict_falling and (self.full or self.island in self.sim.quota_changed):
             self.evict_what_exceeds()
         self.sim.quota_changed.discard(self.island)

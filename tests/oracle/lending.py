@@ -48,6 +48,7 @@ class Lending(Simulation):
         self.first_queue = len(self.tree.parent) - len(self.queues)
         self.nominal: list[list[int]] = self.tree.nominal.tolist()
         self.quota_changes = self._changes_to_come(world)
+        self.quota_news: list[tuple[int, int, int, int]] = []  # changes that no pass knows as yet
         self.quota_changed: set[int] = set()  # islands whose next pass finds another quota
         self.most_ever = self._most_ever()
         blocks = self.shared.domain_block.tolist()
@@ -184,6 +185,8 @@ class Lending(Simulation):
         self.events.append((self.now, victim.id, by, REASONS.index(why), victim.gpus, gpu_s))
         self._leave_nodes(victim)
         victim.preemptions += 1
+        if self.shared.return_last:
+            victim.time = self.given = self.given + Fraction(1, 1 << 20)
         if self.shared.return_s:
             victim.stage, victim.why = AWAY, RETURNING
             victim.returns = self.now + self.shared.return_s
@@ -200,8 +203,6 @@ class Lending(Simulation):
 
     def enter_again(self, job: Job) -> None:
         job.stage, job.why = IN_LANE, BETWEEN_PASSES
-        if self.shared.return_last:
-            job.time = self.given = self.given + Fraction(1, 1 << 20)
 
     def come_back(self, job: Job) -> None:
         """A preempted job has waited out its delay: it is met as if it were new."""
@@ -212,13 +213,19 @@ class Lending(Simulation):
     # ------------------------------------------------------------------ quotas by date
 
     def change_quotas(self) -> None:
+        """Quotas that change now count from the next pass on."""
         while self.quota_changes and self.quota_changes[0][0] <= self.now:
-            _, row, product, gpus = self.quota_changes.pop(0)
-            self.nominal[row][product] = gpus
+            change = self.quota_changes.pop(0)
+            self.quota_news.append(change)
             for queue in self.queues:
-                if self.root_row(row) == self.root_row(self.first_queue + queue.index):
+                if self.root_row(change[1]) == self.root_row(self.first_queue + queue.index):
                     self.quota_changed.add(queue.island)
                     self.mark_due(queue.island, full=True)
+
+    def learn_quotas(self) -> None:
+        for _, row, product, gpus in self.quota_news:
+            self.nominal[row][product] = gpus
+        self.quota_news.clear()
 
     def root_row(self, row: int) -> int:
         """The row of the tree's root above a row."""

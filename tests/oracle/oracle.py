@@ -163,5 +163,7 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
         return out
 
     products = len(sim.busy[0]) if sim.busy else 0
-    borrowed = sim.borrowed if isinstance(sim, Lending) else []
-    return Tallies(dense(sim.busy, products), dense(sim.waiting_gpus, N_REFUSALS), dense(borrowed, products))
+    waiting = dense(sim.waiting_gpus, N_REFUSALS)
+    if isinstance(sim, Lending):
+        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products))
+    return Tallies(dense(sim.busy, products), waiting, dense([], 1))

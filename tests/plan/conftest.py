@@ -90,8 +90,72 @@ promises:
   fifty:
     {title: Fifty, kind: target, by: Maker, for: research, gpus: {value: 64, range: [60, 80]},
      product: Blackwell, at: 2025-10-31, from: 2026-01-01, until: 2026-02-28, source: a, trust: stated}
+sums:
+  whole: {title: Whole, promises: fifty, makes: 64, against: fifty, source: a, trust: stated}
+  bought: {lots: [lot-1]}
+  again: {sums: bought}
 actuals:
   - {lot: lot-1, at: 2026-01-06, gpus: 56, source: a, trust: stated}
+"""
+
+# Every key of sharing, and of what goes with it.
+SHARED = """\
+gpufleet: 1
+name: shared
+start: 2026-01-05
+end: 2026-01-19
+sites:
+  lab: {domains_per_block: 4}
+deliveries:
+  - {name: lot-1, to: lab, system: GB200 NVL72, gpus: 288, at: 2026-01-05}
+cohorts:
+  all: {title: All, quota: {GB200: 8}, source: a, trust: stated}
+  sciences: {in: all, weight: 2, quota: {GB200: {nominal: 16, borrowing_limit: 64, lending_limit: 8}}}
+tenants:
+  physics:
+    cohort: sciences
+    weight: 3
+    strict: false
+    quota:
+      GB200:
+        nominal: [{from: 2026-01-05, value: 64, source: a, trust: stated}, {from: 2026-01-12, value: 96}]
+        borrowing_limit: 72
+        lending_limit: 32
+        source: a
+    preemption:
+      within_queue: lower-or-newer-equal-priority
+      reclaim_within_cohort: any
+      borrow_within_cohort: lower-priority
+      max_priority_threshold: normal
+    fungibility: {when_can_borrow: try-next, when_can_preempt: stop, prefer: preemption}
+    max_run_time: 48 h
+  teaching:
+    cohort: all
+    preemption: {reclaim_within_cohort: lower-priority}
+    queues:
+      labs: {quota: {GB200: 72}}
+      exams: {cohort: sciences, quota: {GB200: [{from: 2026-01-08, value: 32}]}}
+  alone: {quota: {GB200: 0}}
+priorities: {normal: 0, urgent: 100}
+workloads:
+  big:
+    {kind: campaign, queue: physics, gpus: 64, duration: 3 d, at: 2026-01-08, priority: urgent,
+     preemptible: true, checkpoint: 1 h, restart: 5 min, topology: {required: domain}}
+  exam: {kind: campaign, queue: exams, gpus: 32, duration: 1 h, at: 2026-01-09, topology: {preferred: block},
+         checkpoint: none, restart: 0 s}
+policy:
+  order: priority
+  sharing:
+    lending: true
+    fair: true
+    strategies: [less-than-or-equal-to-final-share, less-than-initial-share]
+    evict_falling_quota: true
+    returns: last
+    return_after: 2 min
+scenarios:
+  no-lending: {set: {policy.sharing.lending: false}}
+sources:
+  a: {title: A}
 """
 
 SMALL = """\
@@ -151,6 +215,11 @@ def codes(load: Load) -> Codes:
 @pytest.fixture
 def full() -> str:
     return FULL
+
+
+@pytest.fixture
+def sharing() -> str:
+    return SHARED
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpufleet.base.errors import GpufleetError
 from gpufleet.plan import Plan, ProfileWorkload
 
 Load = Callable[..., Plan]
@@ -113,3 +114,10 @@ def test_a_profile_may_be_a_key_of_files(load: Load, folder: Path) -> None:
 def test_priority_without_order_is_told(load: Load) -> None:
     loaded = load(plan(f"{GOOD}, priority: 5"))
     assert [found.code for found in loaded.warnings] == ["P035"]
+
+
+def test_a_file_that_is_called_almost_like_a_shipped_profile(codes: Codes, load: Load) -> None:
+    with pytest.raises(GpufleetError) as error:
+        load(plan("profile: phily.json, queue: a, load: 1"))
+    (found,) = error.value.findings
+    assert (found.code, found.fix) == ("P025", "did you mean `philly`?")

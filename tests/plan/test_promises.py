@@ -111,6 +111,25 @@ def test_what_cannot_be_meant_is_refused(codes: Codes, name: str) -> None:
     assert codes(changed(old, new)) == [f"{code} plan.yaml:{line}"]
 
 
+@pytest.mark.parametrize(
+    ("words", "system", "kind"),
+    [
+        ("Blackwell", "DGX B200", None),
+        ("NVIDIA Blackwell GPUs", "DGX B300", None),  # Blackwell Ultra
+        ("Blackwell", "DGX H200", "H200-SXM-141GB GPUs (Hopper)"),
+        ("B300", "DGX B200", "B200-SXM GPUs (Blackwell)"),
+        ("AI chips", "DGX H200", None),
+    ],
+)
+def test_a_lot_of_another_product_is_told(load: Load, words: str, system: str, kind: str | None) -> None:
+    text = changed("other: {for: b,", f"other: {{for: b, product: {words},")
+    lot = f"  - {{name: l4, to: lab, system: {system}, gpus: 8, at: 2026-05-01, for: b,"
+    lot += " counts_toward: other}\n"
+    plan = load(text.replace("actuals:\n", f"{lot}actuals:\n"))
+    found = [f.says for f in plan.warnings if f.code == "P097"]
+    assert found == ([f"8 {kind} of l4 count toward other, a promise of {words}"] if kind else [])
+
+
 def test_all_findings_come_at_once_with_numbers_and_fix(load: Load) -> None:
     text = changed("14:00, gpus: 8}", "14:00, gpus: 30}").replace(
         "at: 2026-02-10, gpus: 40", "at: 2026-04-01, gpus: 40"

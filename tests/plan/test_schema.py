@@ -51,7 +51,7 @@ def keys_written(data: Any) -> Iterator[str]:
 
 
 def test_every_key_of_the_schema_is_accepted(
-    load: Load, full: str, small: str, validator: jsonschema.Draft202012Validator
+    load: Load, full: str, sharing: str, small: str, validator: jsonschema.Draft202012Validator
 ) -> None:
     srtf = small.replace("order: fifo\n", SRTF)
     table = small.replace("  vision: {}", "").replace("research: {quota: {B200: 32}}", "")
@@ -60,7 +60,7 @@ def test_every_key_of_the_schema_is_accepted(
     )
     table = table.replace("queue: research", "queue: a")
     written: set[str] = set()
-    for text in (full, srtf, table):
+    for text in (full, sharing, srtf, table):
         load(text)
         data = to_data(parse_yaml(text, "plan.yaml"))
         assert [error.message for error in validator.iter_errors(data)] == []

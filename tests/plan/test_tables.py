@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gpufleet.base.errors import GpufleetError
 from gpufleet.plan import Plan
+from gpufleet.plan.load import load_plan
 
 Load = Callable[..., Plan]
 Codes = Callable[..., list[str]]
@@ -128,3 +130,49 @@ def test_a_scenario_sets_a_row(load: Load) -> None:
 def test_a_row_that_is_not_there(codes: Codes) -> None:
     assert codes(TABLES, ["deliveries.x.nodes=5"]) == ["P030 --set deliveries.x.nodes"]
     assert codes(TABLES.replace("node num", "nodez"), ["deliveries.a.nodes=5"]) == ["P026 plan.yaml:10"]
+
+
+def _csv_plan(tmp_path: Path, data: bytes) -> list[str]:
+    (tmp_path / "d.csv").write_bytes(data)
+    (tmp_path / "plan.yaml").write_text(
+        "gpufleet: 1\nname: t\nstart: 2026-01-01\nend: 2027-01-01\nsites: {lab: {}}\ntenants: {a: {}}\n"
+        "deliveries: d.csv\n"
+    )
+    with pytest.raises(GpufleetError) as error:
+        load_plan(tmp_path)
+    return [f"{found.code} {found.at} {found.says}" for found in error.value.findings]
+
+
+def test_an_unknown_column_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    text = b"name,to,system,gpu,at,colour\nl1,lab,DGX B200,8,2026-02-01,red\nl2,lob,DGX B200,8,soon,red\n"
+    assert _csv_plan(tmp_path, text) == [
+        "P006 d.csv:1 `gpu` is not a key of deliveries",
+        "P006 d.csv:1 `colour` is not a key of deliveries",
+        "P012 d.csv:3 `soon` is not a date",
+        "P016 d.csv:3 there is no site `lob`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "word", "seems"),
+    [
+        ("cp949", "네이버클라우드", "CP949"),
+        ("cp932", "さくらインターネット株式会社", "Shift-JIS"),
+        ("utf-16", "네이버클라우드", "UTF-16"),
+    ],
+)
+def test_a_csv_in_another_encoding_is_one_finding_that_names_it(
+    tmp_path: Path, encoding: str, word: str, seems: str
+) -> None:
+    text = f"name,to,system,gpus,at,operator\nl1,lab,DGX B200,8,2026-02-01,{word}\n"
+    (found,) = _csv_plan(tmp_path, text.encode(encoding))
+    assert found.startswith("P026 d.csv:")
+    assert f"not UTF-8; it seems to be {seems}" in found
+
+
+@pytest.mark.parametrize(("mark", "called"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+def test_cells_that_are_separated_otherwise_are_one_finding(tmp_path: Path, mark: str, called: str) -> None:
+    text = "name,to,system,gpus,at\nl1,lab,DGX B200,8,2026-02-01\n".replace(",", mark)
+    assert _csv_plan(tmp_path, text.encode()) == [
+        f"P026 d.csv:1 the cells are separated by {called}, not by commas"
+    ]

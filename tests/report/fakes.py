@@ -246,6 +246,7 @@ def make_lock(names: tuple[str, ...], days: int, gpus: int, title: str = "A fake
         "retirements": [],
         "promises": {},
         "actuals": [],
+        "sums": {},
         "tenants": {name: {} for name in names},
         "queues": {f"{name}-q": {"tenant": name, "quota": {"B200-SXM": gpus // 2}} for name in names},
         "workloads": {"history": {"file": {"name": "jobs.csv", "bytes": 1, "sha256": "00"}, "products": []}},

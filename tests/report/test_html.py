@@ -91,8 +91,8 @@ def test_headline_numbers_open_to_their_origin(three: Any) -> None:
     entries = {entry.id: entry for entry in page.ledger}
     assert 3 <= len(page.numbers) <= 5
     for number in page.numbers:
-        facts = dict(entries[number.entry].facts)
-        assert {"formula", "made from", "line of the plan", "source", "trust"} <= facts.keys()
+        facts = {fact.term for fact in entries[number.entry].facts}
+        assert {"formula", "made from", "line of the plan", "source", "trust"} <= facts
         assert number.assumed
     assert page.inputs is not None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gpufleet.catalog.profiles import load_profile
 from gpufleet.plan.load import load_plan
 from gpufleet.report import inputs
 from gpufleet.report.html import render_html
@@ -43,6 +44,34 @@ def test_each_source_opens_its_row(nation: Any) -> None:
     uses = {row[0]: row[4] for row in page.cited.rows}
     assert sum(uses.values()) == len(cells)
     assert "https://example.org/press" in nation.seen.text  # as text: nothing is opened
+
+
+def test_a_profile_has_its_own_source_and_trust(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(
+        "gpufleet: 1\nname: made-up\nstart: 2026-01-05\nend: 2026-01-07\nsites: {lab: {}}\n"
+        "deliveries: [{to: lab, system: DGX B200, gpus: 64, at: 2026-01-05}]\ntenants: {a: {}}\n"
+        "workloads: {w: {kind: profile, profile: philly, queue: a, load: 0.1}}\n"
+    )
+    run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
+    leaf = {leaf.path: leaf for leaf in inputs.leaves(run)}["profiles.philly"]
+    profile = load_profile("philly")
+    assert (leaf.value, leaf.trust) == (profile.title, profile.trust)
+    assert leaf.line == "catalog/profiles/philly.json"
+    cited = inputs.cited(run)
+    assert cited is not None
+    ((name, title, address, _, uses, note),) = cited.rows
+    assert (name, title, address) == ("profile philly", profile.title, profile.source)
+    assert (uses, note) == (1, profile.made_by)
+    waits = next(each for each in run.ledger["entries"] if each["name"] == "wait_p90_s" and not each["by"])
+    assert "profile philly" in waits["source"]  # what jobs did rests on what they are like
+    assert profile.title in render_html(run)
+
+
+def test_a_system_of_the_catalogue_brings_its_source(nation: Any) -> None:
+    leaves = {leaf.path: leaf for leaf in inputs.leaves(nation.run)}
+    rack = leaves["systems.GB200-NVL72.rack_power"]
+    assert rack.trust in ("confirmed", "partly")
+    assert rack.source
 
 
 def test_a_large_plan_is_cut_with_a_word(nation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,3 +125,13 @@ def test_only_the_page_that_is_asked_for_has_another_run(nation: Any, late: Run)
     assert "scenario" not in nation.page.variant
     assert 'id="against"' in html
     assert len(html.encode()) <= 3_000_000
+
+
+def test_two_plans_side_by_side_are_told_at_the_top(report_of: Any) -> None:
+    run, other = report_of("nation").run, report_of("three tenants").run
+    html = render_html(run, other=other)
+    says = f"These are two different plans, {other.plan['name']} and nation: what differs is not"
+    assert says in html[: html.index('class="answer"')]
+    same = page_of(run, run).against
+    assert same is not None
+    assert same.note == ""

@@ -161,4 +161,4 @@ def _told(built: Built, stories: Sequence[Story]) -> tuple[Outcomes, Tallies]:
         for column, value in zip(out, row, strict=False):
             column[i] = value
     by_bin = [table.reshape(*table.shape[:2], n_bins, grid).sum(-1) for table in (busy, waiting)]
-    return out, Tallies(*by_bin)
+    return out, Tallies(*by_bin, np.zeros((0, 1, n_bins), np.int64))

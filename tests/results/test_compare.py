@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -43,6 +44,15 @@ def test_changes_say_before_and_after(run: Run, other: Run) -> None:
     assert lines["jobs [state=done]"] == "~ jobs (state done): 4 jobs -> 5 jobs (+1 job)"
     assert lines["jobs [state=waiting]"] == "~ jobs (state waiting): 1 job -> 0 jobs (−1 job)"
     assert lines["busy_gpu_h"] == "~ GPU-hours in use: 18.1 GPU·h -> 26.1 GPU·h (+8 GPU·h)"
+
+
+def test_two_plans_are_told_apart_at_the_top(run: Run, other: Run) -> None:
+    assert "two different plans" not in compare(run, other).text()
+    strange = replace(compare(run, other), plans=("small", "large"))
+    assert strange.text().splitlines()[0] == (
+        "These are two different plans, small and large: what differs is not the effect of one change"
+    )
+    assert strange.to_json()["plans"] == ["small", "large"]
 
 
 def test_what_it_comes_to_stands_first(run: Run, other: Run) -> None:

@@ -16,8 +16,10 @@ from polars.testing import assert_frame_equal
 from gpufleet.base.errors import GpufleetError
 from gpufleet.cli import main
 from gpufleet.results import export as module
+from gpufleet.results import exported
 from gpufleet.results.columns import JOBS
-from gpufleet.results.export import Exported, export, table_names
+from gpufleet.results.export import Exported, export
+from gpufleet.results.exported import table_names
 from gpufleet.results.run import Run
 from gpufleet.results.xlsx import MAX_ROWS, Sheet, TooLongError, write_xlsx
 
@@ -111,7 +113,7 @@ def test_jobs_in_parts_are_one_table(run: Run, tmp_path: Path, monkeypatch: pyte
     (copy.path / "jobs.parquet").mkdir()
     for i, part in enumerate(jobs.iter_slices(2)):
         part.write_parquet(copy.path / "jobs.parquet" / f"part-{i:05}.parquet")
-    monkeypatch.setattr(module, "ROWS", 1)
+    monkeypatch.setattr(exported, "ROWS", 1)
     for name in ("jobs.csv", "jobs.xlsx", "jobs.parquet"):
         export(copy, ["jobs"], out=tmp_path / name)
         export(run, ["jobs"], out=tmp_path / f"whole-{name}")

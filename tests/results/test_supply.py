@@ -155,7 +155,8 @@ def test_the_answer_has_bounds_and_stays_inside_the_plan(tmp_path: Path) -> None
     (tmp_path / "plan.yaml").write_text(text)
     run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
     assert str(supply_answer(run)) == (
-        "36 of 50 promised GPUs are online on 2026-06-30 (low 28, high 44); largest shortage: "
+        "36 of 50 promised GPUs are online on 2026-06-30 (low 28, high 44), the plan's last day "
+        "(due by 2027-05-31, after the plan's end); largest shortage: "
         f"16 are out of service at hill (x, {line_of('from: hill, system: box')})"
     )
 
@@ -178,6 +179,27 @@ def test_the_ledger_leads_from_a_promise_to_its_line(stairs: Run) -> None:
     assert (arrived["plan_line"], arrived["trust"]) == (line_of("- {name: a,"), "stated")
     assert entries["promises.big.gpus",]["value"] == 100
     assert entries["actuals.0.gpus",]["plan_line"] == line_of("lot: a, at:")
+
+
+def test_operators_stand_apart(tmp_path: Path) -> None:
+    text = BY_HAND.replace("system: box, gpus: 32,", "system: box, operator: AWS, gpus: 32,")
+    (tmp_path / "plan.yaml").write_text(text)
+    run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
+    theirs = run.supply.filter(pl.col("operator") == "AWS")
+    assert set(theirs["lot"]) == {"a"}
+    assert run.measure("supply_gpus", step="delivered", operator="AWS") == 32
+    assert run.measure("contracted_gpus", operator="AWS") == 32
+    assert set(run.shortage.filter(pl.col("lot") == "a")["operator"]) == {"AWS"}
+    assert run.shortage.filter(pl.col("lot").is_null())["operator"].null_count() > 0
+
+
+def test_the_ledger_narrows_by_product(stairs: Run) -> None:
+    """The count of `new` rests on lot b alone, not on what is stated of lot a."""
+    entries = {(e["name"], *sorted(e["by"].items())): e for e in stairs.ledger["entries"]}
+    old, new = (entries["contracted_gpus", ("product", product)] for product in ("old", "new"))
+    assert old["plan_line"] == line_of("- {name: a,")
+    assert (new["trust"], new["plan_line"]) == ("assumption", line_of("    gpus: {value: 20"))
+    assert old["trust"] is None  # of the third lot it is not said
 
 
 def test_the_lock_holds_today_promises_and_actuals(stairs: Run) -> None:
@@ -260,3 +282,10 @@ def test_a_run_from_before_there_was_supply_has_empty_tables(tmp_path: Path) -> 
     assert dict(old.supply.schema)["first"] == pl.Boolean
     assert (old.supply.height, old.shortage.height) == (0, 0)
     assert old.shortage.columns == [c.name for c in SHORTAGE]
+
+
+def test_the_answer_calls_a_tenant_by_its_title(tmp_path: Path) -> None:
+    assert BY_HAND.count("x: {}") == 1
+    (tmp_path / "plan.yaml").write_text(BY_HAND.replace("x: {}", "x: {title: Ministry of X}"))
+    answer = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run").answer
+    assert "have no order (Ministry of X, plan.yaml:" in answer

@@ -119,8 +119,12 @@ def test_as_json(stairs: Run, capsys: pytest.CaptureFixture[str]) -> None:
     ("word", "code", "fix"),
     [
         ("deliveries.c", "R008", "known: #3, a, b"),
-        ("c", "R006", "see the columns job and name of jobs.parquet"),
-        ("#3", "R006", "see the columns job and name of jobs.parquet"),  # always a job's number
+        ("c", "R006", "name a job by its number, or a lot, promise or tenant, such as `a`, `big`, `x`"),
+        (
+            "#3",
+            "R006",
+            "name a job by its number, or a lot, promise or tenant, such as `a`, `big`, `x`",
+        ),  # always a job's number
     ],
 )
 def test_no_such_lot(stairs: Run, word: str, code: str, fix: str) -> None:
@@ -155,3 +159,20 @@ def test_a_lot_is_followed_to_the_plans_end_though_jobs_stop_before(stairs: Run,
     for name in ("supply", "shortage"):
         assert getattr(run, name).equals(getattr(stairs, name))
     assert run.answer.partition(";")[0] == stairs.answer.partition(";")[0]
+
+
+def test_a_lot_after_the_plans_end_is_not_there_and_holds_nothing_up(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(BY_HAND)
+    run = simulate(
+        load_plan(tmp_path / "plan.yaml", sets=["deliveries.b.at=2031-03-10"]), out=tmp_path / "run"
+    )
+    found = lot(run, "b")
+    assert (
+        found.text()
+        .splitlines()[0]
+        .startswith("lot b: its 20 GPUs come on 2031-03-10, after the plan's end, 20")
+    )
+    assert "without power" not in found.text()
+    assert found.to_json()["beyond_the_plan"] is True
+    last = run.supply.filter(lot="b", step="delivered").sort("month")
+    assert last["gpus"].to_list() == [0] * last.height

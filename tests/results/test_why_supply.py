@@ -187,3 +187,10 @@ def test_trust_is_the_weakest_and_none_where_one_value_has_none(tmp_path: Path) 
     )
     run = simulated(tmp_path, text)
     assert dict(run.supply.select("lot", "trust").unique().iter_rows())["b"] is None
+
+
+def test_a_promise_that_is_due_after_the_plans_end_keeps_its_date(tmp_path: Path) -> None:
+    run = simulated(tmp_path, BY_HAND, "promises.big.until=2031-05-31")
+    first = asked(run, "big").text().splitlines()[0]
+    assert "the plan's last day; it is due by 2031-05-31, after the plan's end" in first
+    assert "due by 2031-05-31, after the plan's end" in run.answer

@@ -44,6 +44,45 @@ def test_each_stair_by_hand(stairs: Staircase, step: str) -> None:
     assert getattr(stairs.high, step)[1].tolist() == B_HIGH[step]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "low", "high"),
+    [  # lot a: four boxes of 10 kW on 40 kW, and on 60 kW from April; online as planned 32 in each month
+        ("pue: 1.0", "pue: {value: 1.0, range: [1.0, 1.25]}", [24, 24, 24, 32], [32] * 4),
+        ("value: 40 kW", "value: {value: 40 kW, range: [20 kW, 45 kW]}", [16, 16, 16, 32], [32] * 4),
+        ("value: 40 kW", "value: {value: 30 kW, range: [30 kW, 40 kW]}", [24, 24, 24, 32], [32] * 4),
+        (
+            "{from: 2026-04-15",
+            "{from: {value: 2026-04-15, range: [2026-02-15, 2026-05-15]}",
+            [32] * 4,
+            [32] * 4,
+        ),
+        ("node_power: 10 kW", "node_power: {value: 10 kW, range: [8 kW, 20 kW]}", [16, 16, 16, 24], [32] * 4),
+    ],
+)
+def test_ranges_of_power_widen_what_is_online(
+    tmp_path: Path, old: str, new: str, low: list[int], high: list[int]
+) -> None:
+    assert BY_HAND.count(old) == 1
+    plan = read(tmp_path, BY_HAND.replace(old, new))
+    stairs = staircase(plan, Names.of(plan))
+    assert stairs.low.online[0, :4].tolist() == stairs.low.powered[0, :4].tolist() == low
+    assert stairs.high.online[0, :4].tolist() == high
+
+
+def test_a_step_of_power_that_may_come_late_or_early(tmp_path: Path) -> None:
+    """Lot b's first rack goes on with the step: 15 April as planned, from February to May."""
+    text = BY_HAND.replace("{from: 2026-04-15", "{from: {value: 2026-04-15, range: [2026-03-15, 2026-05-15]}")
+    text = text.replace("{value: 20, range: [12, 28], trust: estimate}", "20")
+    text = text.replace(
+        "{value: 2026-03-10, range: [2026-02-10, 2026-05-10], trust: assumption}", "2026-03-10"
+    )
+    plan = read(tmp_path, text)
+    stairs = staircase(plan, Names.of(plan))
+    assert stairs.value.online[1].tolist() == [0, 0, 0, 12, 12, 20]
+    assert stairs.low.online[1].tolist() == [0, 0, 0, 0, 12, 20]
+    assert stairs.high.online[1].tolist() == [0, 0, 12, 12, 12, 20]
+
+
 def test_promises_by_hand(stairs: Staircase) -> None:
     assert stairs.pledged.tolist() == [[100] * 6, [0, 0, 10, 10, 10, 10]]
     assert stairs.due.tolist() == [[0, 25, 50, 75, 100, 100], [0, 0, 5, 10, 10, 10]]

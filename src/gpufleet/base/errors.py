@@ -1,6 +1,6 @@
 """Findings: what is wrong, where, and what to do about it; and the texts behind ``gpufleet explain CODE``.
 
-Code letters: P plan, T traces, C catalogue, R run folder and results, U usage.
+Code letters: P plan, T traces, C catalogue, R run folder and results, X files of other systems, U usage.
 """
 
 from __future__ import annotations
@@ -123,6 +123,15 @@ def explain_code(code: str, title: str, why: str, example: str) -> Explanation:
         raise ValueError(f"{code} is taken by {known.title!r}")
     explanations[code] = Explanation(code, Said(title), why, example)
     return explanations[code]
+
+
+def explain_codes(text: str) -> None:
+    """Register the codes of a text in blocks: code and title, why, and an indented example."""
+    for block in text.strip().split("\n\n"):
+        head, *rest = block.splitlines()
+        code, title = head.split(" ", 1)
+        why = " ".join(line for line in rest if not line.startswith("    "))
+        explain_code(code, title, why, "\n".join(line[4:] for line in rest if line.startswith("    ")))
 
 
 def finding(

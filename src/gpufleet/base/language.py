@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gettext
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -28,7 +29,7 @@ NO_LANGUAGE: Final = explain_code(
     "U020",
     "no such language",
     "Reports, findings and answers are in English (en), Korean (ko) or Japanese (ja): by --lang, or by "
-    f"{VARIABLE} in the environment. The help texts and JSON stay English.",
+    f"{VARIABLE} in the environment, also as ko_KR.UTF-8. The help texts and JSON stay English.",
     "gpufleet report runs/one-cluster --lang ko",
 ).code
 
@@ -80,6 +81,7 @@ class _Korean(_Translated):
 
 class _Japanese(_Translated):
     tag = "ja"
+    comma = "、"
     units = ((1e12, "兆"), (1e8, "億"), (1e4, "万"))
     dates: ClassVar[dict[str, str]] = {
         "%Y-%m-%d": "{y}年{m}月{d}日", "%Y-%m": "{y}年{m}月", "%Y": "{y}年",
@@ -91,17 +93,24 @@ def _voice(language: str) -> Voice:
     return {"ko": _Korean, "ja": _Japanese}[language]() if language != "en" else ENGLISH
 
 
+_LOCALE: Final = re.compile(r"(?P<tag>[a-z]+)(?:[-_][a-z0-9]+)*(?:\.[-\w]+)?(?:@\w+)?", re.IGNORECASE)
+"""How an environment writes a language: with territory, encoding and modifier, such as ko_KR.UTF-8."""
+
+
 def chosen(language: str | None = None) -> str:
     """The language to use: the one named, else that of the environment, else English.
 
     Raises: GpufleetError U020 for one that is not there.
 
-    >>> chosen("ko"), chosen("EN")
-    ('ko', 'en')
+    >>> chosen("ko"), chosen("EN"), chosen("ja_JP.UTF-8"), chosen("ko-KR"), chosen("C.UTF-8")
+    ('ko', 'en', 'ja', 'ko', 'en')
     """
-    wanted = language or os.environ.get(VARIABLE) or "en"
-    if wanted.lower() in LANGUAGES:
-        return wanted.lower()
+    wanted = (language or os.environ.get(VARIABLE) or "en").strip()
+    match = _LOCALE.fullmatch(wanted)
+    tag = match["tag"].lower() if match else ""
+    tag = "en" if tag in ("c", "posix") else tag
+    if tag in LANGUAGES:
+        return tag
     names = [f"{tag} ({name})" for tag, name in LANGUAGES.items()]
     fix = say("choose one of {names}", names=names)
     where = "--lang" if language else VARIABLE

@@ -43,6 +43,8 @@ class Voice:
     """How one language says a text: its words, and how it writes numbers and dates. This one is English."""
 
     tag: ClassVar[str] = "en"
+    comma: ClassVar[str] = ", "
+    """What stands between the items of a list where a template does not say it."""
 
     def form(self, template: str, many: str | None, number: Any) -> str:
         """The template in this language; with a plural, the form for that number."""
@@ -71,7 +73,7 @@ class Voice:
         if conversion == "r":
             value = repr(value)
         if isinstance(value, list | tuple):
-            return (spec or ", ").join(self._field(each, "", None) for each in value)
+            return (spec or self.comma).join(self._field(each, "", None) for each in value)
         if isinstance(value, date):
             return self.date(value, spec)
         if spec == "short":
@@ -119,7 +121,7 @@ def say(template: str, many: str | None = None, /, **values: Any) -> Said:
         template: English text with named fields, as for `str.format`; literal in the source, because
             translators' catalogues are made from it. Besides the formats of Python: ``{x:short}`` is a number
             with three significant digits, ``{days:%Y-%m}`` a date, ``{items:; }`` a list with what stands
-            between (default a comma).
+            between (default the comma of the language). A translation names its own: ``{items:。}``.
         many: the plural, used when the value ``n`` is not 1.
         values: texts (also `Said` ones), numbers, dates, lists of these.
 

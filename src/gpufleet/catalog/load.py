@@ -131,6 +131,34 @@ def resolve_system(name: str) -> Resolved:
     return _resolve("system", name)
 
 
+def other_kind(product: str, words: str | None) -> str | None:
+    """The architecture of a product that is none of those that some words name; None if it is, or not known.
+
+    A generation holds those that are called after it: B300 ("Blackwell Ultra") is Blackwell.
+
+    Args: product: an id; words: of a promise, such as "Blackwell", "NVIDIA Blackwell GPUs" or "B200".
+
+    >>> other_kind("H200-SXM-141GB", "Blackwell"), other_kind("B300-SXM", "Blackwell")
+    ('Hopper', None)
+    >>> other_kind("H200-SXM-141GB", "any"), other_kind("B300-SXM", "B200")
+    (None, 'Blackwell Ultra')
+    """
+    row = gpus().get(product)
+    key = re.sub(r"gpus?$", "", _key(words or ""))
+    if row is None or not key:
+        return None
+    of_that_name = any(_key(each.architecture) == key for each in gpus().values())
+    if of_that_name:
+        return None if f"{row.architecture} ".startswith(_generation(key)) else row.architecture
+    meaning = _meanings("product").get(key)
+    return None if meaning is None or product in meaning.ids else row.architecture
+
+
+def _generation(key: str) -> str:
+    """A generation as the catalogue writes it, with a space: what its members' generations start with."""
+    return next(f"{gpu.architecture} " for gpu in gpus().values() if _key(gpu.architecture) == key)
+
+
 def _key(name: str) -> str:
     """A name without maker, capitals, spaces and punctuation: what two ways of writing share.
 

@@ -11,13 +11,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpufleet.base.arrays import Ints
 from gpufleet.engine.memory import own
 from gpufleet.engine.room import new_state
-from gpufleet.engine.sharing.state import Share
+from gpufleet.engine.sharing.machine import own_tree
+from gpufleet.engine.sharing.state import Share, new_share
 from gpufleet.engine.state import NOW, State
 from gpufleet.world.layout import Tree, World
 
+_SHARE, _NOMINAL, _PREEMPTED = "share_", "tree_nominal", "preempted"
+
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+
+
+class Shared(NamedTuple):
+    """What a run with admission by cycles knows beside the state."""
+
+    tree: Tree
+    share: Share
+    preempted: Ints  # rows of EVENT columns
 
 
 class Moment(NamedTuple):
@@ -26,7 +38,7 @@ class Moment(NamedTuple):
     state: State
     batch: int  # number of the batch, from 0, that the next job comes from
     rows: int  # outcomes that have gone to the sink
-    sharing: tuple[Tree, Share] | None = None  # with admission by cycles
+    shared: Shared | None = None
 
     @property
     def now_s(self) -> int:
@@ -46,9 +58,14 @@ class Keep(NamedTuple):
     save: Callable[[Moment], None]
 
 
-def arrays_of(state: State) -> dict[str, np.ndarray[Any, Any]]:
-    """A state as arrays of numbers, by field; it shares their memory. Records are rows of bytes."""
-    return {name: _plain(value) for name, value in state._asdict().items()}
+def arrays_of(moment: Moment) -> dict[str, np.ndarray[Any, Any]]:
+    """A moment as arrays of numbers, by field; it shares their memory. Records are rows of bytes."""
+    arrays = {name: _plain(value) for name, value in moment.state._asdict().items()}
+    if moment.shared is not None:
+        share = moment.shared.share._asdict()
+        arrays |= {_SHARE + name: _plain(value) for name, value in share.items()}
+        arrays |= {_NOMINAL: moment.shared.tree.nominal, _PREEMPTED: moment.shared.preempted}
+    return arrays
 
 
 def _plain(array: Any) -> np.ndarray[Any, Any]:
@@ -57,14 +74,24 @@ def _plain(array: Any) -> np.ndarray[Any, Any]:
     return array.view(np.ndarray).view(np.uint8).reshape(len(array), array.dtype.itemsize)  # type: ignore[no-any-return]
 
 
-def state_of(arrays: Arrays, world: World) -> State:
-    """The state that `arrays_of` gave of a run of this world; it has its own memory.
+def moment_of(arrays: Arrays, world: World, *, batch: int, rows: int) -> Moment:
+    """The moment that `arrays_of` gave of a run of this world; it has its own memory.
 
     Raises: KeyError if a field is missing; ValueError if one is of another kind than the world's states have.
     """
     like = new_state(world, n_slots=1, n_out=1)
     fields = {name: _restored(name, arrays[name], old) for name, old in like._asdict().items()}
-    return State(**fields)
+    return Moment(State(**fields), batch, rows, _shared_of(arrays, world))
+
+
+def _shared_of(arrays: Arrays, world: World) -> Shared | None:
+    if world.shared is None:
+        return None
+    tree = own_tree(world.shared)
+    like = new_share(tree, 1, (1, 1, 1, 1))
+    fields = {name: _restored(name, arrays[_SHARE + name], old) for name, old in like._asdict().items()}
+    tree = tree._replace(nominal=_restored(_NOMINAL, arrays[_NOMINAL], tree.nominal))
+    return Shared(tree, Share(**fields), _restored(_PREEMPTED, arrays[_PREEMPTED], like.event))
 
 
 def _restored(name: str, saved: np.ndarray[Any, Any], like: Any) -> Any:

@@ -61,7 +61,7 @@ def mark_due(s: State, island: int, full: int) -> None:
 
 
 @kernel
-def _wait_for_pass(w: Rules, s: State, i: int, island: int) -> None:
+def wait_for_pass(w: Rules, s: State, i: int, island: int) -> None:
     """Put job ``i`` at the end of the island's list of jobs that the next pass meets for the first time."""
     job, row = s.slot[i], s.island[island]
     job.status, job.why, job.root = WAITS, BETWEEN_PASSES, BETWEEN_PASSES
@@ -96,7 +96,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     if cause != STARTABLE:
         refuse_for_ever(s, i, cause)
     else:
-        _wait_for_pass(w, s, i, island)
+        wait_for_pass(w, s, i, island)
 
 
 @kernel
@@ -194,7 +194,7 @@ def come_back(w: Rules, s: State, i: int) -> None:
     s.slot[i].end = -1
     island = w.queue_island[w.class_queue[s.slot[i].cls]]
     mark_due(s, island, 0)
-    _wait_for_pass(w, s, i, island)
+    wait_for_pass(w, s, i, island)
 
 
 @kernel
@@ -218,7 +218,7 @@ def end_jobs(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
         if job.status == RUNS and job.end == now:
             stop(w, s, i)
             if w.shares:
-                release(w, t, h, i, now)
+                release(w, s, t, h, i, now)
             mark_due(s, s.cell[job.cell].island, 1)
             _hand_out_later(s, i, job.outcome)
         elif job.status == AWAY and job.end == now:
@@ -266,9 +266,9 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
             g = s.grant[g].next_on_node
         if w.shares:
             keep_checkpoint(w, s, i)
-            release(w, t, h, i, s.scalar[NOW])
+            release(w, s, t, h, i, s.scalar[NOW])
         requeue(w, s, i)
-        _wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
+        wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
         any_killed = True
     return any_killed
 

@@ -12,7 +12,7 @@ from gpufleet.engine import loop
 from gpufleet.engine.close import close_books
 from gpufleet.engine.forecast import look_ahead
 from gpufleet.engine.jit import compiling
-from gpufleet.engine.keep import Keep, Moment
+from gpufleet.engine.keep import Keep, Moment, Shared
 from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, new_state
@@ -84,7 +84,7 @@ def run(
     """
     rules = rules_of(world)
     state = new_state(world) if start is None else start.state
-    sharing = Sharing(world, state, start.sharing if start else None)
+    sharing = Sharing(world, state, start.shared if start else None)
     advance = loop.driver(world)
     with compiling():
         if world.shared is not None:
@@ -121,6 +121,8 @@ def run(
                 sharing.make_bins(state.busy.shape[-1] - 1)
             s = pack(state)
     state = close_books(rules, state, outbox.take)
+    sharing.make_bins(state.busy.shape[-1] - 1)
+    sharing.close_books(int(state.scalar[NOW]))
     outbox.preempted.append(sharing.take_events())
     outbox.take(state)
     outbox.flush()
@@ -163,7 +165,7 @@ class _Outbox:
         self.sink, self.keep = sink, keep
         self.batch, self.passed = (start.batch, start.rows) if start else (0, 0)
         self._kept = self.passed
-        self.preempted: list[Ints] = []
+        self.preempted: list[Ints] = [start.shared.preempted] if start and start.shared else []
         self._start_anew()
 
     def put_aside(self, state: State, sharing: Sharing) -> None:
@@ -174,7 +176,9 @@ class _Outbox:
         if rows // every > self._kept // every:
             self.flush()
             self._kept = rows
-            self.keep.save(Moment(state, self.batch, rows, (sharing.tree, sharing.share)))
+            self.preempted.append(sharing.take_events())
+            kept = Shared(sharing.tree, sharing.share, np.concatenate(self.preempted))
+            self.keep.save(Moment(state, self.batch, rows, kept if sharing.world.shared else None))
 
     def _start_anew(self) -> None:
         self.rows = 0

@@ -38,7 +38,7 @@ def open_lane(s: State, number: int, queue: int, island: int) -> None:
 def shape_of(w: Rules, s: State, i: int, island: int) -> int:
     """The shape number of job ``i``; room for a new one must be there. Without backfill a shape is a lane."""
     job = s.slot[i]
-    number, new = number_of(s, (job.cls << GPU_BITS) | job.gpus)
+    number, new = number_of(s, (int(job.cls) << GPU_BITS) | int(job.gpus))
     job.shape_no = number
     if new and w.backfill == NO_BACKFILL:
         open_lane(s, number, w.class_queue[job.cls], island)

@@ -2,6 +2,7 @@
 
 from gpufleet.plan.plan import Plan, Scenario, Source
 from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.sharing import Cohort
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
@@ -9,6 +10,7 @@ from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload, TraceWork
 
 __all__ = [
     "CampaignWorkload",
+    "Cohort",
     "Delivery",
     "Plan",
     "PolicyPlan",

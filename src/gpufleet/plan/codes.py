@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpufleet.base.errors import explain_code
+from gpufleet.base.errors import explain_codes
 
 # One block per code: code and title, why, and an indented example.
 _TEXT: Final = """
@@ -75,11 +75,12 @@ say which day to use and which range is possible.
     at: 2027-Q1                   # write {value: 2027-02-15, range: [2027-01-01, 2027-03-31]}
 
 P013 date outside the plan's time
-What happens before `start` or not before `end` is never simulated. GPUs that are already there have
-`status: online`; their date may lie before the start.
-    end: 2026-01-19
+What happens before `start` is never simulated, and no job comes at or after `end`. GPUs that are already
+there have `status: delivered` or `online`; their date may lie before the start. A lot that comes after the
+end is a warning (P089).
+    start: 2026-01-05
     deliveries:
-      - {to: lab, system: DGX B200, gpus: 8, at: 2026-03-01}
+      - {to: lab, system: DGX B200, gpus: 8, at: 2025-03-01}      # status: online
 
 P014 range that does not hold its value
 A range is [low, high] in the unit of the value, low first, and the value lies in it.
@@ -90,8 +91,8 @@ The key takes one of a few words.
     policy: {order: shortest}   # sjf
 
 P016 unknown name
-The plan refers to a site, system, product, tenant, queue, file, source or scenario that is not declared
-in it (systems and products: nor in the catalogue).
+The plan refers to a site, system, product, tenant, queue, cohort, priority, file, source or scenario that
+is not declared in it (systems and products: nor in the catalogue).
     deliveries:
       - {to: seoul, ...}          # sites: {lab: ...}
 
@@ -113,12 +114,14 @@ A plan needs some time to simulate.
 
 P023 settings that exclude each other
 SRTF preempts instead of backfilling; ordering by run time needs an estimate of it; a delivery is counted
-in GPUs or in nodes; a tenant's quota is its queue's, or each queue has its own.
+in GPUs or in nodes; a tenant's quota is its queue's, or each queue has its own. Where queues lend or
+preempt, jobs are admitted by cycles, in the order `fifo` or `priority` and without a backfill.
     policy: {order: srtf, backfill: easy}
 
 P024 a setting that would be ignored
 The setting has an effect only together with another one that is not chosen. Nothing is accepted and
-ignored.
+ignored. Weights, checkpoints, wishes of the topology and quotas that change need cohorts, preemption or
+`policy.sharing`.
     policy: {order: fifo, restart_overhead: 30 s}     # only srtf restarts jobs
 
 P025 file not found
@@ -159,19 +162,4 @@ P042 another version of the plan language
     gpufleet: 2
 """
 
-
-def _register(block: str) -> None:
-    head, *rest = block.splitlines()
-    code, title = head.split(" ", 1)
-    why = " ".join(line for line in rest if not line.startswith("    "))
-    example = "\n".join(line[4:] for line in rest if line.startswith("    "))
-    explain_code(code, title, why, example)
-
-
-def register(text: str) -> None:
-    """Register the codes of a text in blocks: code and title, why, and an indented example."""
-    for block in text.strip().split("\n\n"):
-        _register(block)
-
-
-register(_TEXT)
+explain_codes(_TEXT)

@@ -1,14 +1,16 @@
 """Tables as rows of cells, whether they stand in a CSV file or in a sheet of a workbook.
 
 Reading a file knows nothing of plans: what is wrong is kept with its row and column, and told by
-`gpufleet.plan.tables` where it matters.
+`gpufleet.plan.table_rows` where it matters.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,10 +125,18 @@ def read_csv(data: bytes) -> Grid:
     ('gpus', 2, 8)
     """
     try:
-        rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return _other_encoding(data, data[: error.start].count(b"\n") + 1)
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = next(rows, [])
         if not any(cell.strip() for cell in header):
             return refused("P026", *_EMPTY)
+        mark = _other_mark(header)
+        if mark:
+            says = say("the cells are separated by {mark}, not by commas", mark=mark)
+            return refused("P026", says, say("save it as CSV with commas between the cells"), line=1)
         found: list[Row] = []
         problems: list[Problem] = []
         for cells in rows:
@@ -145,10 +155,49 @@ def read_csv(data: bytes) -> Grid:
             )
             fix = say("give every row as many cells as the header")
             problems.append(Problem("P026", rows.line_num, 0, says, fix))
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
         return refused("P026", say("not a CSV file: {why}", why=str(error)), say("save it as CSV in UTF-8"))
     broken = len(problems) >= MAX_BAD_ROWS
     return Grid(_row(1, header), tuple(found), problems=tuple(problems), broken=broken)
+
+
+_UTF_8: Final = say("in Excel save it as `CSV UTF-8 (Comma delimited)`; other programs: as CSV in UTF-8")
+_ENCODINGS: Final = (
+    ("utf-16", say("UTF-16, Excel's `Unicode Text`"), re.compile("[\x00-\U0010ffff]")),
+    ("cp949", say("CP949, as Korean Windows writes it"), re.compile("[가-힣]")),
+    ("cp932", say("Shift-JIS, as Japanese Windows writes it"), re.compile("[ぁ-ヿ一-鿿]")),
+)
+"""Encodings that a table may be in by mistake, and a letter that speaks for it. None of them is read: bytes
+that fit two of them would be taken for the wrong names."""
+
+
+def _other_encoding(data: bytes, line: int) -> Grid:
+    """A table that is not in UTF-8: which encodings it seems to be in, and how to save it."""
+    likely = []
+    for name, called, letter in _ENCODINGS:
+        if name == "utf-16" and data[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            continue
+        try:
+            found = len(letter.findall(data.decode(name)))
+        except UnicodeDecodeError:
+            continue
+        if found:
+            likely.append((found, called))
+    if likely:
+        most = max(found for found, _ in likely)
+        seems = [called for found, called in likely if found == most]
+        return refused("P026", say("not UTF-8; it seems to be {seems: or }", seems=seems), _UTF_8, line=line)
+    return refused("P026", say("not UTF-8, and no encoding that Excel writes"), _UTF_8, line=line)
+
+
+def _other_mark(header: Sequence[str]) -> Said | None:
+    """What separates the cells of a file whose header has no comma, but other marks between words."""
+    if len(header) != 1:
+        return None
+    for mark, called in ((";", say("semicolons")), ("\t", say("tabs")), ("|", say("vertical bars"))):
+        if mark in header[0]:
+            return called
+    return None
 
 
 _EMPTY: Final = (say("the table is empty"), say("write a header row and one row per entry"))

@@ -11,10 +11,19 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, finding, nearest
 from gpufleet.base.say import say
-from gpufleet.plan import codes, profile_checks, promised, ratings
+from gpufleet.plan import (
+    codes,
+    horizon,
+    other_products,
+    profile_checks,
+    promised,
+    ratings,
+    sharing_checks,
+)
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.plan import Files, Plan
+from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.scenarios import apply, check_scenarios, parse_sets, scenario_overrides
 from gpufleet.plan.supply import own_product
@@ -25,7 +34,16 @@ from gpufleet.plan.warnings import remarks
 MAX_BYTES: Final = 2_000_000
 MAX_FILES: Final = 200
 
-__all__ = ["codes", "load_plan", "profile_checks", "promised", "ratings"]
+__all__ = [
+    "codes",
+    "horizon",
+    "load_plan",
+    "other_products",
+    "profile_checks",
+    "promised",
+    "ratings",
+    "sharing_checks",
+]
 
 
 def load_plan(path: str | Path, *, sets: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Plan:
@@ -264,8 +282,14 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("tenant", "tenants"),
         ("scenario", "scenarios"),
         ("promise", "promises"),
+        ("cohort", "cohorts"),
+        ("priority", "priorities"),
+        ("sum", "sums"),
     ):
         reader.known[what] = _keys(tree, part)
+    if "priorities" in tree.items:
+        with suppress(UnreadableError):
+            Priorities().read(tree.items["priorities"], "priorities", reader)
     reader.known["queue"] = list(_queue_names(tree))
     reader.known["lot"] = list(_lot_names(tree))
     reader.site_zones = dict(_site_zones(tree))

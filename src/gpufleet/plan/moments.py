@@ -82,8 +82,8 @@ class Moment(Value[datetime]):
     ranged = True
     wants = say("a date such as 2026-01-05")
 
-    def __init__(self, *, inside: bool = False) -> None:
-        self.inside = inside
+    def __init__(self, *, inside: bool = False, after_start: bool = False) -> None:
+        self.inside, self.after_start = inside, after_start
 
     @override
     def parse(self, leaf: Leaf, reader: Reader) -> datetime:
@@ -133,8 +133,8 @@ class Moment(Value[datetime]):
 
     @override
     def accept(self, value: datetime, leaf: Leaf, reader: Reader) -> datetime:
-        if self.inside:
-            reader.within(value, leaf.at)
+        if self.inside or self.after_start:
+            reader.within(value, leaf.at, later=self.after_start)
         return value
 
     @override

@@ -16,13 +16,18 @@ from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, as_map
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
 from gpufleet.plan.moments import Moment, Zone
+from gpufleet.plan.name_list import NameList
 from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.promises import Actual, Promise
 from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
+from gpufleet.plan.sharing import Cohort
+from gpufleet.plan.sharing_rules import check_sharing, with_ceilings
 from gpufleet.plan.sites import Site
+from gpufleet.plan.sums import Sum
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
-from gpufleet.plan.tree import Leaf, Map, Node, Seq, to_data
+from gpufleet.plan.tree import Leaf, Map, Node, to_data
 from gpufleet.plan.workloads import Workload, WorkloadKind
 
 VERSION: Final = 1
@@ -98,32 +103,13 @@ class Overrides(Kind[dict[str, Any]]):
         return {"type": "object"}
 
 
-class Names(Kind[tuple[str, ...]]):
-    """A list of names of one kind."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    @override
-    def read(self, node: Node, path: str, reader: Reader) -> tuple[str, ...]:
-        if not isinstance(node, Seq) or not all(isinstance(item, Leaf) for item in node.items):
-            raise reader.refuse(
-                "P008", node.at, say("`{path}` is a list of names", path=path), say("write `[name, name]`")
-            )
-        return tuple(reader.name(self.what, n.text, n.at) for n in node.items if isinstance(n, Leaf))
-
-    @override
-    def schema(self) -> Schema:
-        return {"type": "array", "items": {"type": "string"}}
-
-
 class Scenario(Declared):
     """A named list of overrides: what would be different."""
 
     name: str
     title: Annotated[str | None, Key(Text(), "what people call it")] = None
     set: Annotated[dict[str, Any], Key(Overrides(), "paths and their values")] = Field(default_factory=dict)
-    with_: Annotated[tuple[str, ...], Key(Names("scenario"), "scenarios that it builds on", "with")] = ()
+    with_: Annotated[tuple[str, ...], Key(NameList("scenario"), "scenarios that it builds on", "with")] = ()
 
 
 class Plan(Keyed):
@@ -169,7 +155,16 @@ class Plan(Keyed):
         dict[str, Promise], Key(Parts(Promise), "what was promised; side by side, never added up")
     ] = Field(default_factory=dict)
     actuals: Annotated[tuple[Actual, ...], Key(PartList(Actual), "what has really arrived")] = ()
+    sums: Annotated[
+        dict[str, Sum], Key(Parts(Sum), "what promises and lots add up to, beside what was published of it")
+    ] = Field(default_factory=dict)
+    cohorts: Annotated[dict[str, Cohort], Key(Parts(Cohort), "queues that lend to each other, in a tree")] = (
+        Field(default_factory=dict)
+    )
     tenants: Annotated[dict[str, Tenant], Key(Parts(Tenant), "who uses the fleet")]
+    priorities: Annotated[dict[str, int], Key(Priorities(), "names for priorities; higher goes first")] = (
+        Field(default_factory=dict)
+    )
     workloads: Annotated[dict[str, Workload], Key(WorkloadKind(), "what wants to run")] = Field(
         default_factory=dict
     )
@@ -183,6 +178,7 @@ class Plan(Keyed):
         default_factory=dict
     )
     queues: dict[str, Queue] = Field(default_factory=dict)  # of all tenants, by name
+    shares: bool = False  # jobs are admitted by cycles: queues lend, or preempt
     root: Path = Field(default=Path(), repr=False)  # folder that paths are relative to
     origins: dict[str, Origin] = Field(default_factory=dict, repr=False)  # by path of the plan
     data: dict[str, Any] = Field(
@@ -206,6 +202,8 @@ class Plan(Keyed):
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
         values["queues"] = _all_queues(values["tenants"], reader)
+        if check_sharing(values, reader):
+            values |= {"shares": True, "queues": with_ceilings(values, values["queues"])}
         _check_jobs_until(values, reader)
         values.setdefault("as_of", max((a.at for a in values.get("actuals", ())), default=values["start"]))
         return values

@@ -12,10 +12,11 @@ from typing_extensions import override
 
 from gpufleet.base.errors import Place
 from gpufleet.base.say import say
-from gpufleet.plan.declared import Declared, Key, PartList
+from gpufleet.plan.declared import Declared, Key, Part, PartList
 from gpufleet.plan.kinds import Choice, Count, Flag, Kind, Number, Schema
 from gpufleet.plan.moments import Duration
 from gpufleet.plan.reader import Origin, Reader
+from gpufleet.plan.sharing import SharingPlan
 from gpufleet.plan.tree import Map, Node, Seq
 
 ORDERS: Final = ("fifo", "priority", "sjf", "srtf")
@@ -142,6 +143,9 @@ class PolicyPlan(Declared):
     over_limit: Annotated[str, Key(Choice(OVER_LIMITS), "what happens to a job over its limit")] = "kill"
     select: Annotated[str, Key(Choice(SELECTS), "srtf: by placement, or by GPU count alone")] = "placement"
     restart_overhead: Annotated[Overheads, Key(OverheadKind(), "srtf: what a preemption costs")] = ()
+    sharing: Annotated[
+        SharingPlan | None, Key(Part(SharingPlan), "how queues lend to each other; admission by cycles")
+    ] = None
     finish_lag_s: Annotated[
         int, Key(Duration(), "how much longer every run takes than its job", "finish_lag")
     ] = 0

@@ -29,7 +29,7 @@ def demand_without_products(plan: Plan) -> Iterator[Finding]:
         for delivery in plan.deliveries:
             product = plan.systems[delivery.system].product
             mine = delivery.tenant in (None, queue.tenant) and (not accepted or product in accepted)
-            if mine and delivery.gpus and queue.quota.get(product, 1):
+            if mine and delivery.gpus and queue.most(product, 1):
                 break
         else:
             wanted = ", ".join(accepted) or say("any product")

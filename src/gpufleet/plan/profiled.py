@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
 
 from typing_extensions import override
 
-from gpufleet.base.errors import GpufleetError, explain_code
+from gpufleet.base.errors import GpufleetError, explain_code, nearest
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, PartList, Sourced
 from gpufleet.plan.kinds import Count, Kind, Number, Schema, Text
 from gpufleet.plan.moments import Moment
 from gpufleet.plan.reader import Reader, UnreadableError
+from gpufleet.plan.steps import dated
 from gpufleet.plan.tree import Node, Seq
 
 Steps = tuple[tuple[int, float], ...]
@@ -39,6 +39,10 @@ class ProfileRef(Text):
 
         word = super().read(node, path, reader)
         named: str | Path = word
+        near = nearest(Path(word).stem, profile_names())
+        if near and word.endswith(".json") and not (reader.root / word).exists():
+            at, says = reader.origins[path].at, say("there is no file {file}", file=reader.root / word)
+            raise reader.refuse("P025", at, says, say("did you mean `{near}`?", near=near))
         if word in reader.known.get("file", ()) or (word not in profile_names() and {*"./"} & {*word}):
             named = reader.file(word, reader.origins[path].at)
         try:
@@ -72,15 +76,10 @@ class DemandSteps(Kind[Steps]):
             steps: Steps = ((0, Number(most=1e12).read(node, path, reader)),)
         else:
             parts = PartList(DemandStep).read(node, path, reader)
-            for before, after in pairwise(parts):
-                if after.from_ <= before.from_:
-                    late, early = reader.local(before.from_), reader.local(after.from_)
-                    says = say("the step from {early} stands behind that from {late}", early=early, late=late)
-                    fix = say("list the steps by date, each date once")
-                    raise reader.refuse("P014", after.line, says, fix)
-            for part in parts:
-                reader.within(part.from_, part.line, past=True)
-            steps = tuple((reader.seconds(part.from_), part.value) for part in parts)
+            if not parts:
+                fix = say("write how much is asked for, or delete the workload")
+                raise reader.refuse(NO_DEMAND, node.at, say("the list of steps is empty"), fix)
+            steps = dated(parts, reader)
         if not any(value for _, value in steps):
             says = say("`{path}` is 0: no job ever comes", path=path)
             fix = say("write how much is asked for, or delete the workload")

@@ -265,5 +265,5 @@ def _day(plan: Plan, moment: datetime, site: str | None = None) -> str:
     return f"{plan.local(moment, site):%Y-%m-%d}"
 
 
-def _names(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+def _names(names: list[str], most: int = 5) -> list[str]:
+    return [*names[:most], *(["..."] if len(names) > most else [])]

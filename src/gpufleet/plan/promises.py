@@ -14,10 +14,10 @@ from typing_extensions import override
 from gpufleet.base.errors import explain_code
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Sourced
-from gpufleet.plan.kinds import Choice, Count, Kind, Ref, Schema, Text
+from gpufleet.plan.kinds import Choice, Count, Ref, Text
 from gpufleet.plan.moments import Moment
-from gpufleet.plan.reader import Origin, Reader, UnreadableError
-from gpufleet.plan.tree import Leaf, Map, Node, Seq
+from gpufleet.plan.reader import Reader
+from gpufleet.plan.tree import Map
 
 PROMISE_KINDS: Final = ("pledge", "target")
 
@@ -30,50 +30,6 @@ explain_code(
     "cannot end before it begins, nor before the promise was made.",
     "promises:\n  first: {for: research, gpus: 64, at: 2026-01-01, until: 2025-12-31}",
 )
-
-
-class PromiseNames(Kind[tuple[str, ...]]):
-    """A promise, or a list of promises; in one cell of a table they are separated by `;`."""
-
-    @override
-    def read(self, node: Node, path: str, reader: Reader) -> tuple[str, ...]:
-        if isinstance(node, Seq):
-            leaves = [item for item in node.items if isinstance(item, Leaf)]
-            if len(leaves) < len(node.items) or not leaves:
-                says = say("`{path}` is the name of a promise, or a list of such names", path=path)
-                fix = say("write `[name, name]`, or leave `counts_toward` out")
-                raise reader.refuse("P008", node.at, says, fix)
-            words = [(leaf.text, leaf) for leaf in leaves]
-            reader.origins[path] = Origin(node.at)
-        else:
-            text = Text().read(node, path, reader)
-            at = reader.origins[path].at
-            words = [(word.strip(), Leaf(word.strip(), word.strip(), at)) for word in text.split(";")]
-        return self._names(words, reader)
-
-    @staticmethod
-    def _names(words: list[tuple[str, Leaf]], reader: Reader) -> tuple[str, ...]:
-        found: list[str] = []
-        ok = True
-        for word, leaf in words:
-            try:
-                name = reader.name("promise", word, leaf.at)
-            except UnreadableError:
-                ok = False
-                continue
-            if name in found:
-                says, fix = say("`{name}` is named twice", name=name), say("keep one")
-                reader.report("P020", leaf.at, says, fix)
-                ok = False
-            found.append(name)
-        if not ok:
-            raise UnreadableError("promise")
-        return tuple(found)
-
-    @override
-    def schema(self) -> Schema:
-        name = Ref("promise").schema()
-        return {"anyOf": [name, {"type": "array", "items": Ref("promise").short_schema(), "minItems": 1}]}
 
 
 class Promise(Sourced):

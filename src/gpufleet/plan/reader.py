@@ -17,7 +17,8 @@ _NOUNS: Final = {
     each.template: each
     for each in (
         say("GPUs"), say("jobs"), say("nodes"), say("lot"), say("promise"), say("queue"), say("site"),
-        say("tenant"), say("system"), say("product"), say("power"), say("time"),
+        say("tenant"), say("scenario"), say("sum"), say("system"), say("product"), say("power"), say("time"),
+        say("cohort"), say("domains"),
     )
 }  # fmt: skip
 """What values of a plan are counts and names of, as messages say it."""
@@ -60,6 +61,7 @@ class Reader:
     end: datetime | None = None  # UTC
     known: dict[str, Collection[str]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    priorities: dict[str, int] = field(default_factory=dict)  # by name
     site_zones: dict[str, ZoneInfo] = field(default_factory=dict)  # of sites that have one of their own
     broken: set[str] = field(default_factory=set)  # top-level parts whose table could not be read
     spoilt: set[Place] = field(default_factory=set)  # cells of tables that cannot be used, each reported
@@ -129,8 +131,8 @@ class Reader:
         finally:
             self.zone = plans
 
-    def within(self, moment: datetime, at: Place, *, past: bool = False) -> None:
-        """Refuse a date outside the plan's time; with `past` it may lie before the start.
+    def within(self, moment: datetime, at: Place, *, past: bool = False, later: bool = False) -> None:
+        """Refuse a date outside the plan's time; `past`: before the start is well, `later`: after the end.
 
         Raises: UnreadableError (P013)
         """
@@ -142,7 +144,7 @@ class Reader:
             raise self.refuse(
                 "P013", at, say("{local} is before the plan's start, {start}", local=local, start=start), fix
             )
-        if moment >= self.end:
+        if moment >= self.end and not later:
             fix = say("use a date before {end}, or move `end`", end=end)
             raise self.refuse(
                 "P013", at, say("{local} is not before the plan's end, {end}", local=local, end=end), fix

@@ -10,11 +10,15 @@ from gpufleet.base.errors import GpufleetError, Place, did_you_mean, nearest
 from gpufleet.base.say import say
 from gpufleet.plan.declared import keys_of
 from gpufleet.plan.reader import Reader, UnreadableError, under
-from gpufleet.plan.tables import Table, expand_alone, table_of
+from gpufleet.plan.table_parts import Table
+from gpufleet.plan.tables import expand_alone, table_of
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name, parse_yaml, same, walk
 
-OPTIONAL_PARTS: Final = ("files", "systems", "promises", "workloads", "policy", "scenarios", "sources")
-"""Top-level mappings that an override may add to although the plan does not have them."""
+OPTIONAL_PARTS: Final = (
+    "files", "systems", "promises", "cohorts", "priorities", "workloads", "policy", "policy.sharing",
+    "scenarios", "sources",
+)  # fmt: skip
+"""Mappings that an override may add to although the plan does not have them."""
 
 
 MAX_CHAIN: Final = 50
@@ -138,7 +142,8 @@ def _replace(node: Node, rest: list[str], done: str, change: Override, context: 
         return _replace_item(node, rest, done, change, context)
     key, left = _matching_key(node, rest)
     if key not in node.items and left:
-        if done or len(rest) != 2 or key not in OPTIONAL_PARTS:
+        own = under(done, key)
+        if own not in OPTIONAL_PARTS or (len(left) > 1 and under(own, left[0]) not in OPTIONAL_PARTS):
             raise context.missing(change, done, say("there is no `{under}`", under=under(done, key)))
         node = Map({**node.items, key: Map({}, change.at)}, node.at, {**node.key_at, key: change.at})
     value = _replace(node.items[key], left, under(done, key), change, context) if left else change.value

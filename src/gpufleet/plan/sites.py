@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from typing_extensions import override
 
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, PartList, Sourced
-from gpufleet.plan.kinds import Kind, Number, Quantity, Schema, Text
+from gpufleet.plan.kinds import Count, Kind, Number, Quantity, Schema, Text
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.reader import Reader
+from gpufleet.plan.steps import dated
 from gpufleet.plan.tree import Map, Node, Seq
 
 Steps = tuple[tuple[int, float], ...]
@@ -33,22 +33,32 @@ class Power(Kind[Steps]):
         if not isinstance(node, Seq):
             return ((0, Quantity("power").read(node, path, reader)),)
         steps = PartList(PowerStep).read(node, path, reader)
-        for before, after in pairwise(steps):
-            if after.from_ <= before.from_:
-                late, early = reader.local(before.from_), reader.local(after.from_)
-                says = say("the step from {early} stands behind that from {late}", early=early, late=late)
-                raise reader.refuse("P014", after.line, says, say("list the steps by date, each date once"))
         if not steps:
             raise reader.refuse(
                 "P008", node.at, say("the list of steps is empty"), say("leave `power` out: no limit")
             )
-        for step in steps:
-            reader.within(step.from_, step.line, past=True)
-        return tuple((reader.seconds(step.from_), step.value) for step in steps)
+        return dated(steps, reader, later=True)
 
     @override
     def schema(self) -> Schema:
         return {"anyOf": [Quantity("power").schema(), PartList(PowerStep).schema()]}
+
+
+def _power_ends(steps: Steps, path: str, reader: Reader) -> tuple[Steps, Steps] | None:
+    """Power over time with every step at the low end of its range and late, and the other way round."""
+    low, high, ranged = [], [], False
+    for i, (from_s, watts) in enumerate(steps):
+        whole = path not in reader.origins or f"{path}.{i}" not in reader.origins
+        power = reader.origins.get(path if whole else f"{path}.{i}.value")
+        date = None if whole else reader.origins.get(f"{path}.{i}.from")
+        little, much = (power and power.range) or (watts, watts)
+        early, late = (from_s, from_s)
+        if date and date.range:
+            early, late = (reader.seconds(moment) for moment in date.range)
+        ranged = ranged or (little, early) != (much, late)
+        low.append((late, little))
+        high.append((early, much))
+    return (tuple(sorted(low)), tuple(sorted(high))) if ranged else None
 
 
 class Site(Sourced):
@@ -64,6 +74,16 @@ class Site(Sourced):
         float,
         Key(Number(least=1.0, most=10.0, code="P021"), "facility power over IT power; needed with `power`"),
     ] = 1.0
+    domains_per_block: Annotated[
+        int | None,
+        Key(
+            Count("domains", least=1, most=100_000),
+            "domains (racks, or single nodes) under one leaf of its network; left out: all like ones of an "
+            "owner",
+        ),
+    ] = None
+    power_w_range: tuple[Steps, Steps] | None = None  # little and late; much and early. None: no range
+    pue_range: tuple[float, float] | None = None
 
     @override
     @classmethod
@@ -77,6 +97,9 @@ class Site(Sourced):
         if "power_w" in values and "pue" not in values:
             says = say("`{path}` has a power and no `pue`: how much of it reaches the GPUs?", path=path)
             raise reader.refuse("P007", node.at, says, say("add `pue`, e.g. 1.3"))
+        if "pue" in values:
+            values["pue_range"] = reader.origins[f"{path}.pue"].range
+        values["power_w_range"] = _power_ends(values.get("power_w", ()), f"{path}.power", reader)
         return {"time_zone": reader.zone.key, **values}
 
     def power_at(self, seconds: int) -> float:

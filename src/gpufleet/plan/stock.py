@@ -21,12 +21,15 @@ class Stock:
 def stock_over_time(plan: Plan) -> list[Stock]:
     """The stock after each date on which something comes or leaves; the first entry is the plan's start.
 
+    What comes or leaves after the plan's end counts only where jobs may run on (`after_end: finish`).
     A retirement takes the oldest deliveries of its site and system first, and at most what is there.
     """
     events: list[tuple[int, int, int, Delivery | Retirement]] = [
         *((max(0, plan.seconds(d.at)), 0, i, d) for i, d in enumerate(plan.deliveries)),
         *((max(0, plan.seconds(r.at)), 1, i, r) for i, r in enumerate(plan.retirements)),
     ]
+    if plan.after_end == "stop":
+        events = [event for event in events if event[0] < plan.horizon_s]
     by_age = sorted(range(len(plan.deliveries)), key=lambda i: (plan.deliveries[i].at, i))
     gpus = [0] * len(plan.deliveries)
     stocks = [Stock(0, tuple(gpus))]
@@ -93,4 +96,4 @@ def units(plan: Plan, delivery: Delivery) -> str:
         text = say("{n:,} rack", "{n:,} racks", n=whole)
     else:
         text = say("{n:,} node", "{n:,} nodes", n=whole)
-    return say("{units} and {rest:,} GPUs", units=text, rest=rest) if rest else text
+    return say("{units} and {n:,} GPU", "{units} and {n:,} GPUs", units=text, n=rest) if rest else text

@@ -12,7 +12,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.moments import Moment
-from gpufleet.plan.promises import PromiseNames
+from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
@@ -103,12 +103,15 @@ class System(Sourced):
         float | None, Key(Quantity("power", above=True), "rated power of one node", "node_power")
     ] = None
     rack_power_w: float | None = None  # rated power of one domain, W; from the catalogue
+    node_power_w_range: tuple[float, float] | None = None
 
     @override
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         from gpufleet.catalog.load import resolve_system
 
+        if "node_power_w" in values:
+            values["node_power_w_range"] = reader.origins[f"{path}.node_power"].range
         try:
             known = resolve_system(values["name"]).id
         except GpufleetError:
@@ -172,7 +175,8 @@ class Delivery(Sourced):
         datetime | None, Key(Moment(), "when it was or will be ordered; left out: not known")
     ] = None
     counts_toward: Annotated[
-        tuple[str, ...], Key(PromiseNames(), "the promise, or promises, that it is part of; left out: none")
+        tuple[str, ...],
+        Key(NameList("promise"), "the promise, or promises, that it is part of; or none"),
     ] = ()
     operator: Annotated[str | None, Key(Text(), "who runs it, in words")] = None
     ordered_range: tuple[datetime, datetime] | None = None
@@ -189,7 +193,8 @@ class Delivery(Sourced):
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         at = reader.origins[f"{path}.at"].at
-        reader.within(values["at"], at, past=values.get("status") == "online")
+        here = values.get("status") in ("delivered", "online")
+        reader.within(values["at"], at, past=here, later=True)
         if "name" not in values:
             values["name"] = f"#{int(path.rpartition('.')[2]) + 1}"
         values["at_range"] = reader.origins[f"{path}.at"].range
@@ -215,7 +220,9 @@ class Retirement(Sourced):
     from_: Annotated[str, Key(Ref("site"), "the site", "from")]
     system: Annotated[str, Key(SystemName(), "which system")]
     gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")]
-    at: Annotated[datetime, Key(Moment(inside=True), "when they leave; a bare date is local to the site")]
+    at: Annotated[
+        datetime, Key(Moment(after_start=True), "when they leave; a bare date is local to the site")
+    ]
     mode: Annotated[Mode, Key(Choice(MODES), "drain: jobs run to their end; kill: they are cut off")] = (
         "drain"
     )

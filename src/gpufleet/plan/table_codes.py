@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gpufleet.plan.codes import register
+from gpufleet.base.errors import explain_codes
 
 BROKEN: Final = "P100"
 OTHER_KIND: Final = "P101"
@@ -90,4 +90,4 @@ One column holds the value of a key, another one a part of it.
     name,quota,quota.B200-SXM
 """
 
-register(_TEXT)
+explain_codes(_TEXT)

@@ -2,73 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from typing_extensions import override
 
 from gpufleet.base.say import say
-from gpufleet.plan.declared import Key, Parts, Sourced, as_map
-from gpufleet.plan.kinds import Count, Kind, Schema, Text
-from gpufleet.plan.reader import Reader, UnreadableError, under
-from gpufleet.plan.supply import product_named
-from gpufleet.plan.tree import Map, Node
+from gpufleet.plan.declared import Key, Parts, Sourced
+from gpufleet.plan.kinds import Text
+from gpufleet.plan.quotas import Quotas, QuotaTerms, Steps, split
+from gpufleet.plan.reader import Reader
+from gpufleet.plan.sharing import Shared
+from gpufleet.plan.tree import Map
 
-Quota = dict[str, int]
-
-
-class Quotas(Kind[Quota]):
-    """GPUs per product; a product that is not named is unlimited."""
-
-    @override
-    def read(self, node: Node, path: str, reader: Reader) -> Quota:
-        quota: Quota = {}
-        body = as_map(node, path, reader)
-        ok = True
-        for name, item in body.items.items():
-            at = body.key_at.get(name, item.at)
-            try:
-                gpus = Count("GPUs").read(item, under(path, name), reader)
-                product = product_named(name, at, reader)
-            except UnreadableError:
-                ok = False
-                continue
-            if product in quota:
-                reader.report(
-                    "P020",
-                    at,
-                    say("`{name}` is {product}, which has a quota already", name=name, product=product),
-                    say("keep one"),
-                )
-                ok = False
-            quota[product] = gpus
-        if not ok:
-            raise UnreadableError(path)
-        return quota
-
-    @override
-    def schema(self) -> Schema:
-        return {"type": "object", "additionalProperties": Count("GPUs").schema()}
+_PASSED_ON: Final = tuple(key for key in Shared.model_fields if key not in Sourced.model_fields)
+"""What a tenant says for its queues."""
 
 
-class Queue(Sourced):
-    """A line of waiting jobs with a hard quota: GPUs per product that its jobs hold at one time."""
+class Queue(Shared):
+    """A line of waiting jobs with a quota: GPUs per product that its jobs hold at one time."""
 
     name: str
     tenant: str = ""
-    quota: Annotated[Quota, Key(Quotas(), "GPUs per product; one that is not named is unlimited")] = Field(
-        default_factory=dict
-    )
+    quota: Annotated[
+        dict[str, int],
+        Key(Quotas(), "GPUs per product; one that is not named is unlimited, but 0 in a cohort"),
+    ] = Field(default_factory=dict)
+    terms: dict[str, QuotaTerms] = Field(default_factory=dict)  # of products that a number says too little of
+    ceiling: dict[str, int] = Field(default_factory=dict)  # in a cohort: most that it may hold, all borrowed
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        return split(values)
+
+    def most(self, product: str, default: int) -> int:
+        """The most GPUs of a product that its jobs may ever hold; `default` where there is no limit."""
+        return self.ceiling.get(product, self.quota.get(product, default))
+
+    def own(self, product: str) -> Steps:
+        """Its own GPUs of a product, over time; none where there is no limit."""
+        if product in self.terms:
+            return self.terms[product].nominal
+        if product in self.quota or self.cohort is not None:
+            return ((0, self.quota.get(product, 0)),)
+        return ()
+
+    def limit_s(self, asked_s: int) -> int:
+        """The time limit of a job that asks for one; 0 = none.
+
+        >>> from gpufleet.base.errors import Place
+        >>> short = Queue(line=Place("plan.yaml", 9), name="short", max_run_time_s=3600)
+        >>> short.limit_s(0), short.limit_s(60), short.limit_s(7200)
+        (3600, 60, 3600)
+        """
+        return min(filter(None, (asked_s, self.max_run_time_s)), default=0)
 
 
-class Tenant(Sourced):
+class Tenant(Shared):
     """An organisation that uses the fleet. Without `queues` it has one queue of its own name."""
 
     name: str
     title: Annotated[str | None, Key(Text(), "what people call it")] = None
-    quota: Annotated[Quota, Key(Quotas(), "quota of its only queue; GPUs per product")] = Field(
+    quota: Annotated[dict[str, int], Key(Quotas(), "quota of its only queue; GPUs per product")] = Field(
         default_factory=dict
     )
+    terms: dict[str, QuotaTerms] = Field(default_factory=dict)
     queues: Annotated[dict[str, Queue], Key(Parts(Queue), "its queues by name")] = Field(default_factory=dict)
 
     @override
@@ -81,7 +80,18 @@ class Tenant(Sourced):
         if queues is not None and not queues:
             says = say("`{path}.queues` is empty: nobody could use it", path=path)
             raise reader.refuse("P008", node.at, says, say("leave `queues` out: one queue"))
+        values = split(values)
         if queues is None:
-            queues = {name: Queue(line=node.at, name=name, quota=values.get("quota", {}))}
-        values["queues"] = {key: queue.model_copy(update={"tenant": name}) for key, queue in queues.items()}
+            quota = {key: values.get(key, {}) for key in ("quota", "terms")}
+            queues = {name: Queue(line=node.at, name=name, **quota)}
+        said = {key: values[key] for key in _PASSED_ON if key in values}
+        values["queues"] = {
+            key: queue.model_copy(update={**said, **_own(queue), "tenant": name})
+            for key, queue in queues.items()
+        }
         return values
+
+
+def _own(queue: Queue) -> dict[str, Any]:
+    """What a queue says itself."""
+    return {key: getattr(queue, key) for key in queue.model_fields_set}

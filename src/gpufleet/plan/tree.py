@@ -110,8 +110,8 @@ def parse_yaml(text: str, file: str, *, first_line: int = 1) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = builder.place(mark.line, mark.column) if mark else Place(file, 0)
-        if "nesting depth" in str(error.problem):  # the parser, which reads ahead, has a limit of its own
-            builder.fail_depth(at)
+        if "nesting depth" in str(error.problem):  # newer versions of libyaml have a limit of their own
+            builder.too_deep(at)
         builder.fail(
             "P001", at, _complaint(error), say("compare this line and the one before with the example")
         )
@@ -212,10 +212,10 @@ class _Builder:
 
     def _check_depth(self, height: int, at: Place) -> None:
         if len(self._stack) + height > MAX_DEPTH:
-            self.fail_depth(at)
+            self.too_deep(at)
 
-    def fail_depth(self, at: Place) -> NoReturn:
-        """Refuse a text that is nested too deep."""
+    def too_deep(self, at: Place) -> NoReturn:
+        """Record that lists and mappings are nested too deep, and stop."""
         says = say("nested more than {max_depth} deep", max_depth=MAX_DEPTH)
         self.fail("P004", at, says, say("a plan is at most a handful deep"))
 

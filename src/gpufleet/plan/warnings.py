@@ -90,6 +90,8 @@ def quota_above_supply(plan: Plan) -> Iterator[Finding]:
     stocks = stock_over_time(plan)
     products = [plan.systems[d.system].product for d in plan.deliveries]
     for queue in plan.queues.values():
+        if queue.cohort is not None:
+            continue  # P050
         usable = [d.tenant in (None, queue.tenant) for d in plan.deliveries]
         for product, quota in queue.quota.items():
             mine = [i for i, ok in enumerate(usable) if ok and products[i] == product]
@@ -140,7 +142,7 @@ def campaign_too_large(plan: Plan) -> Iterator[Finding]:
             for (site, product, owner, _), gpus in stock.items():
                 if t_s < first or product not in accepted or owner not in (None, queue.tenant):
                     continue
-                quota = queue.quota.get(product, gpus)
+                quota = queue.most(product, gpus)
                 if min(quota, gpus) > most:
                     most = min(quota, gpus)
                     why = say(
@@ -165,16 +167,17 @@ def campaign_too_large(plan: Plan) -> Iterator[Finding]:
 
 @check("P035", "priority has no effect")
 def priority_without_order(plan: Plan) -> Iterator[Finding]:
-    """Priorities count only with `policy.order: priority`.
+    """Priorities count only with `policy.order: priority`, and where one job may push out another.
 
     Example::
 
         policy:    {order: fifo}
         workloads: {big: {kind: campaign, priority: 10, ...}}
     """
+    preempts = any(queue.preemption for queue in plan.queues.values())
     for name, workload in plan.workloads.items():
         priority = getattr(workload, "priority", 0)
-        if priority and plan.policy.order != "priority":
+        if priority and plan.policy.order != "priority" and not preempts:
             yield Finding(
                 at=plan.line(f"workloads.{name}.priority"),
                 says=say(
@@ -243,8 +246,9 @@ def campaign_over_limit(plan: Plan) -> Iterator[Finding]:
         if not isinstance(workload, CampaignWorkload) or plan.policy.over_limit != "kill":
             continue
         fastest = max((speed for _, speed in workload.products), default=1.0)
-        if 0 < workload.limit_s < workload.duration_s / fastest:
-            lasts, limit = format_duration(workload.duration_s / fastest), format_duration(workload.limit_s)
+        limit_s = plan.queues[workload.queue].limit_s(workload.limit_s)
+        if 0 < limit_s < workload.duration_s / fastest:
+            lasts, limit = format_duration(workload.duration_s / fastest), format_duration(limit_s)
             yield Finding(
                 at=plan.line(f"workloads.{name}.limit"),
                 says=say(

@@ -167,8 +167,8 @@ def _choose(there: Sequence[Sheet], sheet: str | None, part: str) -> Sheet | Gri
     return refused(codes.WHICH_SHEET, says, fix)
 
 
-def _some(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+def _some(names: Sequence[str], most: int = 8) -> list[str]:
+    return [*names[:most], *(["..."] if len(names) > most else [])]
 
 
 def _likely(part: str, names: Sequence[str]) -> str:

@@ -13,9 +13,11 @@ from typing_extensions import override
 
 from gpufleet.base.errors import Place
 from gpufleet.base.say import say
-from gpufleet.plan.declared import Declared, Key, Part, Sourced, as_map
+from gpufleet.plan.declared import Declared, Key, Part, as_map
+from gpufleet.plan.job_rules import JobRules
 from gpufleet.plan.kinds import Choice, Count, File, Kind, Number, Ref, Schema, Text
 from gpufleet.plan.moments import Duration, Moment, Zone
+from gpufleet.plan.priorities import PriorityKind
 from gpufleet.plan.profiled import DemandSteps, ProfileRef, Scale, Steps
 from gpufleet.plan.reader import Reader, UnreadableError, under
 from gpufleet.plan.supply import product_named
@@ -121,7 +123,7 @@ class QueueOfRowsKind(Kind[QueueOfRows]):
         return {"anyOf": [Ref("queue").short_schema(), {"$ref": "#/$defs/QueueOfRows"}]}
 
 
-class TraceWorkload(Sourced):
+class TraceWorkload(JobRules):
     """Jobs that a cluster has recorded, submitted again at their recorded times."""
 
     constant: ClassVar[Mapping[str, str]] = {"kind": "trace"}
@@ -162,10 +164,10 @@ class TraceWorkload(Sourced):
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         values.setdefault("time_zone", reader.zone.key)
         _check_window(values, path, reader)
-        return values
+        return super().complete(values, node, path, reader)
 
 
-class CampaignWorkload(Sourced):
+class CampaignWorkload(JobRules):
     """One large job: so many GPUs, all at once, for so long."""
 
     constant: ClassVar[Mapping[str, str]] = {"kind": "campaign"}
@@ -176,12 +178,12 @@ class CampaignWorkload(Sourced):
     gpus: Annotated[int, Key(Count("GPUs", least=1), "GPUs, all at once")]
     duration_s: Annotated[int, Key(Duration(least=1), "how long it runs at speed 1", "duration")]
     at: Annotated[datetime, Key(Moment(inside=True), "earliest start")]
-    priority: Annotated[int, Key(Count("", least=-1_000_000, most=1_000_000), "higher goes first")] = 0
+    priority: Annotated[int, Key(PriorityKind(), "higher goes first")] = 0
     limit_s: Annotated[int, Key(Duration(least=1), "time limit of one attempt", "limit")] = 0
     products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
 
 
-class ProfileWorkload(Sourced):
+class ProfileWorkload(JobRules):
     """Jobs like those of a recorded system, generated: so much load, or so many GPU-hours a month."""
 
     constant: ClassVar[Mapping[str, str]] = {"kind": "profile"}
@@ -209,7 +211,7 @@ class ProfileWorkload(Sourced):
         default_factory=lambda: Scale(line=Place("defaults", 0))
     )
     products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
-    priority: Annotated[int, Key(Count("", least=-1_000_000, most=1_000_000), "higher goes first")] = 0
+    priority: Annotated[int, Key(PriorityKind(), "higher goes first")] = 0
     from_: Annotated[
         datetime | None,
         Key(Moment(), "no job before this; a bare date is in the plan's zone", "from"),
@@ -234,7 +236,7 @@ class ProfileWorkload(Sourced):
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         _check_window(values, path, reader)
-        return values
+        return super().complete(values, node, path, reader)
 
 
 def _check_window(values: Mapping[str, Any], path: str, reader: Reader) -> None:

@@ -37,6 +37,7 @@ BEFORE, AFTER = Mark("", "grey-2", "plain"), Mark("", "fg", "plain")
 class Against:
     """The section about another run: before is the other, after is this one."""
 
+    note: str  # that the two are of different plans, "" if they are of one
     title: str
     subtitle: str
     answers: tuple[tuple[str, str], ...]  # before and after, in a sentence each
@@ -57,6 +58,7 @@ def against(run: Run, other: Run, ledger: Sequence[Entry]) -> Against:
     plan, measures = differences(other, run)
     figures = (_online(run, other), _waiting(run, other))
     return Against(
+        note=compared.two_plans(other.plan["name"], run.plan["name"]) or "",
         title=_says(run, other, plan),
         subtitle=say(
             "before: {before} ({path}); after: this run", before=_called(other), path=other.path.name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gpufleet.base.say import Said, say
-from gpufleet.report.sources import trusted
+from gpufleet.report.sources import source_ids, trusted
 from gpufleet.report.tables import Kind, Link, Table, table
 
 if TYPE_CHECKING:
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 MAX_INPUTS: Final = 4_000
 """Values that the page lists; plan.lock.yaml has all. More would make the page too large to send."""
 
-_KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "tenants", "queues",
-                 "workloads", "policy")  # fmt: skip
+_KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "sums", "cohorts",
+                 "tenants", "queues", "priorities", "workloads", "policy")  # fmt: skip
 _TOP: Final = ("start", "end", "as_of", "jobs_until", "time_zone", "after_end", "seed")
-_UNITS: Final = {"gpus": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date", "from_": "date",
-                 "until": "date", "ordered": "date", "start": "date", "end": "date", "as_of": "date",
-                 "jobs_until": "date", "gpu_hours_per_month": "GPU·h/month"}  # fmt: skip
+_UNITS: Final = {"gpus": "GPU", "makes": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date",
+                 "from_": "date", "until": "date", "ordered": "date", "start": "date", "end": "date",
+                 "as_of": "date", "jobs_until": "date", "gpu_hours_per_month": "GPU·h/month"}  # fmt: skip
 _SUFFIXES: Final = {"_w": "W", "_s": "s"}
 _WRITTEN: Final = {"power_w": "power", "duration_s": "duration", "limit_s": "limit", "shift_s": "shift",
                    "interval_s": "interval", "finish_lag_s": "finish_lag", "node_power_w": "node_power",
-                   "rack_power_w": "rack_power", "tenant": "for", "from_": "from"}  # fmt: skip
+                   "rack_power_w": "rack_power", "tenant": "for", "from_": "from",
+                   "parent": "in", "terms": "quota", "checkpoint_s": "checkpoint", "restart_s": "restart",
+                   "max_run_time_s": "max_run_time", "return_after_s": "return_after"}  # fmt: skip
 """What a field of the lock is called in the plan."""
-_NO_INPUT: Final = ("source", "trust", "title", "name", "kind", "note")
+_NO_INPUT: Final = ("source", "trust", "title", "name", "kind", "note", "ceiling")
 _RANGES: Final = "_range"
 _MADE: Final = ("queues.", "systems.")
 
@@ -53,6 +55,8 @@ def leaves(run: Run) -> Iterator[Leaf]:
             yield _leaf(plan, key, key, plan[key])
     for section in _KNOWN:
         yield from _walk(plan, section, section, plan.get(section))
+    for name, one in (plan.get("profiles") or {}).items():
+        yield Leaf(f"profiles.{name}", one["title"], "", one["trust"], one["source"], one["line"])
 
 
 def _walk(plan: Mapping[str, Any], path: str, field: str, value: Any) -> Iterator[Leaf]:
@@ -77,6 +81,8 @@ def _leaf(plan: Mapping[str, Any], path: str, field: str, value: Any) -> Leaf:
     lines, origins = plan["lines"], plan["origins"]
     part = path.rpartition(".")[0]
     own, whole = (origins.get(p, {}) for p in (path, part))
+    if path.startswith("systems.") and not (own or whole):  # the catalogue's own word
+        whole = plan["systems"].get(part.removeprefix("systems."), {})
     line = lines.get(path) or (lines.get(part, "") if path.startswith(_MADE) else "")
     if not line:
         return Leaf(path, value, _unit(path, field), None, None, "")
@@ -139,11 +145,6 @@ def _row(run: Run, leaf: Leaf, ids: Mapping[str, str]) -> tuple[Any, ...]:
         Link(title, ids[source]) if source in ids else title,
         leaf.line or say("default"),
     )
-
-
-def source_ids(run: Run) -> dict[str, str]:
-    """Ids of the rows of the table of sources: numbers, because names may hold anything."""
-    return {name: f"source-{i + 1}" for i, name in enumerate(run.plan.get("sources") or {})}
 
 
 def cited(run: Run) -> Table | None:

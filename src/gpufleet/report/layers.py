@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gpufleet.base.say import say
-from gpufleet.report.charts import VEGA_LITE, Spec, config
+from gpufleet.base.wide import wrapped
+from gpufleet.report.charts import ROW_PX, VEGA_LITE, Spec, config
 
 MOST_TICKS: Final = 8
 STEPS_MONTHS: Final = (1, 2, 3, 6, 12)
@@ -39,6 +40,33 @@ def span(ends: tuple[int, int], field: str = "time", most: int = MOST_TICKS) -> 
         axis["format"] = "%Y"
     scale = {"type": "utc", "domain": list(ends), "nice": False}
     return {"field": field, "type": "temporal", "scale": scale, "axis": axis}
+
+
+LABEL_COLUMNS: Final = 22
+LINE_PX: Final = 16
+
+
+def named_rows(names: Sequence[str]) -> tuple[dict[str, str], Spec, float]:
+    """Rows of a chart by name; long names take several lines.
+
+    Returns: what each name is called in the field `row`, the axis, and the chart's height, px.
+
+    >>> called, axis, height = named_rows(["lab", "no site: NVIDIA's pledge to the government"])
+    >>> called["no site: NVIDIA's pledge to the government"].splitlines(), height
+    (["no site: NVIDIA's", 'pledge to the', 'government'], 134.0)
+    """
+    called = {name: wrapped(name, LABEL_COLUMNS) or name for name in names}
+    lines = max((text.count("\n") + 1 for text in called.values()), default=1)
+    rows = list(called.values())
+    raised = [  # a label hangs from its first line: those of several lines go up by half of the others
+        {"test": f"length(split(datum.label, '\\n')) === {n}", "value": -(n - 1) * LINE_PX / 2}
+        for n in range(2, lines + 1)
+    ]
+    axis: Spec = {"ticks": False, "domain": False, "offset": 6, "labelLimit": 0,
+                  "labelExpr": "split(datum.label, '\\n')", "labelLineHeight": LINE_PX,
+                  "labelOffset": {"condition": raised, "value": 0}}  # fmt: skip
+    y: Spec = {"field": "row", "type": "nominal", "sort": rows, "title": None, "scale": {"domain": rows}}
+    return called, {**y, "axis": axis}, float(max(ROW_PX, lines * LINE_PX + 14) * len(rows) + 10)
 
 
 def layered(layers: Sequence[Any], height: float) -> Spec:

@@ -22,7 +22,10 @@ _CAUSE_STYLES: Final = {
     "no_free": ("accent", "plain"),
     "not_online": ("accent", "cross"),
     "own_quota": ("grey-1", "plain"),
+    "cohort": ("grey-1", "slash"),
     "fragmented": ("grey-2", "slash"),
+    "topology": ("grey-2", "cross"),
+    "returning": ("grey-3", "slash"),
     "between_passes": ("grey-3", "plain"),
     "beyond_depth": ("grey-3", "dots"),
 }

@@ -11,7 +11,7 @@ import polars as pl
 
 from gpufleet import __version__
 from gpufleet.base.say import say, tell
-from gpufleet.report import demand, figures, limits, measured, promises, supply
+from gpufleet.report import arrived, demand, figures, limits, measured, promises, sums, supply
 from gpufleet.report.against import Against, against
 from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
@@ -77,6 +77,7 @@ class Page:
     numbers: tuple[Number, ...]
     supply: tuple[Figure, ...]
     promises: Table | None
+    sums: Table | None
     against: Against | None
     why: tuple[Figure, ...]
     limits: tuple[str, ...]
@@ -112,7 +113,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
     Args: other: a run to set beside it: what was before.
     """
     view, stairs, plan = View(run), Stairs(run), run.plan
-    ledger = (*entries(run), *promises.behind(stairs))
+    ledger = (*entries(run), *promises.behind(stairs), *sums.behind_sums(run))
     until = _until(view)
     return Page(
         title=str(plan.get("title") or plan["name"]),
@@ -123,6 +124,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         numbers=_numbers(stairs, ledger),
         supply=_present(_supply(view, stairs)) if stairs.worth_showing else (),
         promises=promises.side_by_side(stairs) if stairs.promises else None,
+        sums=sums.sums(run),
         against=against(run, other, ledger) if other is not None else None,
         why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),
         limits=limits.box(run),
@@ -160,11 +162,12 @@ def _until(view: View) -> str:
 def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
     yield supply.staircase(view, stairs)
     yield supply.shortage(view, stairs)
+    yield arrived.by_promise(stairs)
 
 
 def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
     yield supply.staircases(view, stairs)
-    yield promises.arrived(stairs)
+    yield arrived.by_lot(stairs)
 
 
 def _detail(view: View) -> list[Figure | None]:

@@ -5,7 +5,7 @@ Each promise has an entry of its own among the page's numbers: formula, lots, li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,12 +13,11 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.say import say
-from gpufleet.report import measured, stair_charts
-from gpufleet.report.figures import MAX_ROWS, Figure, Legend
-from gpufleet.report.marks import Mark
-from gpufleet.report.sources import Entry, titled
+from gpufleet.report import measured
+from gpufleet.report.sources import Entry, Fact, cites, source_ids, titled, trusted
 from gpufleet.report.stairs import Flight, Stairs
 from gpufleet.report.tables import Kind, Link, Table, table
+from gpufleet.results.measures_supply import of_other_kind
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -51,6 +50,7 @@ def side_by_side(stairs: Stairs) -> Table:
         (say("contracted, GPUs"), "whole"), (say("due by"), "day"), (say("online then, GPUs"), "whole"),
         (say("low to high"), "figure"), (say("short then, GPUs"), "whole"),
         (say("largest gap at"), "place"), (say("online at the end, GPUs"), "whole"),
+        (say("of another product, GPUs"), "whole"),
         (say("for"), "name"), (say("kind"), "text"), (say("by"), "name"), (say("lots"), "whole"),
     ]  # fmt: skip
     flights = {flight.name: flight for flight in stairs.flights()}
@@ -92,6 +92,7 @@ def _row(stairs: Stairs, name: str, flight: Flight) -> tuple[Any, ...]:
     run, promise, month = stairs.run, stairs.promises[name], stairs.due_of(name)
     to, online = anchor(stairs.promises, name), flight.at("online", month)
     contracted = measured.values(run, "contracted_gpus", "promise").get((name,))
+    other = measured.values(run, "other_product_gpus", "promise").get((name,))
     short, place = _missing(stairs, name, month)
     return (
         Link(called(stairs.promises, name), to),
@@ -103,6 +104,7 @@ def _row(stairs: Stairs, name: str, flight: Flight) -> tuple[Any, ...]:
         Link(short, to),
         place,
         Link(flight.last("online").gpus, to),
+        Link(other, to) if other else None,
         promise["tenant"],
         _kind(promise),
         promise.get("by") or "",
@@ -145,23 +147,24 @@ def behind(stairs: Stairs) -> tuple[Entry, ...]:
 
 def _entry(stairs: Stairs, name: str, flight: Flight) -> Entry:
     run, promise = stairs.run, stairs.promises[name]
-    own = _origin(run, f"promises.{name}.gpus", f"promises.{name}")
+    own = origin(run, f"promises.{name}.gpus", f"promises.{name}")
     facts = [
-        (say("promised"), _promised(run, promise)),
-        (say("range"), _range(promise)),
-        (say("contracted"), say("GPUs of its lots whose status is ordered, delivered or online")),
-        (say("online"), say("GPUs of its lots that have arrived and have power by then")),
-        (say("short"), say("promised − online, by the first step that is missing")),
-        (say("line of the plan"), own["line"]),
-        (say("source"), titled(run, own["source"])),
-        (say("trust"), own["trust"]),
+        Fact(say("promised"), _promised(run, promise)),
+        Fact(say("product"), _product(run, name)),
+        Fact(say("range"), _range(promise)),
+        Fact(say("contracted"), say("GPUs of its lots whose status is ordered, delivered or online")),
+        Fact(say("online"), say("GPUs of its lots that have arrived and have power by then")),
+        Fact(say("short"), say("promised − online, by the first step that is missing")),
+        Fact(say("line of the plan"), own["line"]),
+        Fact(say("source"), titled(run, own["source"]), cites(run, own["source"])),
+        Fact(say("trust"), trusted(own["trust"]) or ""),
     ]
     return Entry(
         id=anchor(stairs.promises, name),
         name=f"promises.{name}",
         what=called(stairs.promises, name),
-        value=say("{gpus:,} GPUs", gpus=promise["gpus"]),
-        facts=tuple((str(term), str(says)) for term, says in facts if says),
+        value=say("{n:,} GPU", "{n:,} GPUs", n=promise["gpus"]),
+        facts=tuple(fact for fact in facts if fact.says),
         assumed=own["trust"] == "assumption",
         parts=_lots_table(stairs, name),
     )
@@ -181,12 +184,24 @@ def _promised(run: Run, promise: Row) -> str:
     return say("{gpus:,} GPUs for {tenant}, on {at}, due by {until}", **values)
 
 
+def _product(run: Run, name: str) -> str:
+    """Which GPUs were promised, and how many that count toward it are others."""
+    words = run.plan["promises"][name].get("product") or ""
+    other = measured.values(run, "other_product_gpus", "promise").get((name,))
+    if not other:
+        return words
+    return say(
+        "{words}; {gpus:,} GPUs that count toward it are of another product ({lots:, })",
+        words=words, gpus=round(other), lots=list(of_other_kind(run.plan, name)),
+    )  # fmt: skip
+
+
 def _range(promise: Row) -> str:
     low, high = promise.get("gpus_range") or (None, None)
     return "" if low is None else say("{low:,} to {high:,} GPUs", low=low, high=high)
 
 
-def _origin(run: Run, *paths: str) -> dict[str, str]:
+def origin(run: Run, *paths: str) -> dict[str, str]:
     """Line, source and trust of a value of the plan: its own, else that of the part it stands in."""
     lines, origins = run.plan["lines"], run.plan["origins"]
     known = [origins.get(path, {}) for path in paths]
@@ -200,23 +215,27 @@ def _origin(run: Run, *paths: str) -> dict[str, str]:
 def _lots_table(stairs: Stairs, promise: str) -> Table | None:
     """The lots that count toward a promise."""
     run = stairs.run
-    online = _last_online(stairs)
+    online, ids, other = _last_online(stairs), source_ids(run), of_other_kind(run.plan, promise)
     rows = []
     for name, lot in _lots(run, promise).items():
-        own = _origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
+        own = origin(run, f"deliveries.{name}.gpus", f"deliveries.{name}")
         mark = "◆ " if own["trust"] == "assumption" else ""
+        title = titled(run, own["source"])
+        source = Link(title, ids[own["source"]]) if own["source"] in ids else title
         rows.append(
             (
-                f"{mark}{name}", lot["to"], lot["system"], lot.get("operator") or "", lot["gpus"],
+                f"{mark}{name}", lot["to"], lot["system"],
+                say("no: {kind}", kind=other[name]) if name in other else None,
+                lot.get("operator") or "", lot["gpus"],
                 _day(run, lot["at"]), status_name(lot.get("status", "ordered")), online.get(name, 0),
-                own["line"], titled(run, own["source"]), own["trust"],
+                own["line"], source, trusted(own["trust"]) or "",
             )
         )  # fmt: skip
     if not rows:
         return None
     columns: list[tuple[str, Kind]] = [
-        (say("lot"), "name"), (say("site"), "name"), (say("system"), "name"), (say("operator"), "name"),
-        (say("GPUs"), "whole"), (say("arrives"), "day"), (say("status"), "text"),
+        (say("lot"), "name"), (say("site"), "name"), (say("system"), "name"), (say("as promised"), "text"),
+        (say("operator"), "name"), (say("GPUs"), "whole"), (say("arrives"), "day"), (say("status"), "text"),
         (say("online at the end, GPUs"), "whole"), (say("line of the plan"), "place"),
         (say("source"), "name"), (say("trust"), "text"),
     ]  # fmt: skip
@@ -240,61 +259,3 @@ def _last_online(stairs: Stairs) -> dict[str, int]:
     """GPUs of each lot that are online at the end of the plan."""
     last = stairs.lots.filter(pl.col("month") == stairs.months[-1], pl.col("step") == "online")
     return dict(last.select("lot", "gpus").iter_rows())
-
-
-# --- promised against arrived
-
-
-def arrived(stairs: Stairs) -> Figure | None:
-    """What has arrived, against what the plan says should have; None where the plan holds no actuals."""
-    run = stairs.run
-    if not run.plan.get("actuals"):
-        return None
-    planned, actual = (measured.values(run, name, "lot") for name in ("planned_gpus", "actual_gpus"))
-    rows = [(lot, planned.get((lot,), 0), actual.get((lot,), 0)) for lot in run.plan["deliveries"]]
-    rows = [row for row in rows if row[1] or row[2]]
-    bars = [
-        {"row": lot, "planned": due, "actual": came, "text": say("{came:,} of {due:,}", came=came, due=due)}
-        for lot, due, came in rows
-    ]
-    return Figure(
-        id="arrived",
-        title=_says_arrived(stairs, rows),
-        subtitle=say("GPUs by lot: what the plan has delivered by then, and what has really arrived"),
-        spec=stair_charts.arrived(bars[:MAX_ROWS]) if bars else None,
-        legend=(
-            Legend(say("arrived"), "area", Mark("", "grey-1", "plain")),
-            Legend(say("planned"), "dashed", Mark("", "fg", "plain")),
-        ),
-        marks=(Mark("", "grey-1", "plain"),),
-        table=_arrived_table(stairs, rows),
-        measures=("actual_gpus", "planned_gpus"),
-    )
-
-
-def _says_arrived(stairs: Stairs, rows: Sequence[tuple[str, float, float]]) -> str:
-    due, came = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    day = (stairs.as_of or stairs.run.start).date()
-    if not due:
-        return say("{came:,} GPUs have arrived by {day}; none was due", came=came, day=day)
-    return say("{came:,} of {due:,} GPUs due have arrived by {day}", came=came, due=due, day=day)
-
-
-def _arrived_table(stairs: Stairs, rows: Sequence[tuple[str, float, float]]) -> Table:
-    lots = stairs.run.plan["deliveries"]
-    columns: list[tuple[str, Kind]] = [
-        (say("lot"), "name"), (say("counts toward"), "name"), (say("planned, GPUs"), "whole"),
-        (say("arrived, GPUs"), "whole"), (say("late, GPUs"), "whole"), (say("line of the plan"), "place"),
-    ]  # fmt: skip
-    cells = [
-        (
-            lot,
-            ", ".join(called(stairs.promises, name) for name in lots[lot].get("counts_toward") or ()),
-            due,
-            came,
-            due - came,
-            _origin(stairs.run, f"deliveries.{lot}")["line"],
-        )
-        for lot, due, came in rows
-    ]
-    return table(say("Promised and arrived, by lot"), columns, cells)

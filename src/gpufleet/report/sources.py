@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gpufleet.base.say import Said, say, tell
-from gpufleet.report.tables import Kind, Table, table
+from gpufleet.report.tables import Kind, Link, Table, table
 from gpufleet.results.measure_words import quantity as quantity
 from gpufleet.results.measures import MEASURES
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
 Row = Mapping[str, Any]
+
+
+class Fact(NamedTuple):
+    """One thing that an entry says; what it says may open rows of the table of sources."""
+
+    term: str
+    says: str
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Entry:
     name: str
     what: str
     value: str  # for the whole run, "" if there is none
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[Fact, ...]
     assumed: bool
     parts: Table | None  # the same measure by tenant, product, ...
 
@@ -39,7 +47,14 @@ def is_input(row: Row) -> bool:
     return bool(row.get("section", "measures") != "measures")
 
 
-TRUSTS = {"stated": say("stated"), "estimate": say("estimate"), "assumption": say("assumption")}
+TRUSTS = {
+    "stated": say("stated"),
+    "estimate": say("estimate"),
+    "assumption": say("assumption"),
+    "confirmed": say("confirmed"),
+    "partly": say("confirmed in part"),
+}
+"""How far a value of a plan, or a row of the catalogue, is trusted."""
 
 _NOT_SAID: Final = say("not said for all of it")
 
@@ -68,19 +83,19 @@ def _entry(run: Run, name: str, rows: Sequence[Row]) -> Entry:
     known = MEASURES.get(name)
     whole = next((row for row in rows if not row["by"]), None)
     named = [
-        (say("formula"), tell(Said(first["formula"]))),
-        (say("made from"), ", ".join(first["inputs"])),
-        (say("line of the plan"), first["plan_line"]),
-        (say("source"), titled(run, first["source"])),
-        (say("trust"), trusted(first["trust"]) or tell(_NOT_SAID)),
-        (say("exact value"), f"{whole['value']!r} {_of(first['unit'])}".strip() if whole else None),
+        Fact(say("formula"), tell(Said(first["formula"]))),
+        Fact(say("made from"), ", ".join(first["inputs"])),
+        Fact(say("line of the plan"), first["plan_line"] or ""),
+        Fact(say("source"), titled(run, first["source"]), cites(run, first["source"])),
+        Fact(say("trust"), trusted(first["trust"]) or tell(_NOT_SAID)),
+        Fact(say("exact value"), f"{whole['value']!r} {_of(first['unit'])}".strip() if whole else ""),
     ]
     return Entry(
         id=entry_id(name),
         name=name,
         what=tell(known.says) if known else name,
         value=quantity(whole["value"], whole["unit"]) if whole else "",
-        facts=tuple((term, str(says)) for term, says in named if says),
+        facts=tuple(fact for fact in named if fact.says),
         assumed=first.get("assumed", first["trust"] == "assumption"),
         parts=_parts(name, [row for row in rows if row["by"]]),
     )
@@ -99,6 +114,19 @@ def titled(run: Run, source: str | None) -> str:
     known = run.plan.get("sources") or {}
     names = (source or "").split(", ")
     return ", ".join((known.get(name) or {}).get("title") or name for name in names)
+
+
+def source_ids(run: Run) -> dict[str, str]:
+    """Ids of the rows of the table of sources: numbers, because names may hold anything."""
+    return {name: f"source-{i + 1}" for i, name in enumerate(run.plan.get("sources") or {})}
+
+
+def cites(run: Run, source: str | None) -> tuple[Link, ...]:
+    """Each source of a list by its title, with the row that it opens; () if one of them has no row."""
+    ids, names = source_ids(run), [name for name in (source or "").split(", ") if name]
+    if not all(name in ids for name in names):
+        return ()
+    return tuple(Link(titled(run, name), ids[name]) for name in names)
 
 
 def _parts(name: str, rows: Sequence[Row]) -> Table | None:

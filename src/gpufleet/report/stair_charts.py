@@ -1,4 +1,4 @@
-"""Vega-Lite specifications of supply: staircases, the map of shortages, promised against arrived.
+"""Vega-Lite specifications of staircases: pledged, ordered, delivered, powered, online.
 
 Written as plain dictionaries: layers share one scale of time, and texts come in the reader's language.
 """
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from gpufleet.base.say import say
-from gpufleet.report.charts import ROW_PX, Spec, number_labels
+from gpufleet.report.charts import Spec, number_labels
 from gpufleet.report.layers import MOST_TICKS, layered, span
 from gpufleet.report.marks import Mark
 from gpufleet.report.stairs import Flight, Level, month_after, month_day, month_ms
@@ -235,122 +235,3 @@ def _end_labels(ends: Sequence[Mapping[str, Any]], x: Spec, y: Spec) -> list[Any
         encoding = {"x": x, "y": y, "text": {"field": "text", "type": "nominal"}}
         layers.append({"data": {"values": [shown]}, "mark": text, "encoding": encoding})
     return layers
-
-
-def shortage_map(
-    cells: Sequence[Mapping[str, Any]],
-    rows: Sequence[str],
-    marks: Mapping[str, Mark],
-    *,
-    ends: tuple[int, int],
-) -> Spec:
-    """GPUs short by row and month: pattern and letter say which step is missing, the stronger the more GPUs.
-
-    Args:
-        cells: row, from, until (ms), gpus, step, letter ("" where the step goes on), months, says (the
-            step in words).
-        rows: names, top first.
-        marks: one per step.
-        ends: first and last moment, ms.
-    """
-    shown = [{**cell, "weight": cell["gpus"] ** 0.5} for cell in cells]
-    x = span(ends, "from")
-    x["scale"] = {
-        "type": "utc",
-        "nice": False,
-    }  # boxes with two ends do not bear a domain: two points make it
-    y: Spec = {
-        "field": "row",
-        "type": "nominal",
-        "sort": list(rows),
-        "title": None,
-        "scale": {"domain": list(rows)},
-    }
-    y["axis"] = {"ticks": False, "domain": False, "offset": 6, "labelLimit": 150}
-    fill = {
-        "field": "step",
-        "type": "nominal",
-        "legend": None,
-        "scale": {"domain": list(marks), "range": [mark.fill for mark in marks.values()]},
-    }
-    weight = {
-        "field": "weight",
-        "type": "quantitative",
-        "legend": None,
-        "scale": {"range": [0.25, 1], "zero": True},
-    }
-    tooltip = [
-        {"field": "months", "type": "nominal", "title": say("at")},
-        {"field": "says", "type": "nominal", "title": say("missing")},
-        {"field": "gpus", "type": "quantitative", "title": say("GPUs"), "format": ",d"},
-    ]
-    box = {"type": "rect", "height": {"band": 0.86}}
-    base = {"data": {"values": shown}}
-    letters = {"data": {"values": [cell for cell in shown if cell["letter"]]}}
-    place = {"x": x, "y": y, "text": {"field": "letter", "type": "nominal"}}
-    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontWeight": "bold"}
-    halo = {**text, "stroke": "var(--bg)", "strokeWidth": 4, "strokeJoin": "round"}
-    layers = [
-        {
-            "data": {"values": [{"from": end, "row": rows[0]} for end in ends]},
-            "mark": {"type": "point", "opacity": 0},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            **base,
-            "mark": box,
-            "encoding": {
-                "x": x,
-                "x2": {"field": "until"},
-                "y": y,
-                "fill": fill,
-                "fillOpacity": weight,
-                "tooltip": tooltip,
-            },
-        },
-        {**letters, "mark": halo, "encoding": place},
-        {**letters, "mark": text, "encoding": place},
-    ]
-    return layered(layers, ROW_PX * len(rows) + 10)
-
-
-def arrived(rows: Sequence[Mapping[str, Any]]) -> Spec:
-    """What has arrived of what should have: a filled bar inside an outline, one row each.
-
-    Args:
-        rows: row, planned, actual (GPUs), text.
-    """
-    order = [row["row"] for row in rows]
-    most = max((max(row["planned"], row["actual"]) for row in rows), default=0)
-    x: Spec = {
-        "field": "planned",
-        "type": "quantitative",
-        "title": say("GPUs"),
-        "scale": {"domain": [0, most or 1], "nice": False},
-        "axis": {"tickCount": 4, "labelExpr": number_labels()},
-        "stack": None,
-    }
-    y: Spec = {"field": "row", "type": "nominal", "sort": order, "title": None}
-    y["axis"] = {"ticks": False, "domain": False, "offset": 10}
-    end = [{**row, "end": max(row["planned"], row["actual"])} for row in rows]
-    data = {"data": {"values": end}}
-    outline: Spec = {
-        "type": "bar",
-        "fill": "none",
-        "stroke": "var(--fg)",
-        "strokeDash": [4, 3],
-        "height": {"band": 0.7},
-    }
-    filled: Spec = {"type": "bar", "fill": "var(--grey-1)", "height": {"band": 0.45}}
-    label: Spec = {"type": "text", "align": "left", "dx": 6}
-    tooltip = [
-        {"field": "row", "type": "nominal", "title": " "},
-        {"field": "planned", "type": "quantitative", "title": say("planned"), "format": ",d"},
-        {"field": "actual", "type": "quantitative", "title": say("arrived"), "format": ",d"},
-    ]
-    layers: list[Spec] = [
-        {**data, "mark": filled, "encoding": {"x": {**x, "field": "actual"}, "y": y, "tooltip": tooltip}},
-        {**data, "mark": outline, "encoding": {"x": x, "y": y, "tooltip": tooltip}},
-        {**data, "mark": label, "encoding": {"x": {**x, "field": "end"}, "y": y, "text": {"field": "text"}}},
-    ]
-    return layered(layers, ROW_PX * len(order) + 10)

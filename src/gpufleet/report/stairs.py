@@ -232,14 +232,14 @@ class Stairs:
         )
 
     def table(self) -> list[tuple[Any, ...]]:
-        """Levels at the end of each year and of the plan, by owner and step, each lot once.
+        """Levels at the end of each year and of the plan, by owner, operator and step, each lot once.
 
-        Returns: month, tenant (None = shared), step, GPUs, low, high, TFLOPS BF16, MW (None: not
-                 known of a product or system).
+        Returns: month, tenant (None = shared), operator (None = not said), step, GPUs, low, high, TFLOPS
+                 BF16, MW (None: not known of a product or system).
         """
         last = {month[:4]: month for month in self.months}
         ends = self.lots.filter(pl.col("month").is_in(list(last.values())))
-        keys = ["month", "tenant", "step"]
+        keys = ["month", "tenant", "operator", "step"]
         known = [
             pl.when(pl.col(name).is_null().any()).then(None).otherwise(pl.col(name).sum()).alias(name)
             for name in ("tflops_bf16", "mw")
@@ -247,7 +247,17 @@ class Stairs:
         sums = ends.group_by(keys).agg(pl.col("gpus", "gpus_low", "gpus_high").sum(), *known)
         rows = sums.select(*keys, "gpus", "gpus_low", "gpus_high", "tflops_bf16", "mw").rows()
         order = {step: i for i, step in enumerate(STEPS)}
-        return sorted(rows, key=lambda row: (row[0], row[1] is None, row[1] or "", order[row[2]]))
+        return sorted(
+            rows,
+            key=lambda row: (
+                row[0],
+                row[1] is None,
+                row[1] or "",
+                row[2] is None,
+                row[2] or "",
+                order[row[3]],
+            ),
+        )
 
     @cached_property
     def missing(self) -> pl.DataFrame:

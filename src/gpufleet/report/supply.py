@@ -13,6 +13,7 @@ from gpufleet.report import stair_charts
 from gpufleet.report.figures import MAX_ROWS, Figure, Legend, Panel
 from gpufleet.report.marks import Mark
 from gpufleet.report.promises import anchor, called
+from gpufleet.report.shortage_chart import shortage_map
 from gpufleet.report.stairs import GAPS, SHARED, STEPS, Flight, Gap, Stairs, month_after, month_day, month_ms
 from gpufleet.report.tables import Kind, Link, Table, table
 
@@ -104,11 +105,11 @@ def _known(stairs: Stairs) -> str:
     """What solid, dashed, and the band mean."""
     if stairs.as_of is None:
         return say(
-            "All of this is planned. The band around the GPUs online is the range of counts and dates."
+            "All of this is planned. The band around the GPUs online is the range of counts, dates and power."
         )
     return say(
         "Solid until {day}, as of which the plan is known; dashed from then on: planned. The band around the "
-        "GPUs online is the range of counts and dates.",
+        "GPUs online is the range of counts, dates and power.",
         day=stairs.as_of.date(),
     )
 
@@ -131,21 +132,23 @@ def _top(flights: Sequence[Flight]) -> int:
 
 
 def _levels(view: View, stairs: Stairs) -> Table:
-    """All lots at the end of each year: GPUs, TFLOPS and MW, by owner and step."""
+    """All lots at the end of each year: GPUs, TFLOPS and MW, by owner, operator and step."""
     columns: list[tuple[str, Kind]] = [
-        (say("at the end of"), "month"), (say("tenant"), "name"), (say("step"), "text"),
+        (say("at the end of"), "month"), (say("tenant"), "name"), (say("operator"), "name"),
+        (say("step"), "text"),
         (say("GPUs"), "whole"), (say("low"), "whole"), (say("high"), "whole"),
         (say("TFLOPS BF16, dense"), "whole"), (say("MW, rated"), "number"),
     ]  # fmt: skip
     rows = [
-        (month, _owner(tenant), stair_charts.step_name(step), *numbers)
-        for month, tenant, step, *numbers in stairs.table()
+        (month, _owner(tenant), operator, stair_charts.step_name(step), *numbers)
+        for month, tenant, operator, step, *numbers in stairs.table()
     ]
-    return table(
-        say("GPUs of all lots by owner and step, what they compute and draw; – where that is not known"),
+    made = table(
+        say("GPUs of all lots by owner, operator and step, what they compute and draw; – where not known"),
         columns,
         rows,
     )
+    return Table(made.caption, made.columns, made.rows, filtered=True)
 
 
 def _owner(tenant: str | None) -> str:
@@ -268,7 +271,7 @@ def shortage(view: View, stairs: Stairs) -> Figure | None:
             "pattern: the step that most of them lack; the stronger, the more GPUs; a lot that counts toward "
             "two promises counts once"
         ),
-        spec=stair_charts.shortage_map(cells, shown, {step: GAP_MARKS[step] for step in steps}, ends=ends)
+        spec=shortage_map(cells, shown, {step: GAP_MARKS[step] for step in steps}, ends=ends)
         if cells
         else None,
         legend=tuple(Legend(_lettered(step), "area", GAP_MARKS[step]) for step in steps),
@@ -280,7 +283,7 @@ def shortage(view: View, stairs: Stairs) -> Figure | None:
 def _row_name(stairs: Stairs, gap: Gap) -> str:
     if gap.row:
         return gap.row
-    return say("no site: {promise}", promise=gap.promise)
+    return say("no site: {promise}", promise=called(stairs.promises, gap.promise))
 
 
 def gap_name(step: str) -> str:
@@ -358,22 +361,23 @@ def _gap_table(stairs: Stairs) -> Table:
     rows = stairs.shortage.filter(pl.col("month").is_in(list(ends.values())))
     columns: list[tuple[str, Kind]] = [
         (say("at the end of"), "month"), (say("promise"), "name"), (say("lot"), "name"),
-        (say("site"), "name"),
+        (say("site"), "name"), (say("operator"), "name"),
         (say("missing"), "text"), (say("short, GPUs"), "whole"), (say("of these due, GPUs"), "whole"),
         (say("line of the plan"), "place"),
     ]  # fmt: skip
-    wanted = ("month", "promise", "lot", "site", "step", "gpus", "overdue", "place")
+    wanted = ("month", "promise", "lot", "site", "operator", "step", "gpus", "overdue", "place")
     cells = [
         (
             month,
             _linked(stairs, promise, called(stairs.promises, promise)) if promise else say("none"),
             lot or say("no lot"),
             site or say("no site yet"),
+            operator,
             gap_name(step),
             _linked(stairs, promise, gpus),
             _linked(stairs, promise, overdue) if promise else None,
             place,
         )
-        for month, promise, lot, site, step, gpus, overdue, place in rows.select(wanted).iter_rows()
+        for month, promise, lot, site, operator, step, gpus, overdue, place in rows.select(wanted).iter_rows()
     ]
     return table(say("What is short, by promise and lot"), columns, cells)

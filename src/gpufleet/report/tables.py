@@ -11,10 +11,23 @@ from gpufleet.base.units import format_duration
 from gpufleet.report.words import month, percent
 
 Kind = Literal[
-    "name", "text", "whole", "number", "exact", "share", "wait", "place", "time", "day", "month", "figure"
+    "name",
+    "text",
+    "whole",
+    "signed",
+    "number",
+    "exact",
+    "share",
+    "wait",
+    "place",
+    "time",
+    "day",
+    "month",
+    "figure",
+    "list",
 ]
 
-RIGHT = frozenset({"whole", "number", "exact", "share", "wait", "figure"})
+RIGHT = frozenset({"whole", "signed", "number", "exact", "share", "wait", "figure"})
 
 
 class Cell(NamedTuple):
@@ -77,6 +90,8 @@ def cell(value: Any, kind: Kind) -> Cell:
     [('72 %', '0.7234'), ('2 h 18 min', '8280.0'), ('–', '')]
     >>> cell(Link(64, "promise-1"), "whole")
     Cell(text='64', raw='64', to='promise-1')
+    >>> [cell(n, "signed").text for n in (8, 0, -1200)]
+    ['+8', '0', '−1,200']
     """
     if isinstance(value, Link):
         return cell(value.value, kind)._replace(to="" if value.value is None else value.to)
@@ -84,6 +99,8 @@ def cell(value: Any, kind: Kind) -> Cell:
         return Cell("–", "")
     if kind == "whole":
         return Cell(f"{value:,.0f}", str(int(value)))
+    if kind == "signed":  # a difference: with its sign, a minus as long as a figure
+        return Cell(f"{value:+,.0f}".replace("-", "−") if value else "0", str(int(value)))
     if kind == "number":
         return Cell(f"{value:,.1f}", str(round(float(value), 4)))
     if kind == "exact":

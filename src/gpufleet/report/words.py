@@ -14,8 +14,11 @@ from gpufleet.results.measure_words import percent as percent
 ROOT_TITLES: Final = {
     "no_free": say("for a free GPU"),
     "own_quota": say("for the queue's own quota"),
+    "cohort": say("for quota that its cohort can lend"),
     "not_online": say("for GPUs that are not online"),
     "fragmented": say("for free GPUs that lie together"),
+    "topology": say("for a domain or block with room"),
+    "returning": say("for the return after a preemption"),
     "between_passes": say("for the next scheduling pass"),
     "beyond_depth": say("beyond the search depth of backfill"),
 }

@@ -66,7 +66,9 @@ def _fleet(facts: Facts, value: Value) -> str:
     if share is None or not value("online_gpu_h"):
         return say("No GPU was online {start} to {end}", start=start.date(), end=end.date())
     low, high = _gpus(facts)
-    count = say("{gpus:,} GPUs", gpus=high) if low == high else say("Up to {gpus:,} GPUs", gpus=high)
+    count = say("{n:,} GPU", "{n:,} GPUs", n=high)
+    if low != high:
+        count = say("Up to {n:,} GPU", "Up to {n:,} GPUs", n=high)
     there = facts.gpu_s.filter(pl.col("kind") == "online", pl.col("gpu_s") > 0)
     products, sites = (there.get_column(column).unique().to_list() for column in ("product", "site"))
     if len(products) > 1:

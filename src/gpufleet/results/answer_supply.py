@@ -43,6 +43,9 @@ def supply_answer(run: Run) -> Said | None:
         says = say(
             "{online:,} of {whole:,} promised GPUs are online on {day} (low {low:,}, high {high:,})", **values
         )
+    due = last_due(run, names)
+    if due > day:
+        says = say("{says}, the plan's last day (due by {due}, after the plan's end)", says=says, due=due)
     short = _shortage(run, names, month)
     return says if short is None else say("{says}; largest shortage: {short}", says=says, short=short)
 
@@ -65,6 +68,12 @@ def main_promises(promises: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if promise["gpus"] > promises[best]["gpus"]:
             largest[promise["tenant"]] = name
     return list(largest.values())
+
+
+def last_due(run: Run, names: Sequence[str]) -> date:
+    """The day by which the last of some promises is due, also where it lies after the plan's end."""
+    dates = [datetime.fromisoformat(run.plan["promises"][name]["until"]) for name in names]
+    return max(dates).astimezone(ZoneInfo(run.time_zone)).date()
 
 
 def month_of(run: Run, names: Sequence[str]) -> tuple[str, date]:
@@ -111,5 +120,18 @@ def _shortage(run: Run, names: list[str], month: str) -> Said | None:
     order = ["gpus", *keys]
     worst = sums.sort(order, descending=[True, *[False] * len(keys)]).row(0, named=True)
     return shortage_words(
-        worst["kind"], gpus=worst["gpus"], site=worst["site"], who=worst["tenant"], place=worst["place"]
+        worst["kind"],
+        gpus=worst["gpus"],
+        site=worst["site"],
+        who=called(run.plan["tenants"], worst["tenant"]),
+        place=worst["place"],
     )
+
+
+def called(tenants: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """What people call a tenant: its title, if the plan declares one.
+
+    >>> called({"sk": {"title": "SK Group"}, "lab": {}}, "sk"), called({"lab": {}}, "lab")
+    ('SK Group', 'lab')
+    """
+    return str(tenants.get(name, {}).get("title") or name)

@@ -128,6 +128,9 @@ _SETTINGS: Final = {
     "reservation": "policy.backfill",
     "order": "policy.order",
     "between_passes": "policy.interval",
+    "cohort": "cohorts",
+    "topology": "workloads",
+    "returning": "policy.sharing",
 }
 
 

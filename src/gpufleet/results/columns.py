@@ -42,6 +42,9 @@ WORDS: Final = {
     "order": say("held by order"),
     "between_passes": say("between passes"),
     "beyond_depth": say("beyond depth"),
+    "cohort": say("cohort exhausted"),
+    "topology": say("topology"),
+    "returning": say("returning after preemption"),
 }
 """A refusal as people read it."""
 
@@ -54,6 +57,9 @@ MEANINGS: Final = {
     "order": say("a job ahead in the queue is refused, and the order is strict"),
     "between_passes": say("the scheduler has not looked at the job yet"),
     "beyond_depth": say("the job stands further back than the scheduler looks"),
+    "cohort": say("neither the queue's quota nor what its cohort can lend holds the job"),
+    "topology": say("free nodes would hold the job, but not within the domain or block that it requires"),
+    "returning": say("the job was preempted and may not compete yet"),
 }
 
 _IDENTITY: Final = (
@@ -135,15 +141,14 @@ SUPPLY: Final[tuple[Column, ...]] = (
     Column("product", "str", "", "GPU product; null for a promise", nullable=True),
     Column("site", "str", "", "site; null for a promise", nullable=True),
     Column("lot", "str", "", "delivery; null for a promise", nullable=True),
+    Column("operator", "str", "", "who runs the lot; null = not said, or a promise", nullable=True),
     Column("promise", "str", "", "promise that the lot counts toward; null = none", nullable=True),
     Column("step", "str", "", "pledged, ordered, delivered, powered or online"),
     Column("gpus", "i64", "GPU", "GPUs that have taken this step by the end of the month"),
     Column(
-        "gpus_low", "i64", "GPU", "the same with every count at the low end of its range, every date late"
+        "gpus_low", "i64", "GPU", "the same with few, late, little power and much drawn, within all ranges"
     ),
-    Column(
-        "gpus_high", "i64", "GPU", "the same with every count at the high end of its range, every date early"
-    ),
+    Column("gpus_high", "i64", "GPU", "the same with the other ends of all ranges"),
     Column(
         "tflops_bf16", "f64", "TFLOPS", "peak BF16 rate of these GPUs, dense; null = not known", nullable=True
     ),
@@ -160,6 +165,7 @@ SHORTAGE: Final[tuple[Column, ...]] = (
     Column("product", "str", "", "GPU product; null = no lot", nullable=True),
     Column("site", "str", "", "site; null = no lot", nullable=True),
     Column("lot", "str", "", "delivery; null = promised, and no lot is in the plan for it", nullable=True),
+    Column("operator", "str", "", "who runs the lot; null = not said, or no lot", nullable=True),
     Column("step", "str", "", "not_ordered, not_delivered, not_powered or not_online: what these GPUs lack"),
     Column("gpus", "i64", "GPU", "GPUs that are not online at the end of the month for want of this step"),
     Column(

@@ -107,6 +107,7 @@ class Comparison:
     b: str
     counted: tuple[str, str]  # until when GPU-hours are counted, local times
     clocks: tuple[Clock, Clock]
+    plans: tuple[str, str]  # names; two plans have no scenario of each other
     plan: tuple[Change, ...]
     supply: tuple[SupplyChange, ...]
     measures: tuple[Change, ...]
@@ -126,6 +127,7 @@ class Comparison:
             "a": self.a,
             "b": self.b,
             "counted_until": list(self.counted),
+            "plans": list(self.plans),
             "same": self.empty,
             "plan": [change.to_json() for change in self.plan],
             "supply": [change._asdict() for change in self.supply],
@@ -151,6 +153,7 @@ def compare(a: Run, b: Run) -> Comparison:
         b=str(b.path),
         counted=(_counted(a), _counted(b)),
         clocks=(clock_of(a), clock_of(b)),
+        plans=(a.plan["name"], b.plan["name"]),
         plan=plan,
         supply=supply_changes(a, b),
         measures=measures,

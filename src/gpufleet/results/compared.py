@@ -28,6 +28,8 @@ def text_of(told: Comparison) -> str:
     if told.empty:
         return say("{a} and {b} are the same", a=told.a, b=told.b)
     lines: list[str] = [*answer(told.supply, told.measures), f"{told.a} -> {told.b}"]
+    if (note := two_plans(*told.plans)) is not None:
+        lines.insert(0, note)
     if told.counted[0] != told.counted[1]:
         before, after = (datetime.fromisoformat(moment) for moment in told.counted)
         lines.append(
@@ -47,6 +49,19 @@ def text_of(told: Comparison) -> str:
     for heading, rows in parts:
         lines += _section(heading, rows)
     return "\n".join([*lines, *_jobs_text(told.jobs)])
+
+
+def two_plans(before: str, after: str) -> Said | None:
+    """That two runs are of different plans, so that what differs is no one change; None if they are of one.
+
+    >>> two_plans("one-cluster", "one-cluster")
+    """
+    if before == after:
+        return None
+    return say(
+        "These are two different plans, {before} and {after}: what differs is not the effect of one change",
+        before=before, after=after,
+    )  # fmt: skip
 
 
 def _section(heading: str, rows: Sequence[str]) -> list[str]:

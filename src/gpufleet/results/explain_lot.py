@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
-from gpufleet.results.measures_supply import actual_of, planned_of
 from gpufleet.results.moments import spoken_day
+from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
 from gpufleet.world.supply import Service, service_of
 
@@ -44,6 +44,7 @@ class LotExplanation:
     ordered: tuple[str, str]  # when, in the site's time; "" = the plan does not say; and its line
     delivered: tuple[str, str]
     delivered_range: tuple[str, str] | None
+    beyond: str  # the plan's end, of a lot that is delivered after it; else ""
     service: tuple[Service, ...]  # until the plan's end
     held: tuple[Held, ...]
     arrived: tuple[int, int] | None  # GPUs that arrived by today, and that should have; None: no actuals
@@ -77,6 +78,7 @@ class LotExplanation:
                 "range": list(self.delivered_range) if self.delivered_range else None,
                 "at": self.delivered[1] or None,
             },
+            "beyond_the_plan": bool(self.beyond),
             "in_service": steps,
             "held": [self._held_json(held) for held in self.held],
             "actual_gpus": self.arrived[0] if self.arrived else None,
@@ -99,6 +101,12 @@ class LotExplanation:
     def _answer(self) -> Said:
         whole, online = self.lot["gpus"], self.service[-1].online if self.service else 0
         values: dict[str, Any] = {"lot": self.name, "whole": whole, "gpus": online}
+        if self.beyond:
+            return say(
+                "lot {lot}: its {whole:,} GPUs come on {day}, after the plan's end, {end} ({place})",
+                **values, day=spoken_day(self.delivered[0]), end=spoken_day(self.beyond),
+                place=self.delivered[1],
+            )  # fmt: skip
         if not self.service:
             says = say("lot {lot}: none of its {whole:,} GPUs comes online by the plan's end", **values)
         elif online < whole:
@@ -242,8 +250,9 @@ def why_lot(run: Run, name: str) -> LotExplanation:
         ),
         delivered=(_day(lot["at"], zone), _line(lock, f"{PREFIX}{name}.at", f"{PREFIX}{name}")),
         delivered_range=(_day(extent[0], zone), _day(extent[1], zone)) if extent else None,
+        beyond=_day(lock["end"], zone) if at_s >= end_s else "",
         service=tuple(service),
-        held=tuple(_held(run, name, service, max(0, at_s))),
+        held=() if at_s >= end_s else tuple(_held(run, name, service, max(0, at_s))),
         arrived=(actual_of(lock)[name], planned_of(lock)[name]) if lock["actuals"] else None,
         today=_day(lock["as_of"], run.time_zone),
         at=_line(lock, f"{PREFIX}{name}"),

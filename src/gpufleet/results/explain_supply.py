@@ -118,10 +118,17 @@ class SupplyExplanation:
             "high": min(one.gpus, one.online_high_gpus),
         }
         if values["low"] == values["high"]:
-            return say("promise {name}: {online:,} of {whole:,} GPUs are online on {day}", **values)
+            says = say("promise {name}: {online:,} of {whole:,} GPUs are online on {day}", **values)
+        else:
+            says = say(
+                "promise {name}: {online:,} of {whole:,} GPUs are online on {day} (low {low:,}, high "
+                "{high:,})",
+                **values,
+            )
+        if one.due <= self.day:
+            return says
         return say(
-            "promise {name}: {online:,} of {whole:,} GPUs are online on {day} (low {low:,}, high {high:,})",
-            **values,
+            "{says}, the plan's last day; it is due by {due}, after the plan's end", says=says, due=one.due
         )
 
     def _tenant_answer(self) -> Said:
@@ -140,14 +147,22 @@ class SupplyExplanation:
         if self.what == "tenant" and len(self.promises) > 1:
             yield say("  promises stand side by side; they are never added up")
         for each in self.promises:
-            values = each._asdict()
+            values = {**each._asdict(), "n": each.gpus}
             if self.what == "tenant":
-                yield say("  {name}: {gpus:,} GPUs due by {due}, {online_gpus:,} online; {at}", **values)
+                yield say(
+                    "  {name}: {n:,} GPU due by {due}, {online_gpus:,} online; {at}",
+                    "  {name}: {n:,} GPUs due by {due}, {online_gpus:,} online; {at}",
+                    **values,
+                )
                 continue
             if each.by:
-                yield say("  {gpus:,} GPUs for {tenant}, promised by {by}; {at}", **values)
+                yield say(
+                    "  {n:,} GPU for {tenant}, promised by {by}; {at}",
+                    "  {n:,} GPUs for {tenant}, promised by {by}; {at}",
+                    **values,
+                )
             else:
-                yield say("  {gpus:,} GPUs for {tenant}; {at}", **values)
+                yield say("  {n:,} GPU for {tenant}; {at}", "  {n:,} GPUs for {tenant}; {at}", **values)
             if each.gpus_range:
                 low, high = each.gpus_range
                 yield say("  between {low:,} and {high:,} GPUs", low=low, high=high)

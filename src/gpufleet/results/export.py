@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import polars as pl
+from typing import Final, NamedTuple
 
 from gpufleet.base.errors import did_you_mean, explain_code
 from gpufleet.base.say import say
-from gpufleet.results import folder
 from gpufleet.results.codes import fail
-from gpufleet.results.columns import TABLES, Column, DType
+from gpufleet.results.exported import RunTable, about_tables, read_table, table_names
 from gpufleet.results.run import Run
 from gpufleet.results.xlsx import MAX_ROWS, MAX_TEXT, Sheet, TooLongError, write_xlsx
 
@@ -64,58 +60,6 @@ NO_FORMAT: Final = explain_code(
 ).code
 
 FORMATS: Final = ("csv", "xlsx", "parquet")
-ABOUT: Final = "about"
-ROWS: Final = 1 << 16
-"""Rows that are in memory at one time."""
-
-Kind = dict[str, pl.DataType | type[pl.DataType]]
-_TYPES: Final[Kind] = {
-    "i64": pl.Int64,
-    "i32": pl.Int32,
-    "f64": pl.Float64,
-    "str": pl.String,
-    "bool": pl.Boolean,
-}
-
-
-def _column(name: str, dtype: DType, unit: str, meaning: str) -> Column:
-    return Column(name, dtype, unit, meaning, nullable=True)
-
-
-_MEASURES: Final = (
-    _column("name", "str", "", "name of the measure"),
-    _column("unit", "str", "", "unit of the value"),
-    _column("value", "f64", "", "the value; empty: the run has none"),
-    _column("formula", "str", "", "how it comes about"),
-)
-_LEDGER: Final = (
-    _column("name", "str", "", "a measure, or a path of the plan"),
-    _column("value", "f64", "", "the value, if it is a number"),
-    _column("text", "str", "", "the value, if it is no number"),
-    _column("unit", "str", "", "unit of the value"),
-    _column("by", "str", "", "what the measure is for, such as tenant=research"),
-    _column("formula", "str", "", "how it comes about"),
-    _column("inputs", "str", "", "what it is made of"),
-    _column("plan_line", "str", "", "line of the plan behind it"),
-    _column("source", "str", "", "source that the plan names"),
-    _column("trust", "str", "", "stated, estimate or assumption"),
-)
-_FINDINGS: Final = (
-    _column("severity", "str", "", "warning, or note"),
-    _column("code", "str", "", "code of the finding"),
-    _column("title", "str", "", "what kind of finding it is"),
-    _column("says", "str", "", "what was found"),
-    _column("fix", "str", "", "what to do about it"),
-    _column("at", "str", "", "where: file and line, or cell"),
-)
-_ABOUT: Final = (
-    _column("table", "str", "", "table that has the column"),
-    _column("column", "str", "", "name of the column"),
-    _column("type", "str", "", "i64 and i32: whole numbers; f64: numbers; str: text; bool: true or false"),
-    _column("unit", "str", "", "unit of its values"),
-    _column("meaning", "str", "", "what its values are"),
-    _column("formula", "str", "", "how they come about"),
-)
 
 
 class Exported(NamedTuple):
@@ -125,26 +69,6 @@ class Exported(NamedTuple):
     tables: tuple[str, ...]
     rows: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table of a run, read in pieces; there is always a first piece, if of no rows."""
-
-    name: str
-    columns: tuple[Column, ...]
-    rows: int
-    frames: Callable[[], Iterator[pl.DataFrame]]
-
-
-def table_names(run: Run) -> list[str]:
-    """Tables that a run has.
-
-    >>> table_names(run)  # doctest: +SKIP
-    ['jobs', 'timeline', 'supply', 'shortage', 'measures', 'ledger', 'findings']
-    """
-    stored = [name for name in TABLES if (run.path / f"{name}.parquet").exists()]
-    return [*stored, "measures", "ledger", "findings"]
 
 
 def export(
@@ -169,9 +93,9 @@ def export(
     """
     place = Path(out) if out is not None else None
     kind = _format(format, place)
-    chosen = [_table(run, name) for name in _names(run, tables)]
+    chosen = [read_table(run, name) for name in _names(run, tables)]
     if kind == "xlsx" or len(chosen) > 1:
-        chosen.append(_about(chosen))
+        chosen.append(about_tables(chosen))
     files = _files(run, chosen, kind, place)
     _refuse_taken(files, force)
     if kind == "xlsx":
@@ -203,7 +127,7 @@ def _names(run: Run, tables: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(tables or there))
 
 
-def _files(run: Run, tables: Sequence[_Table], kind: str, out: Path | None) -> dict[Path, list[_Table]]:
+def _files(run: Run, tables: Sequence[RunTable], kind: str, out: Path | None) -> dict[Path, list[RunTable]]:
     """Which file gets which tables."""
     default = run.path.parent / (f"{run.path.name}.xlsx" if kind == "xlsx" else f"{run.path.name}-{kind}")
     place = out if out is not None else default
@@ -224,7 +148,7 @@ def _files(run: Run, tables: Sequence[_Table], kind: str, out: Path | None) -> d
     return {place: list(tables)}
 
 
-def _refuse_taken(files: Mapping[Path, Sequence[_Table]], force: bool) -> None:
+def _refuse_taken(files: Mapping[Path, Sequence[RunTable]], force: bool) -> None:
     """Refuse to write over what is there."""
     taken = [path for path in files if os.path.lexists(path)]
     if taken and not force:
@@ -246,7 +170,7 @@ def _refuse_taken(files: Mapping[Path, Sequence[_Table]], force: bool) -> None:
             fail(WRONG_PLACE, says, say("choose another --out"))
 
 
-def _refuse_long(tables: Sequence[_Table]) -> None:
+def _refuse_long(tables: Sequence[RunTable]) -> None:
     """Refuse what no sheet holds, before anything is written."""
     for table in tables:
         if table.rows > MAX_ROWS - 1:
@@ -260,92 +184,10 @@ def _refuse_long(tables: Sequence[_Table]) -> None:
             fail(TOO_MANY_ROWS, says, fix)
 
 
-# --- the tables ---------------------------------------------------------------------------------------------
-
-
-def _table(run: Run, name: str) -> _Table:
-    if name in TABLES:
-        return _stored(run.path / f"{name}.parquet", name)
-    if name == "measures":
-        dims = [c for c in run.measures.columns if c not in {known.name for known in _MEASURES}]
-        inner = [_column(dim, "str", "", f"for which {dim}; empty: over all") for dim in dims]
-        return _whole(name, (*_MEASURES[:3], *inner, *_MEASURES[3:]), run.measures.to_dicts())
-    if name == "ledger":
-        return _whole(name, _LEDGER, [_entry(entry) for entry in run.ledger["entries"]])
-    notes = [{"severity": "note", "says": note} for note in run.notes]
-    return _whole(name, _FINDINGS, [*run.findings, *notes])
-
-
-def _stored(path: Path, name: str) -> _Table:
-    """A Parquet file, or a folder of such files, read row group by row group in their order."""
-    import pyarrow.parquet as pq
-
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-
-    def frames() -> Iterator[pl.DataFrame]:
-        yield _empty(TABLES[name])
-        for file in files:
-            with pq.ParquetFile(file) as table:
-                for batch in table.iter_batches(ROWS):
-                    yield pl.DataFrame(batch, schema_overrides=_schema(TABLES[name]))
-
-    return _Table(name, TABLES[name], sum(pq.read_metadata(file).num_rows for file in files), frames)
-
-
-def _whole(name: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> _Table:
-    """A table that fits into memory."""
-    values = {column.name: [row.get(column.name) for row in rows] for column in columns}
-    frame = pl.DataFrame(values, schema=_schema(columns))
-    return _Table(name, tuple(columns), frame.height, lambda: iter([frame]))
-
-
-def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of the ledger as one row: a value is a number or a text."""
-    value = entry["value"]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return {
-        **entry,
-        "value": float(value) if is_number else None,
-        "text": None if is_number or value is None else _text(value),
-        "by": ", ".join(f"{key}={item}" for key, item in entry["by"].items()) or None,
-        "inputs": ", ".join(map(str, entry["inputs"])) or None,
-        "source": entry.get("source"),
-    }
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else folder.dump_json(value).replace("\n", "").strip()
-
-
-def _about(tables: Sequence[_Table]) -> _Table:
-    """What the columns of tables are."""
-    rows = [
-        {
-            "table": table.name,
-            "column": column.name,
-            "type": column.dtype,
-            "unit": column.unit or None,
-            "meaning": column.meaning,
-            "formula": column.formula or None,
-        }
-        for table in tables
-        for column in table.columns
-    ]
-    return _whole(ABOUT, _ABOUT, rows)
-
-
-def _schema(columns: Sequence[Column]) -> Kind:
-    return {column.name: _TYPES[column.dtype] for column in columns}
-
-
-def _empty(columns: Sequence[Column]) -> pl.DataFrame:
-    return pl.DataFrame(schema=_schema(columns))
-
-
 # --- the files ----------------------------------------------------------------------------------------------
 
 
-def _write_all(files: Mapping[Path, Sequence[_Table]], kind: str, force: bool) -> list[Exported]:
+def _write_all(files: Mapping[Path, Sequence[RunTable]], kind: str, force: bool) -> list[Exported]:
     """Write every file beside its place, then move all of them."""
     made: list[Path] = []
     parts = {path: path.with_name(f".{path.name[:100]}.{os.getpid()}.part") for path in files}
@@ -378,13 +220,13 @@ def _make_folder(path: Path) -> list[Path]:
     return new
 
 
-def _write_csv(path: Path, tables: Sequence[_Table]) -> None:
+def _write_csv(path: Path, tables: Sequence[RunTable]) -> None:
     with path.open("wb") as file:
         for i, frame in enumerate(tables[0].frames()):
             frame.write_csv(file, include_header=i == 0)
 
 
-def _write_parquet(path: Path, tables: Sequence[_Table]) -> None:
+def _write_parquet(path: Path, tables: Sequence[RunTable]) -> None:
     import pyarrow.parquet as pq
 
     from gpufleet.results.columns import arrow_schema
@@ -397,7 +239,7 @@ def _write_parquet(path: Path, tables: Sequence[_Table]) -> None:
             writer.write_table(frame.to_arrow().cast(schema))
 
 
-def _write_workbook(path: Path, tables: Sequence[_Table]) -> None:
+def _write_workbook(path: Path, tables: Sequence[RunTable]) -> None:
     try:
         write_xlsx(path, [Sheet(table.name, table.rows, table.frames()) for table in tables])
     except TooLongError as error:
@@ -410,7 +252,7 @@ def _write_workbook(path: Path, tables: Sequence[_Table]) -> None:
         fail(LONG_TEXT, says, say("choose --format csv or parquet"))
 
 
-_WRITERS: Final[dict[str, Callable[[Path, Sequence[_Table]], None]]] = {
+_WRITERS: Final[dict[str, Callable[[Path, Sequence[RunTable]], None]]] = {
     "csv": _write_csv,
     "xlsx": _write_workbook,
     "parquet": _write_parquet,

@@ -77,8 +77,12 @@ def _is_number(digits: str) -> pl.Expr:
 def _nothing(run: Run, word: str) -> str:
     n = run.scan_jobs().select(pl.len()).collect().item()
     if not n:
-        return say("no job is called `{name}`; the run has no jobs", name=word)
-    return say("no job is called `{name}`; jobs are numbered 0 to {last:,}", name=word, last=n - 1)
+        return say("no job, lot, promise or tenant is called `{name}`; the run has no jobs", name=word)
+    return say(
+        "no job, lot, promise or tenant is called `{name}`; jobs are numbered 0 to {last:,}",
+        name=word,
+        last=n - 1,
+    )
 
 
 def _suggestion(run: Run, word: str) -> str:
@@ -89,4 +93,10 @@ def _suggestion(run: Run, word: str) -> str:
     likely = nearest(word, known)
     if likely:
         return say("did you mean `{close}`?", close=likely)
-    return say("see the columns job and name of jobs.parquet")
+    if not parts:
+        return say("see the columns job and name of jobs.parquet")
+    some = [next(iter(run.plan[each]), None) for each in ("deliveries", "promises", "tenants")]
+    return say(
+        "name a job by its number, or a lot, promise or tenant, such as {names}",
+        names=[f"`{name}`" for name in some if name in parts],
+    )

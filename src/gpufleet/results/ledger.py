@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gpufleet.results.blame import quotas
 from gpufleet.results.measures import MEASURES
+from gpufleet.results.scope import Scope, scope_of
 
 SCHEMA: Final = "gpufleet.ledger/1"
 TRUSTS: Final = ("stated", "estimate", "assumption")
@@ -17,6 +18,7 @@ _INPUTS: Final = {
     "retirements": {"gpus": "GPU", "at": "date", "mode": ""},
     "promises": {"gpus": "GPU", "at": "date", "from": "date", "until": "date"},
     "actuals": {"gpus": "GPU", "at": "date"},
+    "sums": {"makes": "GPU"},
     "sites": {"power": "W", "pue": "1"},
     "workloads": {
         "file": "file", "profile": "profile", "load": "1", "gpu_hours_per_month": "GPU·h/month", "scale": "",
@@ -30,11 +32,11 @@ _POLICY: Final = (
     "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
     "restart_overhead", "finish_lag",
 )  # fmt: skip
-_ASIDE: Final = ("promises", "actuals")
+_ASIDE: Final = ("promises", "actuals", "sums")
 """What stands beside the plan: no job runs by it."""
 
 _ONE: Final = ("promise", "lot")
-"""What narrows any measure. Site and tenant do so where jobs have no part in it: those follow from all."""
+"""What narrows any measure. Other dimensions do so where jobs have no part in it: those follow from all."""
 
 _CHOSEN: Final = ("queues", "policy")
 _CHOSEN_KEYS: Final = ("counts_toward", "file", "mode", "products")
@@ -51,17 +53,18 @@ def ledger_of(lock: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dic
     Args: lock: plan.lock.yaml; rows: the measures, as in measures.json.
     """
     inputs = list(_inputs(lock))
-    measures = [_measure_entry(row, inputs, lock["deliveries"]) for row in rows]
+    measures = [_measure_entry(row, inputs, lock) for row in rows]
     return {"schema": SCHEMA, "entries": [*measures, *inputs]}
 
 
 def _measure_entry(
-    row: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], lots: Mapping[str, Any]
+    row: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], lock: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Where a value of a measure comes from: columns, other measures, and values of the plan."""
     needs = _all_needs(row["name"])
     by = row["by"] if "queues" not in needs else {k: v for k, v in row["by"].items() if k in _ONE}
-    used = [entry for entry in inputs if entry["section"] in needs and _about(entry, by, lots)]
+    scope = scope_of(lock, by)
+    used = [entry for entry in inputs if entry["section"] in needs and _about(entry, scope)]
     if "step" in row["by"]:  # of the stairs the first is made of promises, the others of lots
         pledged = row["by"]["step"] == "pledged"
         if pledged or row["name"].startswith("supply_"):
@@ -100,21 +103,10 @@ def _claims(entry: Mapping[str, Any]) -> bool:
     return entry["formula"] != "default" and entry["section"] not in _CHOSEN and key not in _CHOSEN_KEYS
 
 
-def _about(entry: Mapping[str, Any], by: Mapping[str, str], lots: Mapping[str, Any]) -> bool:
-    """Whether a value of the plan has to do with one promise or one lot, where a measure is about one."""
+def _about(entry: Mapping[str, Any], scope: Scope) -> bool:
+    """Whether a value of the plan is one of those that a measure's value is about."""
     section, _, path = entry["name"].partition(".")
-    name = path.rpartition(".")[0]
-    if "promise" in by and section == "promises":
-        return bool(name == by["promise"])
-    if "promise" in by and section == "deliveries":
-        return bool(by["promise"] in lots[name]["counts_toward"])
-    if "lot" in by and section == "deliveries":
-        return bool(name == by["lot"])
-    if "site" in by and section in ("deliveries", "sites"):
-        return bool(by["site"] == (lots[name]["to"] if section == "deliveries" else name))
-    if "tenant" in by and section == "deliveries":
-        return lots[name].get("tenant") in (None, by["tenant"])
-    return True
+    return section not in scope or path.rpartition(".")[0] in scope[section]
 
 
 def _all_needs(name: str) -> set[str]:
@@ -130,7 +122,7 @@ def _all_needs(name: str) -> set[str]:
         if need in MEASURES:
             found |= _all_needs(need)
         elif need.startswith("jobs.") or need in ("timeline.busy", "timeline.waiting"):
-            found |= {*_INPUTS, "queues", "policy"} - set(_ASIDE)
+            found |= {*_INPUTS, "queues", "policy", "profiles"} - set(_ASIDE)
         elif need.startswith(("supply.", "shortage.")):
             found |= {"promises", "deliveries", "retirements", "sites"}
         elif need in _INPUTS:
@@ -150,9 +142,27 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for product, gpus in queue["quota"].items():
             path = quotas(lock, name, [product])[0].path  # as the plan writes it
             yield _input(lock, "queues", path, gpus, "GPU")
+    yield from _profiles(lock)
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
         yield _input(lock, "policy", f"policy.{key}", lock["policy"][_FIELDS.get(key, key)], unit)
+
+
+def _profiles(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The profiles that jobs are drawn from, each with its own source and trust."""
+    for name, profile in (lock.get("profiles") or {}).items():
+        yield {
+            "name": f"profiles.{name}",
+            "section": "profiles",
+            "value": profile["title"],
+            "unit": "",
+            "formula": "declared in the plan",
+            "by": {},
+            "inputs": [],
+            "plan_line": profile["line"],
+            "source": profile["source"],
+            "trust": profile["trust"],
+        }
 
 
 def _parts(section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
     "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
-    "systems", "deliveries", "retirements", "promises", "actuals", "tenants", "queues", "workloads",
+    "systems", "deliveries", "retirements", "promises", "actuals", "sums", "tenants", "queues", "workloads",
     "policy", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
@@ -43,14 +43,43 @@ def lock_of(plan: Plan) -> dict[str, Any]:
     for tenant in tree["tenants"].values():  # quotas stand in `queues`
         tenant.pop("quota", None)
         tenant["queues"] = list(tenant["queues"])
+    profiles = _profiles(plan, root)
+    for profile in profiles.values():
+        tree["sources"].setdefault(
+            profile["source"],
+            {"title": profile["title"], "url": profile["from"], "note": profile["made_by"]},
+        )
     origins = {_named(path, plan): origin for path, origin in plan.origins.items() if path}
     return {
         "schema": SCHEMA,
         **tree,
+        "profiles": profiles,
         "asked": _asked(plan),
         "lines": dict(sorted(_lines(plan, origins, root).items())),
         "origins": {path: known for path in sorted(origins) if (known := _origin(origins[path], root))},
     }
+
+
+def _profiles(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
+    """What the profiles of the workloads say of themselves: whose jobs they are like, how far trusted."""
+    from gpufleet.plan.workloads import ProfileWorkload
+
+    found: dict[str, dict[str, Any]] = {}
+    for workload in plan.workloads.values():
+        if isinstance(workload, ProfileWorkload):
+            known, named = workload.jobs_like, workload.profile
+            found[known.name] = {
+                "title": known.title,
+                "source": f"profile {known.name}",
+                "from": known.source,
+                "license": known.license,
+                "made_by": known.made_by,
+                "trust": known.trust,
+                "line": f"catalog/profiles/{named}.json"
+                if isinstance(named, str)
+                else _file(named, root)["name"],
+            }
+    return found
 
 
 def write_lock(path: Path, plan: Plan) -> None:
@@ -151,7 +180,7 @@ def _lines(plan: Plan, origins: Mapping[str, Origin], root: Path) -> dict[str, s
     parts: dict[str, Any] = {f"deliveries.{d.name}": d for d in plan.deliveries}
     for section in ("retirements", "actuals"):
         parts |= {f"{section}.{i}": part for i, part in enumerate(getattr(plan, section))}
-    for section in ("sites", "systems", "promises", "tenants", "queues", "workloads"):
+    for section in ("sites", "systems", "promises", "sums", "cohorts", "tenants", "queues", "workloads"):
         parts |= {f"{section}.{name}": part for name, part in getattr(plan, section).items()}
     parts["policy"] = plan.policy
     lines = {path: place(part.line, root) for path, part in parts.items()}

@@ -45,8 +45,12 @@ TITLES: Final = {
     "supply_mw": say("rated IT power at the plan's end"),
     "shortage_gpus": say("GPUs short at the plan's end"),
     "overdue_gpus": say("GPUs overdue at the plan's end"),
+    "other_product_gpus": say("GPUs of another product than was promised"),
+    "sum_gpus": say("GPUs in a sum of the plan"),
+    "due_gpus": say("GPUs promised by today"),
     "planned_gpus": say("GPUs planned by today"),
     "actual_gpus": say("GPUs arrived by today"),
+    "assumed_actual_gpus": say("GPUs arrived by today, assumed"),
 }
 """Names of the measures as people read them."""
 
@@ -61,6 +65,8 @@ DIMS: Final = {
     "promise": say("promise"),
     "lot": say("lot"),
     "delivery": say("lot"),
+    "operator": say("operator"),
+    "sum": say("sum"),
     "workload": say("workload"),
     "reason": say("reason"),
 }

@@ -308,3 +308,5 @@ def trace_rows_dropped(facts: Facts) -> Rows:
 
 
 from gpufleet.results import measures_supply as measures_supply  # noqa: E402 - registers its measures here
+from gpufleet.results import sums as sums  # noqa: E402 - as above
+from gpufleet.results import to_date as to_date  # noqa: E402 - as above

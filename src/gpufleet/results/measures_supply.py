@@ -1,18 +1,16 @@
-"""Measures of supply: what is promised, ordered, online at the plan's end, what is short, what arrived."""
+"""Measures of supply: what is promised, ordered, online at the plan's end, and what is short."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from gpufleet.results.facts import Facts
 from gpufleet.results.measures import By, Rows, measure
 
-DIMS: Final = ("tenant", "product", "site")
+DIMS: Final = ("tenant", "product", "site", "operator")
 CONTRACTED: Final = ("ordered", "delivered", "online")
 """Statuses of lots that are bought, as of today."""
 
@@ -43,10 +41,25 @@ def promised_gpus(facts: Facts) -> Rows:
     needs=("deliveries",),
 )
 def contracted_gpus(facts: Facts) -> Rows:
-    """GPUs that are bought today, whole and by promise, tenant, product and site."""
+    """GPUs that are bought today, whole and by promise, tenant, product, site and operator."""
     lock = facts.run.plan
     lots = {name: lot for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED}
     yield from _by_lot(lock, {name: lot["gpus"] for name, lot in lots.items()})
+
+
+@measure(
+    "other_product_gpus",
+    "GPU",
+    "sum over lots that count toward the promise and are of another product or generation than it speaks of",
+    needs=("promises", "deliveries"),
+)
+def other_product_gpus(facts: Facts) -> Rows:
+    """GPUs that count toward a promise and are not of the kind that was promised, by promise."""
+    lock = facts.run.plan
+    for name in lock["promises"]:
+        gpus = sum(lock["deliveries"][lot]["gpus"] for lot in of_other_kind(lock, name))
+        if gpus:
+            yield {"promise": name}, gpus
 
 
 @measure(
@@ -68,7 +81,7 @@ def supply_gpus(facts: Facts) -> Rows:
     needs=("supply.gpus_low", "supply.step"),
 )
 def supply_gpus_low(facts: Facts) -> Rows:
-    """The same with every count at the low end of its range and every date late."""
+    """The same at the scarce end of all ranges of counts, dates, power, PUE and ratings."""
     yield from _bound(facts, "gpus_low")
 
 
@@ -79,7 +92,7 @@ def supply_gpus_low(facts: Facts) -> Rows:
     needs=("supply.gpus_high", "supply.step"),
 )
 def supply_gpus_high(facts: Facts) -> Rows:
-    """The same with every count at the high end of its range and every date early."""
+    """The same at the plentiful end of all ranges."""
     yield from _bound(facts, "gpus_high")
 
 
@@ -127,63 +140,21 @@ def overdue_gpus(facts: Facts) -> Rows:
     yield from _shorts(facts, "overdue")
 
 
-@measure(
-    "planned_gpus",
-    "GPU",
-    "sum over lots whose date is not after `as_of`",
-    needs=("deliveries",),
-)
-def planned_gpus(facts: Facts) -> Rows:
-    """GPUs that should have arrived by today, whole and by lot and promise."""
-    yield from _to_date(facts, planned_of(facts.run.plan))
+def of_other_kind(lock: Mapping[str, Any], promise: str) -> dict[str, str]:
+    """Lots that count toward a promise and are of another architecture or product than its words name."""
+    from gpufleet.catalog.load import other_kind
 
-
-@measure(
-    "actual_gpus",
-    "GPU",
-    "sum over `actuals`; a lot without any whose status is delivered or online has arrived whole",
-    needs=("actuals", "deliveries"),
-)
-def actual_gpus(facts: Facts) -> Rows:
-    """GPUs that have arrived by today, whole and by lot and promise."""
-    yield from _to_date(facts, actual_of(facts.run.plan))
-
-
-def planned_of(lock: Mapping[str, Any]) -> dict[str, int]:
-    """GPUs of each lot that should have arrived by today (`as_of`)."""
-    zone = ZoneInfo(lock["time_zone"])
-    today = datetime.fromisoformat(lock["as_of"]).astimezone(zone).date()
-    due = {
-        name: datetime.fromisoformat(lot["at"]).astimezone(zone).date() <= today
+    words = lock["promises"][promise].get("product")
+    kinds = {
+        name: other_kind(lock["systems"][lot["system"]]["product"], words)
         for name, lot in lock["deliveries"].items()
+        if promise in lot["counts_toward"]
     }
-    return {name: lot["gpus"] if due[name] else 0 for name, lot in lock["deliveries"].items()}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
-def actual_of(lock: Mapping[str, Any]) -> dict[str, int]:
-    """GPUs of each lot that have arrived by today."""
-    came: dict[str, int] = {}
-    for actual in lock["actuals"]:
-        came[actual["lot"]] = came.get(actual["lot"], 0) + actual["gpus"]
-    here = {name: lot["gpus"] for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED[1:]}
-    return {name: came.get(name, here.get(name, 0)) for name in lock["deliveries"]}
-
-
-def _to_date(facts: Facts, by_lot: Mapping[str, int]) -> Rows:
-    """Sums to date, where the plan says what has arrived."""
-    lock = facts.run.plan
-    if not lock["actuals"]:
-        return
-    yield {}, sum(by_lot.values())
-    for name in lock["promises"]:
-        yield {"promise": name}, sum(n for lot, n in by_lot.items() if _counts(lock, lot, name))
-    planned, actual = planned_of(lock), actual_of(lock)
-    for lot, gpus in by_lot.items():
-        if planned[lot] or actual[lot]:
-            yield {"lot": lot}, gpus
-
-
-def _counts(lock: Mapping[str, Any], lot: str, promise: str) -> bool:
+def counts_toward(lock: Mapping[str, Any], lot: str, promise: str) -> bool:
+    """Whether a lot of a lock counts toward a promise."""
     return promise in lock["deliveries"][lot]["counts_toward"]
 
 
@@ -191,12 +162,14 @@ def _by_lot(lock: Mapping[str, Any], gpus: Mapping[str, int]) -> Rows:
     """Sums over lots: all, by promise, by tenant, product and site."""
     yield {}, sum(gpus.values())
     for name in lock["promises"]:
-        yield {"promise": name}, sum(n for lot, n in gpus.items() if _counts(lock, lot, name))
+        yield {"promise": name}, sum(n for lot, n in gpus.items() if counts_toward(lock, lot, name))
     sums: dict[tuple[str, str], int] = {}
     for name, n in gpus.items():
         lot = lock["deliveries"][name]
         product = lock["systems"][lot["system"]]["product"]
-        for dim, value in zip(DIMS, (lot.get("tenant"), product, lot["to"]), strict=True):
+        for dim, value in zip(
+            DIMS, (lot.get("tenant"), product, lot["to"], lot.get("operator")), strict=True
+        ):
             if value is not None:
                 sums[dim, value] = sums.get((dim, value), 0) + n
     for (dim, value), n in sorted(sums.items()):

@@ -66,7 +66,8 @@ def _supply_rows(plan: Plan, stairs: Staircase) -> _Rows:
         low, high = promise.gpus_range or (promise.gpus, promise.gpus)
         made = stairs.pledged[row] > 0
         rows.add(
-            n, month=months, tenant=promise.tenant, product=None, site=None, lot=None, promise=name,
+            n, month=months, tenant=promise.tenant, product=None, site=None, lot=None, operator=None,
+            promise=name,
             step="pledged", gpus=stairs.pledged[row], gpus_low=low * made, gpus_high=high * made,
             tflops_bf16=None, mw=None, trust=_trust(plan, f"promises.{name}", "gpus"), first=False,
         )  # fmt: skip
@@ -78,7 +79,8 @@ def _supply_rows(plan: Plan, stairs: Staircase) -> _Rows:
                 gpus, low, high = (getattr(c, step)[i] for c in (stairs.value, stairs.low, stairs.high))
                 rows.add(
                     n, month=months, tenant=lot.tenant, product=plan.systems[lot.system].product, site=lot.to,
-                    lot=lot.name, promise=towards, step=step, gpus=gpus, gpus_low=low, gpus_high=high,
+                    lot=lot.name, operator=lot.operator, promise=towards, step=step, gpus=gpus,
+                    gpus_low=low, gpus_high=high,
                     tflops_bf16=rates.tflops(gpus), mw=rates.mw(gpus), trust=trust, first=k == 0,
                 )  # fmt: skip
     return rows
@@ -158,7 +160,8 @@ def _add_short(
     rows.add(
         at.size, month=np.array(stairs.months)[at], promise=promise, tenant=tenant,
         product=plan.systems[lot.system].product if lot else None, site=lot.to if lot else None,
-        lot=lot.name if lot else None, step=part.step, gpus=part.gpus[at], overdue=overdue[at],
+        lot=lot.name if lot else None, operator=lot.operator if lot else None, step=part.step,
+        gpus=part.gpus[at], overdue=overdue[at],
         due=None if due is None else due[at], place=part.place,
     )  # fmt: skip
     return None if late is None else late - overdue

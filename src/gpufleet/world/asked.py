@@ -10,6 +10,7 @@ import numpy as np
 from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.base.units import format_duration
+from gpufleet.plan.levels import most_at_level
 from gpufleet.world.capacity import Fleet
 from gpufleet.world.generate import MOST_JOBS, Stream
 from gpufleet.world.names import Names
@@ -37,8 +38,9 @@ TOO_MANY: Final = explain_code(
 TOO_LARGE: Final = explain_code(
     "P075",
     "generated jobs are larger than the fleet will ever be",
-    "A job runs on one product at one site, on nodes of one owner, within its queue's quota. One that is "
-    "larger than that will ever be is refused for ever when it is submitted, and blocks nothing.",
+    "A job runs on one product at one site, on nodes of one owner, within its queue's quota, and in one "
+    "node, domain or block if it requires that. One that is larger than that will ever be is refused for "
+    "ever when it is submitted, and blocks nothing.",
     "workloads: {research: {kind: profile, scale: {gpus: 100}, ...}}      # `most_gpus` caps them",
 ).code
 
@@ -116,7 +118,8 @@ def demand_findings(plan: Plan, names: Names, fleet: Fleet) -> tuple[tuple[Ask, 
 
     Raises: GpufleetError P074.
     """
-    online = online_of(fleet)
+    terms = (each for queue in plan.queues.values() for each in queue.terms.values())
+    online = online_of(fleet, (t_s for each in terms for t_s, _ in each.nominal))
     asks = asks_of(plan, names, fleet, online)
     many = [_too_many(plan, ask) for ask in asks if ask.stream.jobs >= MOST_JOBS]
     if many:
@@ -151,7 +154,10 @@ def _too_large(plan: Plan, names: Names, fleet: Fleet, online: Online, ask: Ask)
     cells = usable_cells(fleet, names, queue, [product for product, _ in ask.workload.products])
     for cell in np.flatnonzero(cells).tolist():
         gpus = int(online.gpus[until, cell].max(initial=0))
-        most = max(most, min(gpus, queue.quota.get(names.products[fleet.cells.product[cell]], gpus)))
+        most = max(most, min(gpus, queue.most(names.products[fleet.cells.product[cell]], gpus)))
+    wish = ask.workload.topology
+    if wish is not None and wish.required is not None:
+        most = min(most, most_at_level(plan, queue, ask.workload.products, wish.required)[0])
     large = ask.stream.gpus > most
     jobs = ask.stream.jobs * float(np.diff(ask.stream.share, prepend=0.0)[large].sum())
     if jobs < 0.5:

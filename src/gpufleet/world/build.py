@@ -16,6 +16,7 @@ from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
 from gpufleet.world.service import Shortage
+from gpufleet.world.shared import shared_of
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan, PolicyPlan
@@ -56,31 +57,31 @@ def build(plan: Plan) -> Built:
         for intake in demand.intakes
         for note in intake.notes
     )
-    world = world_of(plan, names, fleet, demand.classes, demand.options)
+    world = world_of(plan, names, fleet, demand)
     return Built(world, names, demand, fleet.shortages, notes, fleet.findings + found + demand.findings)
 
 
-def world_of(plan: Plan, names: Names, fleet: Fleet, classes: Classes, options: Options) -> World:
+def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand) -> World:
     """Put the tables together and number the islands."""
-    of_queue, of_cell = islands(len(names.queues), fleet.cells.site.size, classes, options)
+    of_queue, of_cell = islands(len(names.queues), fleet.cells.site.size, demand.classes, demand.options)
     return World(
         nodes=fleet.nodes,
         cells=fleet.cells._replace(island=of_cell),
         capacity=fleet.capacity,
         queues=_queues(plan, names, of_queue),
-        classes=classes,
-        options=options,
+        classes=demand.classes,
+        options=demand.options,
         policy=policy_numbers(plan.policy),
         clock=_clock(plan),
+        shared=shared_of(plan, names, fleet, demand.rules),
     )
 
 
 def _queues(plan: Plan, names: Names, island: Ints) -> Queues:
-    """Queues with their quotas; a product without a quota is unlimited."""
+    """Queues with the most that they may hold; a product without a quota is unlimited."""
     quota = np.full((len(names.queues), len(names.products)), -1, np.int64)
     for row, queue in enumerate(plan.queues.values()):
-        for product, gpus in queue.quota.items():
-            quota[row, names.products.index(product)] = gpus
+        quota[row] = [queue.most(product, -1) for product in names.products]
     tenant = np.array([names.tenants.index(queue.tenant) for queue in plan.queues.values()], np.int64)
     return Queues(tenant, island, quota)
 

@@ -20,10 +20,12 @@ from gpufleet.world.generate import Stream
 from gpufleet.world.layout import Cells, Classes, Jobs, Options, empty_jobs
 from gpufleet.world.merge import Rows
 from gpufleet.world.names import Names
+from gpufleet.world.recorded import limited, over_level, over_limit
+from gpufleet.world.shared import RuleRow, rules_of
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
-    from gpufleet.plan.workloads import CampaignWorkload
+    from gpufleet.plan.workloads import CampaignWorkload, Workload
     from gpufleet.world.streams import Ask
 
 UNKNOWN_QUEUE: Final = explain_code(
@@ -33,14 +35,6 @@ UNKNOWN_QUEUE: Final = explain_code(
     "`queue: {map: ...}`, then among the plan's queues, and then the workload's default is taken. Jobs that "
     "still have no queue are left out and counted.",
     "workloads:\n  history: {kind: trace, file: jobs.csv, queue: {map: {ml-old: research}, default: other}}",
-).code
-OVER_LIMIT: Final = explain_code(
-    "T062",
-    "recorded run times exceed their limit",
-    "With `policy.over_limit: kill` a job ends at its time limit, even where the log says that it ran "
-    "longer: schedulers grant some grace, and limits are raised while a job runs. `run-on` lets it run as "
-    "recorded.",
-    "policy: {over_limit: run-on}",
 ).code
 NO_QUEUE: Final = "queue is not in the plan"
 
@@ -98,6 +92,7 @@ class Demand:
     intakes: tuple[Intake, ...]
     findings: tuple[Finding, ...]
     streams: tuple[Stream, ...] = ()
+    rules: tuple[RuleRow, ...] = ()  # of the classes
 
     @property
     def arrivals(self) -> Arrivals:
@@ -188,19 +183,20 @@ def _named(column: str, names: Sequence[str]) -> pl.Expr:
 
 
 class ClassBook:
-    """Job classes, each a queue and an ordered list of (cell, speed); like ones are one."""
+    """Job classes, each a queue, an ordered list of (cell, speed) and rules; like ones are one."""
 
     def __init__(self, plan: Plan, names: Names, cells: Cells):
         self.names = names
         self.queues = list(plan.queues.values())
         self.cells = cells
-        self.found: dict[tuple[int, tuple[tuple[int, float], ...]], int] = {}
+        self.plan = plan
+        self.found: dict[tuple[int, tuple[tuple[int, float], ...], RuleRow], int] = {}
 
-    def class_of(self, queue: int, products: Sequence[tuple[str, float]]) -> int:
-        """The class of jobs of a queue that accept these products; without any, every product at speed 1."""
-        accepted = products or [(product, 1.0) for product in self.names.products]
+    def class_of(self, queue: int, workload: Workload) -> int:
+        """The class of a workload's jobs in a queue; without products they accept every one at speed 1."""
+        accepted = workload.products or [(product, 1.0) for product in self.names.products]
         options = tuple(self._options(queue, accepted))
-        return self.found.setdefault((queue, options), len(self.found))
+        return self.found.setdefault((queue, options, rules_of(self.plan, workload)), len(self.found))
 
     def _options(self, queue: int, products: Sequence[tuple[str, float]]) -> Iterator[tuple[int, float]]:
         """Cells by product preference; the tenant's own before shared; then in the plan's order of sites."""
@@ -249,26 +245,25 @@ def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) 
             findings += found
         elif isinstance(workload, ProfileWorkload):
             queue = names.queues.index(workload.queue)
-            generated[workload.name] = book.class_of(queue, workload.products)
+            generated[workload.name] = book.class_of(queue, workload)
             continue
         else:
             frame = _campaign_job(plan, names, workload)
-        frames.append(_with_codes(frame, code, workload.products, book))
+        frames.append(_with_codes(frame, code, workload, book))
     merged = pl.concat(frames)
     order = np.argsort(merged["submit_s"].to_numpy(), kind="stable")
     streams = tuple(ask.stream._replace(cls=generated[ask.workload.name]) for ask in asks)
-    tables = class_tables(book.found)
-    return Demand(merged[order], names, *tables, tuple(intakes), tuple(findings), streams)
+    tables = class_tables((queue, options) for queue, options, _ in book.found)
+    rules = tuple(rules for _, _, rules in book.found)
+    return Demand(merged[order], names, *tables, tuple(intakes), tuple(findings), streams, rules)
 
 
-def _with_codes(
-    frame: pl.DataFrame, workload: int, products: Sequence[tuple[str, float]], book: ClassBook
-) -> pl.DataFrame:
+def _with_codes(frame: pl.DataFrame, code: int, workload: Workload, book: ClassBook) -> pl.DataFrame:
     """Add workload and class, and bring the columns in order."""
     queues = frame["queue"].unique().sort().to_list()
-    classes = [book.class_of(queue, products) for queue in queues]
+    classes = [book.class_of(queue, workload) for queue in queues]
     return frame.with_columns(
-        workload=pl.lit(workload),
+        workload=pl.lit(code),
         cls=pl.col("queue").replace_strict(queues, classes, return_dtype=pl.Int32),
     ).select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items())
 
@@ -282,7 +277,7 @@ def _campaign_job(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.Da
         "submit_s": max(0, plan.seconds(workload.at)),
         "gpus": workload.gpus,
         "work_s": float(workload.duration_s),
-        "limit_s": workload.limit_s or 0,
+        "limit_s": plan.queues[workload.queue].limit_s(workload.limit_s),
         "priority": workload.priority,
         "recorded_start_s": None,
         "recorded_end_s": None,
@@ -306,28 +301,15 @@ def _trace_jobs(
         shift_s=workload.shift_s,
     )
     jobs, unknown = _queued(trace.jobs, workload, names)
+    jobs = limited(plan, jobs)
     lost = trace.jobs.height - jobs.height
     dropped = {**trace.dropped, **({NO_QUEUE: lost} if lost else {})}
     findings = list(trace.findings)
     if unknown:
         findings.append(_unknown_queues(workload, unknown, lost, jobs.height))
-    findings += _over_limit(plan, workload, jobs)
+    findings += over_limit(plan, workload, jobs)
+    findings += over_level(plan, workload, jobs)
     return jobs, Intake(workload.name, trace.rows_read, dropped, trace.format, trace.notes), findings
-
-
-def _over_limit(plan: Plan, workload: TraceWorkload, jobs: pl.DataFrame) -> Iterator[Finding]:
-    """A warning about jobs that ran longer than they may here, even on the fastest product."""
-    fastest = max((speed for _, speed in workload.products), default=1.0)
-    longer = (pl.col("limit_s") > 0) & (pl.col("work_s") / fastest > pl.col("limit_s"))
-    count = jobs.filter(longer).height
-    if count and plan.policy.over_limit == "kill":
-        says = say(
-            "{n:,} recorded run time exceeds its limit; it will be killed (policy.over_limit)",
-            "{n:,} recorded run times exceed their limit; they will be killed (policy.over_limit)",
-            n=count,
-        )
-        fix = say("set `policy.over_limit: run-on` to let such jobs run as recorded")
-        yield finding(OVER_LIMIT, says, fix, workload.line, severity="warning")
 
 
 def _queued(jobs: pl.DataFrame, workload: TraceWorkload, names: Names) -> tuple[pl.DataFrame, list[str]]:

@@ -43,6 +43,7 @@ class Stream(NamedTuple):
     limited: Floats  # share of the jobs of a size that have a limit, shape (n_sizes,)
     limit_at: Floats  # row of the size + quantile, shape (n_limit_knots,)
     limit_over_run: Floats  # limit / work there
+    most_s: int  # longest limit, of jobs without one too; 0 = none
     users: int  # 0: nobody is named
     user_share: Floats  # of the jobs, cumulated over the users, most active first, shape (n_user_knots,)
     user_p: Floats  # of the users who submit that share
@@ -163,7 +164,7 @@ def _rows(stream: Stream, number: Words, submit_s: Ints) -> Rows:
         gpus=stream.gpus[size].astype(np.int32),
         work_s=work_s,
         cls=np.full(n, stream.cls, np.int32),
-        limit_s=_limit_s(stream, number, size, work_s, both << np.uint64(32)),
+        limit_s=_at_most(stream.most_s, _limit_s(stream, number, size, work_s, both << np.uint64(32))),
         priority=np.full(n, stream.priority, np.int32),
         workload=np.full(n, stream.workload, np.int32),
         recorded=np.full(n, -1, np.int64),
@@ -181,6 +182,13 @@ def _limit_s(stream: Stream, number: Words, size: Ints, work_s: Floats, bits: Wo
     over_run = np.interp(at, stream.limit_at, stream.limit_over_run)
     limit_s[has] = np.maximum(np.ceil(work_s[has] * over_run), 1).astype(np.int64)
     return limit_s
+
+
+def _at_most(most_s: int, limit_s: Ints) -> Ints:
+    """Time limits within that of the queue; 0 = none."""
+    if not most_s:
+        return limit_s
+    return np.where(limit_s == 0, most_s, np.minimum(limit_s, most_s))
 
 
 def _user(stream: Stream, bits: Words) -> Ints:

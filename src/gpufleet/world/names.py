@@ -42,8 +42,10 @@ class Names:
     def of(cls, plan: Plan) -> Names:
         """All names of a plan; products in the order of the deliveries, then as quotas and jobs name them."""
         products = dict.fromkeys(plan.systems[d.system].product for d in plan.deliveries)
-        for queue in plan.queues.values():
-            products |= dict.fromkeys(queue.quota)
+        quotas = [queue.quota for queue in plan.queues.values()]
+        quotas += [cohort.quota for cohort in plan.cohorts.values()]
+        for quota in quotas:
+            products |= dict.fromkeys(quota)
         for workload in plan.workloads.values():
             products |= dict.fromkeys(product for product, _ in workload.products)
         lots = [d.name for d in plan.deliveries]

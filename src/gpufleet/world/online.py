@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,8 +27,11 @@ class Online(NamedTuple):
     gpus: Ints  # shape (n_steps, n_cells)
 
 
-def online_of(fleet: Fleet) -> Online:
-    """GPUs of each cell that deliveries, power and retirements leave in service."""
+def online_of(fleet: Fleet, also_s: Iterable[int] = ()) -> Online:
+    """GPUs of each cell that deliveries, power and retirements leave in service.
+
+    Args: also_s: times at which something else changes, such as a quota; each is a row too.
+    """
     is_up = np.zeros(fleet.nodes.size.size, np.bool_)
     change: dict[int, Ints] = {0: np.zeros(fleet.cells.site.size, np.int64)}
     for t_s, kind, first, n, _lot in zip(*(column.tolist() for column in fleet.capacity), strict=True):
@@ -37,6 +40,8 @@ def online_of(fleet: Fleet) -> Online:
         is_up[nodes] = up
         now = change.setdefault(t_s, np.zeros(fleet.cells.site.size, np.int64))
         now[fleet.nodes.cell[first]] += gpus if up else -gpus
+    for t_s in also_s:
+        change.setdefault(max(0, t_s), np.zeros(fleet.cells.site.size, np.int64))
     times = sorted(change)
     return Online(np.array(times, np.int64), np.cumsum([change[t_s] for t_s in times], axis=0))
 
@@ -57,7 +62,8 @@ def usable_gpus(
     fleet: Fleet, online: Online, names: Names, queue: Queue, speeds: Sequence[tuple[str, float]]
 ) -> Floats:
     """GPUs at speed 1 that the jobs of a queue can use: products that they accept, in service, the tenant's
-    own or shared, at most the queue's quota per product, each times its speed.
+    own or shared, at most the queue's own quota per product, each times its speed. What it could borrow does
+    not count, so that it asks for as much whoever lends.
 
     Args:    speeds: of the products that the jobs accept; none: all at speed 1.
     Returns: shape (n_steps,), as `online`.
@@ -67,5 +73,15 @@ def usable_gpus(
     for product, speed in speeds or [(product, 1.0) for product in names.products]:
         cells = mine & (fleet.cells.product == names.products.index(product))
         gpus = online.gpus[:, cells].sum(axis=1)
-        usable += speed * np.minimum(gpus, queue.quota.get(product, gpus.max(initial=0)))
+        usable += speed * np.minimum(gpus, _own(queue, product, online.from_s, int(gpus.max(initial=0))))
     return usable
+
+
+def _own(queue: Queue, product: str, from_s: Ints, default: int) -> Ints:
+    """The queue's own quota of a product at each time; `default` without one."""
+    steps = queue.own(product)
+    if not steps:
+        return np.full(from_s.size, default, np.int64)
+    own_s, gpus = np.array([t_s for t_s, _ in steps], np.int64), np.array([0, *(gpus for _, gpus in steps)])
+    own: Ints = gpus[np.searchsorted(own_s, from_s, side="right")].astype(np.int64)
+    return own

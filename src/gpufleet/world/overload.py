@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from gpufleet.base.arrays import Floats
+from gpufleet.base.arrays import Floats, distinct
 from gpufleet.base.errors import Finding, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.world.capacity import Fleet
@@ -88,7 +88,7 @@ def _joined(plan: Plan, names: Names, fleet: Fleet, asks: tuple[Ask, ...]) -> It
 
 def _backlog(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Sequence[Ask]) -> _Backlog:
     """What is left of the work at the end, if no GPU that can do some ever stands idle."""
-    at_s = np.unique(np.concatenate([ask.from_s for ask in group]))
+    at_s = distinct(np.concatenate([ask.from_s for ask in group]))
     at_s = at_s[at_s < plan.jobs_end_s]
     asked = np.zeros(at_s.size)
     for ask in group:
@@ -119,7 +119,7 @@ def _usable(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Seque
         }
         gpus = online.gpus[:, cells & (fleet.cells.product == code)].sum(axis=1)
         most = int(gpus.max(initial=0))
-        quota = sum(plan.queues[queue].quota.get(product, most) for queue, speed in speeds.items() if speed)
+        quota = sum(plan.queues[queue].most(product, most) for queue, speed in speeds.items() if speed)
         total += max(speeds.values()) * np.minimum(gpus, quota)
     return total
 
@@ -127,7 +127,7 @@ def _usable(plan: Plan, names: Names, fleet: Fleet, online: Online, group: Seque
 def _overload(plan: Plan, group: Sequence[Ask], backlog: _Backlog) -> Finding:
     ask = group[0]
     values: dict[str, Any] = {
-        "names": ", ".join(each.workload.name for each in group),
+        "names": [each.workload.name for each in group],
         "hours": backlog.gpu_hours,
         "end": plan.local(plan.jobs_end),
     }

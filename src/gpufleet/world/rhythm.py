@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from gpufleet.base.arrays import Floats, Ints
+from gpufleet.base.arrays import Floats, Ints, distinct
 from gpufleet.world.generate import draws, uniform
 
 _TRIES = 64  # set aside for each number that is drawn by rejection
@@ -39,7 +39,7 @@ def hours_of(start: datetime, end_s: int, zone: ZoneInfo) -> Hours:
     steps = [*_offsets(start, end_s, zone), (end_s, 0)]
     for (low_s, ahead_s), (high_s, _) in pairwise(steps):
         to_next = -(first + low_s + ahead_s) % 3600
-        here_s = np.unique(np.append(low_s, np.arange(low_s + to_next, high_s, 3600)))
+        here_s = distinct(np.append(low_s, np.arange(low_s + to_next, high_s, 3600)))
         parts.append(np.stack([here_s, here_s + first + ahead_s]))
     from_s, local_s = np.concatenate(parts, axis=1).astype(np.int64)
     day = local_s // 86400
@@ -75,8 +75,8 @@ def uneven(hours: Hours, weights: Sequence[float], day: tuple[int, float], hour:
     """
     times = np.asarray(weights)[hours.of_week]
     for (key, cv), number in ((day, hours.day), (hour, hours.hour)):
-        each, place = np.unique(number, return_inverse=True)
-        times = times * gamma(key, each, cv)[place]
+        changes = np.append(True, number[1:] != number[:-1])  # a number that comes again is drawn alike
+        times = times * gamma(key, number[changes], cv)[np.cumsum(changes) - 1]
     return times
 
 

@@ -18,17 +18,20 @@ from gpufleet.world.layout import (
     Capacity,
     Cells,
     Classes,
+    ClassRules,
     Clock,
     Jobs,
     Nodes,
     Options,
     Policy,
     Queues,
+    SharedQuotas,
+    Tree,
     World,
 )
 from gpufleet.world.names import Names
 
-FORMAT: Final = "gpufleet.world/2"
+FORMAT: Final = "gpufleet.world/3"
 NOT_A_WORLD: Final = explain_code(
     "R060",
     "not a saved world",
@@ -48,6 +51,8 @@ _TABLES: Final = {
     "clock": Clock,
     "jobs": Jobs,
 }
+_INNER: Final = {"tree": Tree, "classes": ClassRules}
+"""Tables that are fields of the shared quotas."""
 _STREAM: Final = "generated_{}"
 """Table of the numbers that make the jobs of one workload."""
 _WORKLOAD: Final = "jobs.workload"
@@ -61,13 +66,23 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
     Recorded jobs are arrays; generated ones are the seed and the numbers that make them.
     """
     tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
+    shared = tables.pop("shared")
+    if shared is not None:
+        tables |= {"shared": shared, **{f"shared.{table}": getattr(shared, table) for table in _INNER}}
     tables |= {_STREAM.format(i): stream for i, stream in enumerate(arrivals.streams)}
-    about = {"format": FORMAT, "generated": len(arrivals.streams), "names": json.loads(names.to_json())}
+    about = {
+        "format": FORMAT,
+        "generated": len(arrivals.streams),
+        "shared": shared is not None,
+        "names": json.loads(names.to_json()),
+    }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "about.json", json.dumps(about).encode())
         for table, fields in tables.items():
             for field, value in fields._asdict().items():
+                if isinstance(value, tuple):
+                    continue  # a table of its own
                 _add(archive, f"{table}.{field}.npy", _npy(value))
         _add(archive, f"{_WORKLOAD}.npy", _npy(arrivals.workload))
     return buffer.getvalue()
@@ -101,6 +116,7 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
             if about["format"] != FORMAT:
                 raise ValueError(f"its format is {about['format']!r}, not {FORMAT!r}")
             tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
+            shared = _read_shared(archive) if about["shared"] else None
             streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
             workload = _array(archive, _WORKLOAD)
         names = Names.from_json(json.dumps(about["names"]))
@@ -110,13 +126,21 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
             finding(NOT_A_WORLD, say("{path}: {error}", path=path, error=error), fix, Place(str(path), 0))
         ) from error
     jobs = tables.pop("jobs")
-    return World(**tables), Arrivals(jobs, workload, tuple(streams)), names
+    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
 
 
-def _read(archive: zipfile.ZipFile, table: str, kind: type[Any]) -> Any:
-    """One table of the archive, numbers as Python numbers."""
-    fields = {}
+def _read_shared(archive: zipfile.ZipFile) -> SharedQuotas:
+    """Shared quotas, with the tables in them."""
+    inner = {table: _read(archive, f"shared.{table}", kind) for table, kind in _INNER.items()}
+    shared: SharedQuotas = _read(archive, "shared", SharedQuotas, **inner)
+    return shared
+
+
+def _read(archive: zipfile.ZipFile, table: str, kind: type[Any], **fields: Any) -> Any:
+    """One table of the archive, numbers as Python numbers; fields that are given are not read."""
     for field in kind._fields:
+        if field in fields:
+            continue
         array = _array(archive, f"{table}.{field}")
         fields[field] = array.item() if array.ndim == 0 else array
     return kind(**fields)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from gpufleet.base.arrays import Floats, Ints
+from gpufleet.base.arrays import Floats, Ints, distinct
 from gpufleet.plan.workloads import ProfileWorkload
 from gpufleet.world.capacity import Fleet
 from gpufleet.world.generate import Stream, key_of
@@ -54,7 +54,7 @@ def _ask(
     low_s = max(0, plan.seconds(workload.from_)) if workload.from_ else 0
     high_s = min(plan.jobs_end_s, plan.seconds(workload.to)) if workload.to else plan.jobs_end_s
     asked = _asked(workload, online.from_s, usable)
-    from_s = np.unique(np.concatenate([asked[0], [low_s, max(high_s, 0)]]))
+    from_s = distinct(np.concatenate([asked[0], [low_s, max(high_s, 0)]]))
     gpus = asked[1][np.searchsorted(asked[0], from_s, side="right") - 1]
     gpus[(from_s < low_s) | (from_s >= high_s)] = 0.0
     knots = _knots(plan, workload, from_s, gpus / stream.mean_gpu_s, hours)
@@ -80,6 +80,7 @@ def _stream(plan: Plan, names: Names, workload: ProfileWorkload) -> Stream:
         run_s=np.concatenate([size.run_s.s for size in profile.sizes]) * scale.run_time,
         limited=np.array([size.limit.share if size.limit else 0.0 for size in profile.sizes]),
         **_limits(profile, slowest),
+        most_s=plan.queues[workload.queue].limit_s(0),
         users=users.count if users else 0,
         user_share=np.array(users.share if users else [0.0]),
         user_p=np.array(users.p if users else [0.0]),
@@ -119,7 +120,7 @@ def _asked(workload: ProfileWorkload, online_s: Ints, usable: Floats) -> tuple[I
     """
     steps = workload.load or workload.gpu_hours_per_month
     own_s = np.array([t_s for t_s, _ in steps], np.int64)
-    at_s = np.unique(np.concatenate([online_s, own_s.clip(min=0)]))
+    at_s = distinct(np.concatenate([online_s, own_s.clip(min=0)]))
     value = np.array([0.0, *(value for _, value in steps)])[np.searchsorted(own_s, at_s, side="right")]
     if workload.load:
         return at_s, value * usable[np.searchsorted(online_s, at_s, side="right") - 1]
@@ -135,7 +136,7 @@ def _knots(
         return np.zeros(1, np.int64), np.zeros(1)
     ends = np.append(from_s[1:], plan.jobs_end_s)
     low_s, high_s = from_s[busy[0]], min(int(ends[busy[-1]]), plan.jobs_end_s)
-    all_s = np.unique(np.concatenate([[low_s, high_s], from_s, hours.from_s]))
+    all_s = distinct(np.concatenate([[low_s, high_s], from_s, hours.from_s]))
     at_s = all_s[(all_s >= low_s) & (all_s <= high_s)]
     arrivals = workload.jobs_like.arrivals
     day, hour = (key_of(plan.seed, workload.name, word) for word in ("day", "hour"))

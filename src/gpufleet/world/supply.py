@@ -22,6 +22,7 @@ from gpufleet.world.names import Names
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
     from gpufleet.plan.promises import Promise
+    from gpufleet.plan.sites import Site
     from gpufleet.plan.supply import Delivery
 
 STEPS: Final = ("pledged", "ordered", "delivered", "powered", "online")
@@ -58,14 +59,15 @@ class Staircase:
 def staircase(plan: Plan, names: Names) -> Staircase:
     """The staircase of a plan, from its start to its end, whatever the simulation of jobs covers.
 
-    `low` takes the low end of every range of a count and the late end of every range of a date of a lot;
-    `high` the other ends. Power is given out in order of delivery, so that one lot may gain by what another
-    loses: each bound is the least, or the most, of the three.
+    `low` takes the low end of every range of a count and of power, the late end of every range of a date, and
+    the high end of every range of PUE and rated power; `high` the other ends. Power is given out in order of
+    delivery, so that one lot may gain by what another loses: each bound is the least, or the most, of the
+    three.
     """
     months, ends_s = month_ends(plan)
     value = counts_of(plan, names, ends_s)
     low = high = value
-    if any(lot.gpus_range or lot.at_range or lot.ordered_range for lot in plan.deliveries):
+    if _has_ranges(plan):
         others = [counts_of(_variant(plan, end), names, ends_s) for end in (0, 1)]
         low = Counts._make(_over(np.minimum, columns) for columns in zip(value, *others, strict=True))
         high = Counts._make(_over(np.maximum, columns) for columns in zip(value, *others, strict=True))
@@ -126,14 +128,37 @@ def _month_number(moment: datetime) -> int:
 
 
 def _variant(plan: Plan, end: int) -> Plan:
-    """The plan with its lots at one end of their ranges: 0 = few and late, 1 = many and early."""
+    """The plan at one end of its ranges: 0 = few and late, little power and much drawn; 1 = the other end."""
     lots = []
     for lot in plan.deliveries:
         gpus = lot.gpus_range[end] if lot.gpus_range else lot.gpus
         at = lot.at_range[1 - end] if lot.at_range else lot.at
         ordered = lot.ordered_range[1 - end] if lot.ordered_range else lot.ordered
         lots.append(lot.model_copy(update={"gpus": gpus, "at": at, "ordered": ordered}))
-    return plan.model_copy(update={"deliveries": tuple(lots)})
+    sites = {name: _site_variant(site, end) for name, site in plan.sites.items()}
+    systems = {
+        name: system.model_copy(update={"node_power_w": system.node_power_w_range[1 - end]})
+        if system.node_power_w_range
+        else system
+        for name, system in plan.systems.items()
+    }
+    return plan.model_copy(update={"deliveries": tuple(lots), "sites": sites, "systems": systems})
+
+
+def _site_variant(site: Site, end: int) -> Site:
+    """A site at one end of the ranges of its power and PUE."""
+    pue = site.pue_range[1 - end] if site.pue_range else site.pue
+    power_w = site.power_w_range[end] if site.power_w_range else site.power_w
+    return site.model_copy(update={"pue": pue, "power_w": power_w})
+
+
+def _has_ranges(plan: Plan) -> bool:
+    """Whether anything that supply is made of has a range."""
+    return (
+        any(lot.gpus_range or lot.at_range or lot.ordered_range for lot in plan.deliveries)
+        or any(site.pue_range or site.power_w_range for site in plan.sites.values())
+        or any(system.node_power_w_range for system in plan.systems.values())
+    )
 
 
 def ordered_at(plan: Plan, lot: Delivery) -> datetime:

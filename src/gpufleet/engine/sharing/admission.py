@@ -7,22 +7,25 @@ so the lane is parked as a whole until something is given back. A strict queue i
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
-from gpufleet.engine.life import refuse_for_ever
+from gpufleet.engine.life import refuse_for_ever, wait_for_pass
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
 from gpufleet.engine.quota import never
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
 from gpufleet.engine.sharing.books import release
 from gpufleet.engine.sharing.cycle import run_cycle
-from gpufleet.engine.sharing.physical import evict, place_for, write_event
+from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for, write_event
 from gpufleet.engine.sharing.quotas import change_quotas, first_to_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
+    ANY_STICKY,
     BY_QUOTA,
     FIRST_QUEUE,
     N_CHOSEN,
     N_ENTRIES,
     N_EVENTS,
+    N_HEADS,
+    N_WAITING,
     PARKED,
     THIS_PASS,
     Share,
@@ -41,7 +44,7 @@ from gpufleet.world.layout import (
     Tree,
 )
 
-_STRICT_KEY = 1 << 58  # of lanes of strict queues among the keys of shapes
+_STRICT_KEY = 1 << 46  # of lanes of strict queues among the keys of shapes
 
 
 @kernel
@@ -123,7 +126,7 @@ def _lane_of(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
     job = s.slot[i]
     queue = w.class_queue[job.cls]
     strict = t.strict[h.scalar[FIRST_QUEUE] + queue]
-    shape, new = number_of(s, (job.cls << GPU_BITS) | job.gpus)
+    shape, new = number_of(s, (int(job.cls) << GPU_BITS) | int(job.gpus))
     job.shape_no = shape
     if new:
         _new_shape(w, s, h, job.cls, job.gpus, shape)
@@ -156,11 +159,14 @@ def _take_in(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
     """Put a job that the pass meets for the first time into its lane; the lane."""
     if s.slot[i].attempts == 0:
         set_key(w, s, i)
+        s.slot[i].seq = s.slot[i].id << SEQUENCE_BITS
     lane = _lane_of(w, s, t, h, i, island)
     _make_work(w, s, h, i)
     row = s.lane[lane]
     empty = row.count == 0
     insert(s, lane, i)
+    if empty:
+        _note_waiting(s, h, lane)
     if empty or row.strict:
         _look_at(s, lane)
     elif s.lane_first[lane, 0] == i and row.mark != s.scalar[PASS]:
@@ -170,33 +176,59 @@ def _take_in(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
 
 
 @kernel
-def _open_waiting(s: State, island: int, strict_only: bool) -> None:
-    """Have the pass consider all lanes in which somebody waits."""
-    lane = s.island[island].first_lane
-    while lane >= 0:
-        if s.lane[lane].count > 0 and (s.lane[lane].strict or not strict_only):
+def _note_waiting(s: State, h: Share, lane: int) -> None:
+    """Somebody waits in a lane that was empty."""
+    if s.lane[lane].at == 0:
+        h.waiting[h.scalar[N_WAITING]] = lane
+        h.scalar[N_WAITING] += 1
+        s.lane[lane].at = h.scalar[N_WAITING]
+
+
+@kernel
+def _open_waiting(s: State, h: Share, island: int, strict_only: bool) -> None:
+    """Have the pass consider all lanes in which somebody waits; those that are empty leave the list."""
+    at = 0
+    while at < h.scalar[N_WAITING]:
+        lane = h.waiting[at]
+        row = s.lane[lane]
+        if row.count == 0:
+            h.scalar[N_WAITING] -= 1
+            last = h.waiting[h.scalar[N_WAITING]]
+            h.waiting[at] = last
+            s.lane[last].at = at + 1
+            row.at = 0
+            continue
+        if row.island == island and (row.strict or not strict_only):
             _look_at(s, lane)
-        lane = s.lane[lane].next_of_island
+        at += 1
+
+
+@kernel
+def _is_open(s: State, i: int) -> bool:
+    """Whether job ``i`` waits in an open lane."""
+    return bool(s.slot[i].status == WAITS and not s.lane[s.slot[i].lane].closed)
 
 
 @kernel
 def _find_heads(s: State, h: Share) -> bool:
     """The job that competes for each queue: the first of its open lanes. False if there is none."""
-    for node in range(len(h.head)):
-        h.head[node] = -1
-    found = False
+    for at in range(h.scalar[N_HEADS]):
+        h.head[h.heads[at]] = -1
+    h.scalar[N_HEADS] = 0
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         row, i = s.lane[lane], s.lane_first[lane, 0]
         if not row.closed and i >= 0 and not (row.blocked and s.slot[i].joined):
             node = h.scalar[FIRST_QUEUE] + row.queue
             first = h.sticky[node]
-            if first >= 0 and s.slot[first].status == WAITS:
+            if first >= 0 and _is_open(s, first):
                 i = first
+            if h.head[node] < 0:
+                h.heads[h.scalar[N_HEADS]] = node
+                h.scalar[N_HEADS] += 1
             if h.head[node] < 0 or precedes(s, i, h.head[node]):
                 h.head[node] = i
-            found = True
-    return found
+    return bool(h.scalar[N_HEADS] > 0)
 
 
 @kernel
@@ -205,19 +237,18 @@ def _carry_out(w: Rules, s: State, t: Tree, h: Share, island: int) -> None:
     now = s.scalar[NOW]
     for at in range(h.scalar[N_CHOSEN]):
         i = h.chosen[at]
-        release(w, t, h, i, now)
-        put_back_in_line(w, s, t, h, i, island, now)
+        release(w, s, t, h, i, now)
+        put_back_in_line(w, s, t, h, i, island)
     if h.scalar[N_CHOSEN] > 0:
-        _open_waiting(s, island, False)
+        _open_waiting(s, h, island, False)
 
 
 @kernel
-def put_back_in_line(w: Rules, s: State, t: Tree, h: Share, i: int, island: int, now: int) -> None:
+def put_back_in_line(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> None:
     """A job that was evicted waits in its lane, unless it is to return later."""
     if s.slot[i].status == WAITS:
-        lane = _take_in(w, s, t, h, i, island)
-        s.slot[i].since = now
-        join(w, s, i, lane, now)
+        wait_for_pass(w, s, i, island)
+        _take_in(w, s, t, h, i, island)
 
 
 @kernel
@@ -242,8 +273,8 @@ def _evict_what_exceeds(w: Rules, s: State, t: Tree, h: Share, island: int) -> N
                 i = first_to_go(t, h, h.scalar[FIRST_QUEUE] + queue, k)
                 while i >= 0:
                     write_event(s, h, i, -1, BY_QUOTA, evict(w, s, i))
-                    release(w, t, h, i, s.scalar[NOW])
-                    put_back_in_line(w, s, t, h, i, island, s.scalar[NOW])
+                    release(w, s, t, h, i, s.scalar[NOW])
+                    put_back_in_line(w, s, t, h, i, island)
                     i = first_to_go(t, h, h.scalar[FIRST_QUEUE] + queue, k)
 
 
@@ -281,6 +312,17 @@ def _settle(w: Rules, s: State, t: Tree, h: Share, island: int, now: int) -> Non
 
 
 @kernel
+def _run_cycles(w: Rules, s: State, t: Tree, h: Share, island: int) -> None:
+    """Cycles until one changes nothing."""
+    while _find_heads(s, h):
+        changes = run_cycle(w, s, t, h)
+        parked = _note_refusals(w, s, t, h)
+        _carry_out(w, s, t, h, island)
+        if changes == 0 and not parked:
+            break
+
+
+@kernel
 def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) -> None:
     """One pass over an island: cycles until one changes nothing."""
     now = s.scalar[NOW]
@@ -289,20 +331,19 @@ def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) 
     changed = change_quotas(w, s, t, h)
     if w.evict_falling and (changed or full):
         _evict_what_exceeds(w, s, t, h, island)
-    _open_waiting(s, island, not full)
+    _open_waiting(s, h, island, not full)
     i = s.island[island].first_new
     while i >= 0:
         following = s.slot[i].next_new
         _take_in(w, s, t, h, i, island)
         i = following
-    while _find_heads(s, h):
-        changes = run_cycle(w, s, t, h)
-        parked = _note_refusals(w, s, t, h)
-        _carry_out(w, s, t, h, island)
-        if changes == 0 and not parked and not _drop_for_ever(w, s, t, h, now):
-            break
-    for node in range(len(h.sticky)):
-        h.sticky[node] = -1
+    _run_cycles(w, s, t, h, island)
+    while _drop_for_ever(w, s, t, h, now):
+        _run_cycles(w, s, t, h, island)
+    if h.scalar[ANY_STICKY]:
+        h.scalar[ANY_STICKY] = 0
+        for node in range(len(h.sticky)):
+            h.sticky[node] = -1
     _settle(w, s, t, h, island, now)
     s.island[island].first_new = -1
     s.island[island].last_new = -1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.state import ACTIVE, Share
+from gpufleet.engine.sharing.state import ACTIVE, BORROWERS_CHANGED, NODES_FREED, Share
 from gpufleet.engine.sharing.tree import discount_work
+from gpufleet.engine.state import State
 from gpufleet.engine.tally import step
-from gpufleet.world.layout import Tree
+from gpufleet.world.layout import NO_THRESHOLD, Tree
 
 
 @kernel
@@ -20,6 +21,7 @@ def link(h: Share, i: int) -> None:
     else:
         h.work[work.prev].next = i
     h.last[work.queue] = i
+    h.least[work.queue] = min(h.least[work.queue], work.priority)
 
 
 @kernel
@@ -34,6 +36,8 @@ def unlink(h: Share, i: int) -> None:
         h.last[work.queue] = work.prev
     else:
         h.work[work.next].prev = work.prev
+    if h.first[work.queue] < 0:
+        h.least[work.queue] = NO_THRESHOLD
 
 
 @kernel
@@ -42,15 +46,17 @@ def book_borrowing(w: Rules, t: Tree, h: Share, node: int, k: int, now: int) -> 
     while node >= 0:
         beyond = max(0, h.usage[node, k] - h.subtree[node, k])
         if beyond != h.borrowed[node, k]:
+            h.scalar[BORROWERS_CHANGED] += int(h.borrowed[node, k] == 0)
             step(h.borrowing, node, k, w.grid_s, now, beyond - h.borrowed[node, k])
             h.borrowed[node, k] = beyond
         node = t.parent[node]
 
 
 @kernel
-def release(w: Rules, t: Tree, h: Share, i: int, now: int) -> None:
+def release(w: Rules, s: State, t: Tree, h: Share, i: int, now: int) -> None:
     """Work ``i`` holds no quota any more."""
     work = h.work[i]
+    h.scalar[NODES_FREED] += -(-s.slot[i].gpus // s.cell[s.slot[i].cell].per_node)
     discount_work(t, h, i)
     unlink(h, i)
     for u in range(work.n_use):

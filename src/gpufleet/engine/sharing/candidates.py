@@ -16,6 +16,7 @@ from gpufleet.engine.sharing.tree import headroom, is_within
 from gpufleet.world.layout import (
     ANY_PRIORITY,
     LOWER_OR_NEWER_EQUAL,
+    LOWER_PRIORITY,
     NEVER,
     NO_THRESHOLD,
     Tree,
@@ -64,7 +65,9 @@ def add_candidates(t: Tree, h: Share, i: int, queue: int, group: int, top: int) 
     """Collect the candidates of one queue; ``top`` is the lowest cohort that it shares with the preemptor."""
     own = queue == h.work[i].queue
     policy = t.within[queue] if own else t.reclaim[h.work[i].queue]
-    victim = h.first[queue]
+    if policy == NEVER or (policy == LOWER_PRIORITY and h.least[queue] >= h.work[i].priority):
+        return
+    victim, least = h.first[queue], NO_THRESHOLD
     while victim >= 0:
         work = h.work[victim]
         gone = work.preemptible == 0 or work.passed == h.scalar[THIS_PASS]
@@ -77,7 +80,9 @@ def add_candidates(t: Tree, h: Share, i: int, queue: int, group: int, top: int) 
             row.variant = IN_QUEUE if own else _variant(t, h, i, victim, group)
             row.band = group if work.evicted else group + _N_BANDS
             h.order[at] = at
+        least = min(least, work.priority)
         victim = work.next
+    h.least[queue] = least
 
 
 @kernel
@@ -111,6 +116,37 @@ def _fits_quota(t: Tree, h: Share, node: int) -> bool:
             fits = fits and h.usage[node, k] + h.rest[k] <= h.subtree[node, k]
             h.rest[k] = max(0, h.rest[k] - headroom(h, node, k))
     return fits
+
+
+@kernel
+def _fits_above(t: Tree, h: Share, queue: int) -> bool:
+    """Whether the own quota of the queue, or of a cohort above it, holds what is asked for."""
+    for k in range(len(h.rest)):
+        h.rest[k] = h.request[k]
+    node = queue
+    while node >= 0:
+        if _fits_quota(t, h, node):
+            return True
+        node = t.parent[node]
+    return False
+
+
+@kernel
+def none_can_help(t: Tree, h: Share, i: int) -> bool:
+    """Whether it is clear without a look at any work that no victims make room; by shares it never is.
+
+    Without victims in its own queue, a work that its own quota does not hold would borrow, and then only
+    takes from others if `borrow_within` says so, or if a cohort above it owns what it lacks.
+    """
+    queue, work = h.work[i].queue, h.work[i]
+    own = t.within[queue] != NEVER and h.first[queue] >= 0
+    if t.within[queue] == LOWER_PRIORITY:
+        own = own and h.least[queue] < work.priority
+    if own:
+        return False
+    if t.parent[queue] < 0 or t.reclaim[queue] == NEVER:
+        return True
+    return bool(t.borrow_within[queue] == NEVER and not _fits_above(t, h, queue))
 
 
 @kernel

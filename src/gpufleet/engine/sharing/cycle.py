@@ -13,12 +13,14 @@ from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, 
 from gpufleet.engine.sharing.state import (
     ACTIVE,
     ADMITTED,
+    ANY_STICKY,
     CYCLE,
     DEFERRED,
     FIT,
     N_AGAIN,
     N_CHOSEN,
     N_ENTRIES,
+    N_HEADS,
     N_POOL,
     NO_CANDIDATES,
     NO_FIT,
@@ -251,7 +253,7 @@ def _requeue(t: Tree, h: Share, e: int) -> None:
         for g in range(h.tried.shape[2]):
             h.tried[i, p, g] = -1 if row.result == PENDING else h.entry_stopped[e, p, g]
     if t.strict[work.queue] == 0 and row.result == PENDING:
-        work.sticky, h.sticky[work.queue] = 1, i
+        work.sticky, h.sticky[work.queue], h.scalar[ANY_STICKY] = 1, i, 1
     work.tried_in = h.scalar[THIS_PASS]
     refused = row.result == REFUSED_NOW or row.result == NOTHING_TO_PREEMPT
     more = _has_flavors_left(h, i)
@@ -268,10 +270,9 @@ def run_cycle(w: Rules, s: State, t: Tree, h: Share) -> int:
     """
     h.scalar[CYCLE] += 1
     h.scalar[N_ENTRIES], h.scalar[N_CHOSEN], h.scalar[N_POOL], h.scalar[N_AGAIN] = 0, 0, 0, 0
-    for node in range(len(h.head)):
-        # A head for whose victims there may be no room waits for the next cycle.
-        if h.head[node] >= 0 and h.scalar[N_POOL] <= len(h.found):
-            nominate(w, s, t, h, h.head[node])
+    for at in range(h.scalar[N_HEADS]):
+        if h.scalar[N_POOL] <= len(h.found):  # else its victims may find no room in this cycle
+            nominate(w, s, t, h, h.head[h.heads[at]])
     if t.fair:
         e = next_by_share(t, h)
         while e >= 0:

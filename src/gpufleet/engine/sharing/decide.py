@@ -19,6 +19,7 @@ from gpufleet.engine.sharing.state import (
     ADMITTED,
     N_CHOSEN,
     N_ENTRIES,
+    N_HEADS,
     PARKED,
     Share,
     new_share,
@@ -47,12 +48,16 @@ def _count_admitted(t: Tree, h: Share) -> None:
 @entry
 def _find_heads(h: Share) -> None:
     """The work that competes for each queue: higher priority, then older, then lower rank."""
+    h.scalar[N_HEADS] = 0
     for node in range(len(h.head)):
         h.head[node] = -1
     for i in range(len(h.work)):
         x = h.work[i]
         if x.state == ACTIVE:
             other = h.head[x.queue]
+            if other < 0:
+                h.heads[h.scalar[N_HEADS]] = x.queue
+                h.scalar[N_HEADS] += 1
             if other < 0 or _leads(h, i, other):
                 h.head[x.queue] = i
 

@@ -14,19 +14,19 @@ from gpufleet.engine.state import State
 from gpufleet.world.layout import SharedQuotas, Tree, World
 
 _BY_WORK = ("work", "use_k", "use", "tried", "found", "found_why", "candidate", "order", "chosen")
-_BY_SHAPE = ("n_pods", "pods", "least_pods", "ask", "flavors")
+_BY_SHAPE = ("waiting", "n_pods", "pods", "least_pods", "ask", "flavors")
 
 
 class Sharing:
     """The tree of a world and its books, packed for kernels; makes room in them."""
 
-    def __init__(self, world: World, state: State, kept: tuple[Tree, Share] | None = None) -> None:
+    def __init__(self, world: World, state: State, kept: Any = None) -> None:
         self.world = world
         if kept is None:
             self.tree = own_tree(world.shared)
             self.share = _share(world, self.tree, state)
         else:
-            self.tree, self.share = kept
+            self.tree, self.share = kept.tree, kept.share
         self._pack()
 
     def _pack(self) -> None:
@@ -54,6 +54,13 @@ class Sharing:
         new[..., : old.shape[-1]] = old
         self.share = self.share._replace(borrowing=new)
         self._pack()
+
+    def close_books(self, end_s: int) -> None:
+        """Nobody borrows after the end of the run."""
+        grid_s, table = self.world.clock.grid_s, self.share.borrowing
+        at = end_s // grid_s
+        table[0, :, :, at] -= self.share.borrowed * ((at + 1) * grid_s - end_s)
+        table[1, :, :, at + 1] -= self.share.borrowed * grid_s
 
     def take_events(self) -> Ints:
         """The preemptions since the last call, rows of EVENT columns."""

@@ -17,12 +17,12 @@ from gpufleet.engine.sharing.state import (
     N_EVENTS,
     Share,
 )
-from gpufleet.engine.state import NOW, SEQUENCE, State
+from gpufleet.engine.state import FIRST_ID, NEXT_JOB, NOW, SEQUENCE, State
 from gpufleet.engine.tally import leave
 from gpufleet.engine.topology import has_place, pick_wish
 from gpufleet.world.layout import STARTABLE, TOPOLOGY
 
-LAST_SEQUENCE = 1 << 40  # jobs that return behind all others are numbered from here
+SEQUENCE_BITS = 20  # jobs that return behind those who wait are numbered between two ids
 
 
 @kernel
@@ -83,17 +83,25 @@ def let_go(w: Rules, s: State, i: int) -> None:
 
 
 @kernel
+def _go_to_the_end(s: State, i: int) -> None:
+    """Job ``i`` is behind all that have come by now, and ahead of those that will."""
+    newest = s.scalar[FIRST_ID] + s.scalar[NEXT_JOB] - 1
+    if s.scalar[SEQUENCE] >> SEQUENCE_BITS != newest:
+        s.scalar[SEQUENCE] = newest << SEQUENCE_BITS
+    s.scalar[SEQUENCE] += 1
+    s.slot[i].seq = s.scalar[SEQUENCE]
+
+
+@kernel
 def evict(w: Rules, s: State, i: int) -> float:
     """Running job ``i`` gives its nodes back and owes what it did since its last checkpoint.
 
     Returns the work that is lost, in seconds at speed 1. The quota that it uses is counted on.
     """
-    job = s.slot[i]
     lost_s = keep_checkpoint(w, s, i)
     requeue(w, s, i)
     if w.return_last:
-        job.seq = LAST_SEQUENCE + s.scalar[SEQUENCE]
-        s.scalar[SEQUENCE] += 1
+        _go_to_the_end(s, i)
     if w.return_s > 0:
         go_away(w, s, i)
     return lost_s

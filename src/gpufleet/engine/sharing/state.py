@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Ints
-from gpufleet.world.layout import Tree
+from gpufleet.world.layout import NO_THRESHOLD, Tree
 
 # state of a work
 ACTIVE, PARKED, ADMITTED, GONE = 0, 1, 2, 3
@@ -35,7 +35,8 @@ REFUSED_NOW, NOTHING_TO_PREEMPT, PENDING, SKIPPED, STARTED = 0, 1, 2, 3, 4
 
 # numbers of the moment, rows of Share.scalar
 N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, FIRST_QUEUE = 0, 1, 2, 3, 4, 5, 6
-N_EVENTS, APPLIED, THIS_PASS, N_AGAIN = 7, 8, 9, 10
+N_EVENTS, APPLIED, THIS_PASS, N_AGAIN, N_HEADS, N_WAITING, ANY_STICKY = 7, 8, 9, 10, 11, 12, 13
+NODES_FREED, BORROWERS_CHANGED = 14, 15
 N_SCALARS = 16
 
 # columns of Share.event: when, victim, preemptor, why (REASONS), GPUs, work lost in GPU-seconds
@@ -73,7 +74,10 @@ class Share(NamedTuple):
     usage: Ints  # (n, k) of a cohort: what its children use beyond their local quota
     first: Ints  # (n,) first admitted work of a queue
     last: Ints  # (n,)
+    least: Ints  # (n,) no admitted work of a queue has a lower priority
     head: Ints  # (n,) the work that competes for a queue, -1 = none
+    heads: Ints  # (n,) queues that have one
+    waiting: Ints  # (s,) lanes in which somebody waits
     work: Any  # (m,) WORK
     use_k: Ints  # (m, U) what an admitted work uses
     use: Ints  # (m, U)
@@ -133,11 +137,14 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
     size: dict[str, Any] = {
         "scalar": N_SCALARS,
         **dict.fromkeys(("subtree", "local", "usage", "borrowed"), (n, k)),
-        **dict.fromkeys(("first", "last", "head", "queue_first", "retry_first", "retry_last"), n),
+        **dict.fromkeys(
+            ("first", "last", "least", "head", "heads", "queue_first", "retry_first", "retry_last"), n
+        ),
         **dict.fromkeys(("pruned", "winner", "sticky"), n),
         **dict.fromkeys(("use_k", "use"), (m, uses)),
         "tried": (m, p, groups),
         "n_pods": n_shapes,
+        "waiting": n_shapes,
         **dict.fromkeys(("pods", "least_pods"), (n_shapes, p)),
         "ask": (n_shapes, p, resources),
         "flavors": (n_shapes, groups, flavors),
@@ -163,4 +170,5 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
     for name in ("first", "last", "head", "tried", "sticky"):
         arrays[name][...] = -1
     arrays["work"]["passed"] = -1
+    arrays["least"][...] = NO_THRESHOLD
     return Share(**arrays)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.candidates import HIERARCHICAL, OWN, WITHOUT_BORROWING, collect, make_heap, pop
+from gpufleet.engine.sharing.candidates import (
+    HIERARCHICAL,
+    OWN,
+    WITHOUT_BORROWING,
+    collect,
+    make_heap,
+    none_can_help,
+    pop,
+)
 from gpufleet.engine.sharing.fair import search_fair
+from gpufleet.engine.sharing.hopeless import is_hopeless, lacks_nodes
 from gpufleet.engine.sharing.state import N_CANDIDATES, N_FOUND, RECLAIMED, Share
 from gpufleet.engine.sharing.taking import has_room, put_back, restore, take_victim
-from gpufleet.engine.sharing.tree import is_within
+from gpufleet.engine.sharing.tree import available, is_within
 from gpufleet.engine.state import State
 from gpufleet.world.layout import NEVER, Tree
 
@@ -32,11 +41,33 @@ def _is_valid(t: Tree, h: Share, at: int, queue: int, borrowing: bool) -> bool:
 
 
 @kernel
+def _suffice(t: Tree, h: Share, i: int, borrowing: bool) -> bool:
+    """Whether quota would do if all candidates were taken: if not, there is no need to try."""
+    queue = h.work[i].queue
+    for k in range(len(h.rest)):
+        h.rest[k] = 0
+    for at in range(h.scalar[N_CANDIDATES]):
+        row = h.candidate[at]
+        counts = row.queue == queue if not borrowing else row.variant != WITHOUT_BORROWING
+        if counts:
+            for u in range(h.work[row.work].n_use):
+                h.rest[h.use_k[row.work, u]] += h.use[row.work, u]
+    for k in range(len(h.request)):
+        if h.request[k] > 0:
+            room = available(t, h, queue, k) if borrowing else t.nominal[queue, k] - h.usage[queue, k]
+            if room + h.rest[k] < h.request[k]:
+                return False
+    return True
+
+
+@kernel
 def _attempt(w: Rules, s: State, t: Tree, h: Share, i: int, borrowing: bool) -> bool:
     """Take candidates until the request fits; usage is as before when it returns."""
     queue = h.work[i].queue
-    n = make_heap(h, queue)
     h.scalar[N_FOUND] = 0
+    if not _suffice(t, h, i, borrowing):
+        return False
+    n = make_heap(h, queue)
     while n > 0:
         at = pop(h, n, queue)
         n -= 1
@@ -82,8 +113,10 @@ def search(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     if t.fair:
         search_fair(w, s, t, h, i)
         return int(h.scalar[N_FOUND])
+    if none_can_help(t, h, i) or (t.placed and is_hopeless(s, h, i)):
+        return 0
     collect(t, h, i)
-    if h.scalar[N_CANDIDATES] == 0:
+    if h.scalar[N_CANDIDATES] == 0 or (t.placed and lacks_nodes(w, s, h, i)):
         return 0
     queue = h.work[i].queue
     others, hierarchical = _counts(h)

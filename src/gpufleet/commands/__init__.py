@@ -1,0 +1,1 @@
+"""The commands of ``gpufleet``, by what they work on; `gpufleet.cli` puts them on the command line."""

@@ -1,0 +1,76 @@
+"""What workloads say of their jobs beside size and time: may they be pushed out, and how close together."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final
+
+from typing_extensions import override
+
+from gpufleet.base.say import say
+from gpufleet.plan.declared import Declared, Key, Part, Sourced
+from gpufleet.plan.kinds import Choice, Flag, Schema, Value
+from gpufleet.plan.moments import Duration
+from gpufleet.plan.reader import Reader
+from gpufleet.plan.tree import Leaf, Map
+
+LEVELS: Final = ("node", "domain", "block", "site")
+RULES: Final = ("preemptible", "checkpoint_s", "restart_s", "topology")
+"""Fields that count only where jobs are admitted by cycles."""
+
+
+class Checkpoint(Value[int | None]):
+    """Work between two checkpoints; none = a job that is pushed out starts again from nothing."""
+
+    ranged = False
+    wants = say("a time such as `1 h`, or `none`")
+
+    @override
+    def parse(self, leaf: Leaf, reader: Reader) -> int | None:
+        return None if leaf.text == "none" else Duration().parse(leaf, reader)
+
+    @override
+    def short_schema(self) -> Schema:
+        return {"anyOf": [Duration().short_schema(), {"const": "none"}]}
+
+
+class Topology(Declared):
+    """How close together the GPUs of a job are."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("required", "preferred")
+
+    required: Annotated[str | None, Key(Choice(LEVELS), "all in one of these, or the job does not start")] = (
+        None
+    )
+    preferred: Annotated[
+        str | None, Key(Choice(LEVELS), "all in one of these if there is one, else in the next wider")
+    ] = None
+
+    @property
+    def level(self) -> str:
+        """The level that is wished."""
+        return self.required or self.preferred or LEVELS[-1]
+
+
+class JobRules(Sourced):
+    """What is the same for all jobs of a workload."""
+
+    preemptible: Annotated[bool, Key(Flag(), "its jobs may be pushed out by others")] = True
+    checkpoint_s: Annotated[
+        int | None,
+        Key(Checkpoint(), "work between checkpoints: what lies behind the last is lost; "
+            "0 s: nothing; none: all of the attempt", "checkpoint"),
+    ] = None  # fmt: skip
+    restart_s: Annotated[int, Key(Duration(), "work that each return after a preemption adds", "restart")] = 0
+    topology: Annotated[
+        Topology | None, Key(Part(Topology), "how close together its GPUs are; left out: no wish")
+    ] = None
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        for key in ("checkpoint", "restart"):
+            if values.get("preemptible") is False and key in node.items:
+                says = say("`{path}` is not preemptible; `{key}` has no effect", path=path, key=key)
+                fix = say("leave `{key}` out, or allow preemption", key=key)
+                reader.report("P024", node.key_at.get(key, node.at), says, fix)
+        return values
