@@ -274,7 +274,8 @@ def _evict_what_exceeds(w: Rules, s: State, t: Tree, h: Share, island: int) -> N
                 while i >= 0:
                     write_event(s, h, i, -1, BY_QUOTA, evict(w, s, i))
                     release(w, s, t, h, i, s.scalar[NOW])
-                    put_back_in_line(w, s, t, h, i, island)
+                    if s.slot[i].status == WAITS:
+                        wait_for_pass(w, s, i, island)  # the pass takes it in with those that are new
                     i = first_to_go(t, h, h.scalar[FIRST_QUEUE] + queue, k)
 
 

@@ -13,6 +13,7 @@ from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, 
 from gpufleet.engine.sharing.state import (
     ACTIVE,
     ADMITTED,
+    ADMITTED_IN,
     ANY_STICKY,
     CYCLE,
     DEFERRED,
@@ -225,6 +226,7 @@ def _admit(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
     work = h.work[i]
     work.state, work.n_use, work.sticky, work.passed = ADMITTED, h.entry[e].n_use, 0, s.scalar[PASS]
     work.reserved = s.scalar[NOW]
+    h.scalar[ADMITTED_IN] = s.scalar[PASS]
     if h.sticky[work.queue] == i:
         h.sticky[work.queue] = -1
     for u in range(work.n_use):

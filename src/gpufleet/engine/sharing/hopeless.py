@@ -9,7 +9,14 @@ from __future__ import annotations
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.physical import lend
-from gpufleet.engine.sharing.state import BORROWERS_CHANGED, N_CANDIDATES, NODES_FREED, Share
+from gpufleet.engine.sharing.state import (
+    ADMITTED_IN,
+    BORROWERS_CHANGED,
+    N_CANDIDATES,
+    NODES_FREED,
+    THIS_PASS,
+    Share,
+)
 from gpufleet.engine.state import NEXT_CHANGE, State
 
 
@@ -21,6 +28,7 @@ def is_hopeless(s: State, h: Share, i: int) -> bool:
         lane.whole_by > 0
         and lane.gpus == s.slot[i].gpus
         and lane.near == s.slot[i].prio
+        and lane.reserved_for <= s.slot[i].seq  # an older job may take what is newer than itself
         and lane.left == s.scalar[NEXT_CHANGE]
         and lane.part_by == h.scalar[BORROWERS_CHANGED]
         and h.scalar[NODES_FREED] - lane.whole_before < lane.whole_by
@@ -50,6 +58,8 @@ def lacks_nodes(w: Rules, s: State, h: Share, i: int) -> bool:
     for at in range(h.scalar[N_CANDIDATES]):
         lend(w, s, h.candidate[at].work, -1)
     lane = s.lane[s.slot[i].lane]
-    lane.whole_by, lane.whole_before, lane.gpus = lacking, h.scalar[NODES_FREED], s.slot[i].gpus
+    others_started = h.scalar[ADMITTED_IN] == h.scalar[THIS_PASS]  # who did so will be a candidate later
+    lane.whole_by = 0 if others_started else lacking
+    lane.whole_before, lane.gpus, lane.reserved_for = h.scalar[NODES_FREED], s.slot[i].gpus, s.slot[i].seq
     lane.near, lane.left, lane.part_by = s.slot[i].prio, s.scalar[NEXT_CHANGE], h.scalar[BORROWERS_CHANGED]
     return lacking > 0
