@@ -9,8 +9,8 @@ from gpufleet.engine.order import ceil_s, estimate_s
 from gpufleet.engine.place import grant_picks, release_grants
 from gpufleet.engine.quota import never
 from gpufleet.engine.rows import prefetch
-from gpufleet.engine.sharing.books import release
-from gpufleet.engine.sharing.state import Share
+from gpufleet.engine.sharing.books import release, write_event
+from gpufleet.engine.sharing.state import BY_KILL, Share
 from gpufleet.engine.state import (
     ALIVE,
     AWAY,
@@ -265,7 +265,7 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
                 i = s.grant[g].slot
             g = s.grant[g].next_on_node
         if w.shares:
-            keep_checkpoint(w, s, i)
+            write_event(s, h, i, -1, BY_KILL, keep_checkpoint(w, s, i))
             release(w, s, t, h, i, s.scalar[NOW])
         requeue(w, s, i)
         wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)

@@ -12,9 +12,9 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
 from gpufleet.engine.quota import never
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
-from gpufleet.engine.sharing.books import release
+from gpufleet.engine.sharing.books import release, write_event
 from gpufleet.engine.sharing.cycle import run_cycle
-from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for, write_event
+from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for
 from gpufleet.engine.sharing.quotas import change_quotas, first_to_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
@@ -49,9 +49,9 @@ _STRICT_KEY = 1 << 46  # of lanes of strict queues among the keys of shapes
 
 @kernel
 def room_for_pass(s: State, h: Share) -> bool:
-    """Whether a pass that preempts everybody could write that down, and every job has its row."""
+    """Whether there are rows for all jobs and lanes, and to write that all are preempted, then killed."""
     rows = len(h.work) >= len(s.slot) and len(h.n_pods) >= len(s.lane)
-    return bool(rows and h.scalar[N_EVENTS] + s.scalar[TOP_SLOT] <= h.event.shape[0])
+    return bool(rows and h.scalar[N_EVENTS] + 2 * s.scalar[TOP_SLOT] <= h.event.shape[0])
 
 
 @kernel

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.state import ACTIVE, BORROWERS_CHANGED, NODES_FREED, Share
+from gpufleet.engine.sharing.state import (
+    ACTIVE,
+    BORROWERS_CHANGED,
+    EVENT_BY,
+    EVENT_CELL,
+    EVENT_GPUS,
+    EVENT_LOST,
+    EVENT_S,
+    EVENT_START,
+    EVENT_VICTIM,
+    EVENT_WHY,
+    N_EVENTS,
+    NODES_FREED,
+    Share,
+)
 from gpufleet.engine.sharing.tree import discount_work
-from gpufleet.engine.state import State
+from gpufleet.engine.state import NOW, State
 from gpufleet.engine.tally import step
 from gpufleet.world.layout import NO_THRESHOLD, Tree
 
@@ -50,6 +64,17 @@ def book_borrowing(w: Rules, t: Tree, h: Share, node: int, k: int, now: int) -> 
             step(h.borrowing, node, k, w.grid_s, now, beyond - h.borrowed[node, k])
             h.borrowed[node, k] = beyond
         node = t.parent[node]
+
+
+@kernel
+def write_event(s: State, h: Share, i: int, by: int, why: int, lost_s: float) -> None:
+    """Write down that job ``i`` lost its nodes, to the job with id ``by``; -1 = to none."""
+    row, at = h.event, h.scalar[N_EVENTS]
+    row[at, EVENT_S], row[at, EVENT_VICTIM], row[at, EVENT_BY] = s.scalar[NOW], s.slot[i].id, by
+    row[at, EVENT_WHY], row[at, EVENT_GPUS] = why, s.slot[i].gpus
+    row[at, EVENT_LOST] = int(lost_s * s.slot[i].gpus)
+    row[at, EVENT_START], row[at, EVENT_CELL] = s.slot[i].start, s.slot[i].cell
+    h.scalar[N_EVENTS] = at + 1
 
 
 @kernel

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.books import book_borrowing, link
+from gpufleet.engine.sharing.books import book_borrowing, link, write_event
 from gpufleet.engine.sharing.nominate import find_assignment, free_choice, keep_in_entry, nominate
-from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go, write_event
+from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
     ADMITTED,

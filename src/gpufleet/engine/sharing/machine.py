@@ -43,7 +43,7 @@ class Sharing:
         share = share._replace(**{name: _longer(getattr(share, name), len(state.slot)) for name in _BY_WORK})
         share = share._replace(**{name: _longer(getattr(share, name), len(state.lane)) for name in _BY_SHAPE})
         pool = np.zeros((2, 4 * len(share.work)), np.int64)
-        event = _longer(share.event, 2 * len(state.slot))
+        event = _longer(share.event, 4 * len(state.slot))
         self.share = share._replace(pool=pool, event=event)
         self._pack()
 

@@ -7,16 +7,6 @@ from gpufleet.engine.life import go_away, keep_checkpoint, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import take_out
 from gpufleet.engine.place import change_free, fit, grant_picks, release_grants
-from gpufleet.engine.sharing.state import (
-    EVENT_BY,
-    EVENT_GPUS,
-    EVENT_LOST,
-    EVENT_S,
-    EVENT_VICTIM,
-    EVENT_WHY,
-    N_EVENTS,
-    Share,
-)
 from gpufleet.engine.state import FIRST_ID, NEXT_JOB, NOW, SEQUENCE, State
 from gpufleet.engine.tally import leave
 from gpufleet.engine.topology import has_place, pick_wish
@@ -105,13 +95,3 @@ def evict(w: Rules, s: State, i: int) -> float:
     if w.return_s > 0:
         go_away(w, s, i)
     return lost_s
-
-
-@kernel
-def write_event(s: State, h: Share, i: int, by: int, why: int, lost_s: float) -> None:
-    """Write down that job ``i`` was preempted by the job with id ``by``; -1 = by none."""
-    row, at = h.event, h.scalar[N_EVENTS]
-    row[at, EVENT_S], row[at, EVENT_VICTIM], row[at, EVENT_BY] = s.scalar[NOW], s.slot[i].id, by
-    row[at, EVENT_WHY], row[at, EVENT_GPUS] = why, s.slot[i].gpus
-    row[at, EVENT_LOST] = int(lost_s * s.slot[i].gpus)
-    h.scalar[N_EVENTS] = at + 1

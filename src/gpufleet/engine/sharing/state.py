@@ -28,6 +28,7 @@ REASONS = (
     "InCohortReclaimWhileBorrowing",
     "InCohortFairSharing",
     "QuotaFell",
+    "NodeKilled",
 )
 
 # what became of an entry of the cycle
@@ -39,10 +40,11 @@ N_EVENTS, APPLIED, THIS_PASS, N_AGAIN, N_HEADS, N_WAITING, ANY_STICKY = 7, 8, 9,
 NODES_FREED, BORROWERS_CHANGED, ADMITTED_IN = 14, 15, 16
 N_SCALARS = 24
 
-# columns of Share.event: when, victim, preemptor, why (REASONS), GPUs, work lost in GPU-seconds
-EVENT_S, EVENT_VICTIM, EVENT_BY, EVENT_WHY, EVENT_GPUS, EVENT_LOST = 0, 1, 2, 3, 4, 5
-EVENT_COLUMNS = 6
-BY_QUOTA = 4  # why: the quota fell
+# columns of Share.event: when, victim, preemptor (-1 = none), why (REASONS), GPUs, work lost in GPU-seconds,
+# when the attempt that was cut short began, and its cell
+EVENT_S, EVENT_VICTIM, EVENT_BY, EVENT_WHY, EVENT_GPUS, EVENT_LOST, EVENT_START, EVENT_CELL = range(8)
+EVENT_COLUMNS = 8
+BY_QUOTA, BY_KILL = 4, 5  # why: the quota fell; its node was killed
 
 WORK = np.dtype(
     [
