@@ -33,7 +33,7 @@ from .sharing.tree import Node, Snapshot, snapshot
 from .state import Simulation
 from .wishes import Site, Wish, place_wish, wish_can_fit, wish_fits
 
-REASONS = (words.IN_QUEUE, words.RECLAIM, words.WHILE_BORROWING, words.FAIR, "QuotaFell")
+REASONS = (words.IN_QUEUE, words.RECLAIM, words.WHILE_BORROWING, words.FAIR, "QuotaFell", "NodeKilled")
 GPU = "gpu"
 
 
@@ -56,7 +56,7 @@ class Lending(Simulation):
             {n.index: n.domain for n in self.nodes}, {n.index: blocks[n.domain] for n in self.nodes}
         )
         self.given = Fraction(0)  # the latest place in the order of time that a job was given
-        self.events: list[tuple[int, int, int, int, int, int]] = []
+        self.events: list[tuple[int, ...]] = []
         products = len(self.nominal[0])
         self.borrowed: list[list[dict[int, int]]] = [[{} for _ in range(products)] for _ in self.nominal]
 
@@ -174,15 +174,12 @@ class Lending(Simulation):
         super().become_eligible(job)
 
     def kill(self, job: Job) -> None:
-        self.pay_for_interruption(job)
+        self.interrupt(job, None, "NodeKilled")
         super().kill(job)
 
     def give_way(self, victim: Job, preemptor: Job | None, why: str) -> None:
         """It leaves its nodes, keeps the work up to its last checkpoint, and returns now or later."""
-        lost = self.pay_for_interruption(victim)
-        by = -1 if preemptor is None else preemptor.id
-        gpu_s = math.floor(lost * victim.gpus)
-        self.events.append((self.now, victim.id, by, REASONS.index(why), victim.gpus, gpu_s))
+        self.interrupt(victim, preemptor, why)
         self._leave_nodes(victim)
         victim.preemptions += 1
         if self.shared.return_last:
@@ -193,13 +190,17 @@ class Lending(Simulation):
         else:
             self.enter_again(victim)
 
-    def pay_for_interruption(self, job: Job) -> float:
-        """The work that is lost."""
+    def interrupt(self, job: Job, preemptor: Job | None, why: str) -> None:
+        """The work since the last checkpoint is lost, and the restart must be paid."""
+        assert job.option is not None
         done = job.remaining - job.remaining_at(self.now)
         every = int(self.shared.classes.checkpoint_s[job.cls])
         kept = 0.0 if every >= UNKNOWN_S else done if every == 0 else math.floor(done / every) * every
         job.remaining = job.remaining - kept + int(self.shared.classes.restart_s[job.cls])
-        return done - kept
+        lost = math.floor((done - kept) * job.gpus)
+        by = -1 if preemptor is None else preemptor.id
+        place = (job.started, job.option.cell.index)
+        self.events.append((self.now, job.id, by, REASONS.index(why), job.gpus, lost, *place))
 
     def enter_again(self, job: Job) -> None:
         job.stage, job.why = IN_LANE, BETWEEN_PASSES

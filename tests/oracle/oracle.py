@@ -37,7 +37,7 @@ from .state import Simulation
 
 class OracleResult(NamedTuple):
     """What happened: outcomes by id, exact tallies, when the simulation stopped, and preemptions in order:
-    second, victim, preemptor or -1, why, GPUs, lost GPU-seconds."""
+    second, victim, preemptor or -1, why, GPUs, lost GPU-seconds, when the attempt began, its cell."""
 
     outcomes: Outcomes
     tallies: Tallies
