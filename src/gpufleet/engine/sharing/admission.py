@@ -286,12 +286,11 @@ def _drop_for_ever(w: Rules, s: State, t: Tree, h: Share, now: int) -> bool:
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         i = s.lane_first[lane, 0]
-        while i >= 0 and refusal_of(w, s, t, h, i) == NOT_ONLINE and never(w, s, i) != STARTABLE:
+        if i >= 0 and refusal_of(w, s, t, h, i) == NOT_ONLINE and never(w, s, i) != STARTABLE:
             take_out(s, lane, i)
             leave(w, s, i, lane, now)
             refuse_for_ever(s, i, never(w, s, i))
             dropped = True
-            i = s.lane_first[lane, 0]
     return dropped
 
 

@@ -6,7 +6,6 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.state import (
     ACTIVE,
-    BORROWERS_CHANGED,
     EVENT_BY,
     EVENT_CELL,
     EVENT_GPUS,
@@ -15,6 +14,7 @@ from gpufleet.engine.sharing.state import (
     EVENT_START,
     EVENT_VICTIM,
     EVENT_WHY,
+    GPUS_FREED,
     N_EVENTS,
     NODES_FREED,
     Share,
@@ -60,7 +60,6 @@ def book_borrowing(w: Rules, t: Tree, h: Share, node: int, k: int, now: int) -> 
     while node >= 0:
         beyond = max(0, h.usage[node, k] - h.subtree[node, k])
         if beyond != h.borrowed[node, k]:
-            h.scalar[BORROWERS_CHANGED] += int(h.borrowed[node, k] == 0)
             step(h.borrowing, node, k, w.grid_s, now, beyond - h.borrowed[node, k])
             h.borrowed[node, k] = beyond
         node = t.parent[node]
@@ -81,6 +80,7 @@ def write_event(s: State, h: Share, i: int, by: int, why: int, lost_s: float) ->
 def release(w: Rules, s: State, t: Tree, h: Share, i: int, now: int) -> None:
     """Work ``i`` holds no quota any more."""
     work = h.work[i]
+    h.scalar[GPUS_FREED] += s.slot[i].gpus
     h.scalar[NODES_FREED] += -(-s.slot[i].gpus // s.cell[s.slot[i].cell].per_node)
     discount_work(t, h, i)
     unlink(h, i)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.books import book_borrowing, link, write_event
+from gpufleet.engine.sharing.hopeless import note_start
 from gpufleet.engine.sharing.nominate import find_assignment, free_choice, keep_in_entry, nominate
 from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go
 from gpufleet.engine.sharing.state import (
@@ -234,6 +235,8 @@ def _admit(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
         if t.placed:
             book_borrowing(w, t, h, work.queue, h.use_k[i, u], s.scalar[NOW])
     link(h, i)
+    if t.placed:
+        note_start(t, h, i)
 
 
 @kernel

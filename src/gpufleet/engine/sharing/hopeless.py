@@ -1,42 +1,85 @@
-"""Searches for victims that cannot succeed, since nodes lack and not quota; known without searching again.
+"""Searches for victims that cannot succeed, known without searching again.
 
-If a job of several nodes finds too few idle nodes even with all its candidates gone, it lacks so many nodes.
-Until as many nodes were freed, or somebody else became a borrower, the same job need not search.
+A search that fails has counted all candidates as gone, and still lacked so many idle nodes, or so much quota.
+A job that ends, or gives way, adds no more than its own nodes and GPUs to what a search can reach. A job that
+starts adds nothing if it would be the first victim: without it everything is as it was. So until enough was
+given back, the job at the head of the same lane need not search again. Whatever else may help is counted in
+REACH_CHANGED, and the note does not hold any more.
 """
 
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.physical import lend
 from gpufleet.engine.sharing.state import (
     ADMITTED_IN,
-    BORROWERS_CHANGED,
-    N_CANDIDATES,
+    GPUS_FREED,
     NODES_FREED,
+    REACH_CHANGED,
     THIS_PASS,
     Share,
 )
+from gpufleet.engine.sharing.tree import available, headroom
 from gpufleet.engine.state import NEXT_CHANGE, State
+from gpufleet.world.layout import NO_THRESHOLD, Tree
 
 
 @kernel
-def is_hopeless(s: State, h: Share, i: int) -> bool:
-    """Whether the last search of a job like ``i`` failed for nodes, and nothing can have changed that."""
-    lane = s.lane[s.slot[i].lane]
-    return bool(
-        lane.whole_by > 0
-        and lane.gpus == s.slot[i].gpus
-        and lane.near == s.slot[i].prio
-        and lane.reserved_for <= s.slot[i].seq  # an older job may take what is newer than itself
-        and lane.left == s.scalar[NEXT_CHANGE]
-        and lane.part_by == h.scalar[BORROWERS_CHANGED]
-        and h.scalar[NODES_FREED] - lane.whole_before < lane.whole_by
-    )
+def _advantage(t: Tree, h: Share, i: int) -> int:
+    """Which of the nodes above the queue own what work ``i`` asks for: a bit each, from the queue up."""
+    node, bits, bit = h.work[i].queue, 0, 1
+    for k in range(len(h.rest)):
+        h.rest[k] = h.request[k]
+    while node >= 0:
+        fits = True
+        for k in range(len(h.rest)):
+            if h.rest[k] > 0:
+                fits = fits and h.usage[node, k] + h.rest[k] <= h.subtree[node, k]
+                h.rest[k] = max(0, h.rest[k] - headroom(h, node, k))
+        bits |= bit if fits else 0
+        bit <<= 1
+        node = t.parent[node]
+    return bits
 
 
 @kernel
-def _lacking_nodes(w: Rules, s: State, i: int) -> int:
+def _product(h: Share) -> int:
+    """What is asked for."""
+    for k in range(len(h.request)):
+        if h.request[k] > 0:
+            return k
+    return -1
+
+
+@kernel
+def is_hopeless(s: State, t: Tree, h: Share, i: int) -> bool:
+    """Whether the last search of a job like ``i`` failed, and not enough was given back since."""
+    lane, job = s.lane[s.slot[i].lane], s.slot[i]
+    if lane.known == 0 or lane.gpus != job.gpus or lane.near != job.prio or lane.cls != _product(h):
+        return False
+    if lane.left != s.scalar[NEXT_CHANGE]:
+        return False
+    if lane.part_before != h.scalar[REACH_CHANGED] or lane.reserved_for > job.seq:
+        return False  # an older job may take what is newer than itself
+    nodes, gpus = h.scalar[NODES_FREED] - lane.holder, h.scalar[GPUS_FREED] - lane.reserved_cell
+    with_borrowing = nodes < lane.whole_by or gpus < lane.part_by
+    without = nodes < lane.whole_before or gpus < lane.reserved_at
+    return bool(with_borrowing and without and lane.reserved_on == _advantage(t, h, i))
+
+
+@kernel
+def begin_note(s: State, t: Tree, h: Share, i: int) -> None:
+    """A search for job ``i`` begins; an attempt that is not made lacks more than can ever be given back."""
+    lane, job = s.lane[s.slot[i].lane], s.slot[i]
+    lane.known, lane.cls = 0, _product(h)
+    lane.gpus, lane.near, lane.left, lane.reserved_for = job.gpus, job.prio, s.scalar[NEXT_CHANGE], job.seq
+    lane.part_before, lane.reserved_on = h.scalar[REACH_CHANGED], _advantage(t, h, i)
+    lane.holder, lane.reserved_cell = h.scalar[NODES_FREED], h.scalar[GPUS_FREED]
+    lane.whole_by, lane.part_by, lane.whole_before, lane.reserved_at = 1 << 60, 0, 1 << 60, 0
+
+
+@kernel
+def lacking_nodes(w: Rules, s: State, i: int) -> int:
     """Idle nodes that job ``i`` lacks in the cell where it lacks fewest; 0 if there are enough."""
     cls, gpus, least = s.slot[i].cls, s.slot[i].gpus, 1 << 40
     first = w.class_option[cls]
@@ -48,18 +91,49 @@ def _lacking_nodes(w: Rules, s: State, i: int) -> int:
 
 
 @kernel
-def lacks_nodes(w: Rules, s: State, h: Share, i: int) -> bool:
-    """Whether all candidates together do not free the nodes that job ``i`` takes; notes it."""
-    if _lacking_nodes(w, s, i) == 0:
-        return False
-    for at in range(h.scalar[N_CANDIDATES]):
-        lend(w, s, h.candidate[at].work, 1)
-    lacking = _lacking_nodes(w, s, i)
-    for at in range(h.scalar[N_CANDIDATES]):
-        lend(w, s, h.candidate[at].work, -1)
+def lacking_quota(t: Tree, h: Share, i: int, borrowing: bool) -> int:
+    """GPUs of quota that work ``i`` lacks for its request."""
+    queue, lacking = h.work[i].queue, 0
+    for k in range(len(h.request)):
+        if h.request[k] > 0:
+            room = available(t, h, queue, k)
+            if not borrowing:
+                room = min(room, t.nominal[queue, k] - h.usage[queue, k])
+            lacking = max(lacking, h.request[k] - room)
+    return lacking
+
+
+@kernel
+def note_attempt(s: State, i: int, borrowing: bool, nodes: int, gpus: int) -> None:
+    """An attempt lacked so many idle nodes, or so much quota, when all its candidates were gone."""
     lane = s.lane[s.slot[i].lane]
-    others_started = h.scalar[ADMITTED_IN] == h.scalar[THIS_PASS]  # who did so will be a candidate later
-    lane.whole_by = 0 if others_started else lacking
-    lane.whole_before, lane.gpus, lane.reserved_for = h.scalar[NODES_FREED], s.slot[i].gpus, s.slot[i].seq
-    lane.near, lane.left, lane.part_by = s.slot[i].prio, s.scalar[NEXT_CHANGE], h.scalar[BORROWERS_CHANGED]
-    return lacking > 0
+    if borrowing:
+        lane.whole_by, lane.part_by = nodes, gpus
+    else:
+        lane.whole_before, lane.reserved_at = nodes, gpus
+
+
+@kernel
+def end_note(s: State, h: Share, i: int) -> None:
+    """The search failed. Who started in this pass is no candidate yet, so the note would not hold."""
+    s.lane[s.slot[i].lane].known = int(h.scalar[ADMITTED_IN] != h.scalar[THIS_PASS])
+
+
+@kernel
+def note_start(t: Tree, h: Share, i: int) -> None:
+    """Work ``i`` was admitted: unless it would be the first victim, others may be reached through it."""
+    work, least, over = h.work[i], NO_THRESHOLD, False
+    for node in range(len(h.least)):
+        least = min(least, h.least[node])
+    node = work.queue
+    while node >= 0:
+        for k in range(len(h.rest)):
+            over = over or h.usage[node, k] > h.subtree[node, k]
+        node = t.parent[node]
+    queue_over = False
+    for u in range(work.n_use):
+        k = h.use_k[i, u]
+        queue_over = queue_over or h.usage[work.queue, k] > h.subtree[work.queue, k]
+    first = queue_over and work.preemptible and work.priority <= least
+    if over and not first:
+        h.scalar[REACH_CHANGED] += 1

@@ -11,7 +11,7 @@ from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.books import book_borrowing
 from gpufleet.engine.sharing.candidates import precedes
-from gpufleet.engine.sharing.state import APPLIED, FIRST_QUEUE, Share
+from gpufleet.engine.sharing.state import APPLIED, FIRST_QUEUE, REACH_CHANGED, Share
 from gpufleet.engine.sharing.tree import available, potential, settle_quotas
 from gpufleet.engine.state import NEXT_QUOTA, NOW, State
 from gpufleet.world.layout import SharedQuotas, Tree
@@ -43,6 +43,7 @@ def change_quotas(w: Rules, s: State, t: Tree, h: Share) -> bool:
         h.scalar[APPLIED] += 1
     settle_quotas(t, h)
     _count_up(t, h)
+    h.scalar[REACH_CHANGED] += 1
     for node in range(t.nominal.shape[0]):
         for k in range(t.nominal.shape[1]):
             book_borrowing(w, t, h, node, k, s.scalar[NOW])

@@ -14,7 +14,14 @@ from gpufleet.engine.sharing.candidates import (
     pop,
 )
 from gpufleet.engine.sharing.fair import search_fair
-from gpufleet.engine.sharing.hopeless import is_hopeless, lacks_nodes
+from gpufleet.engine.sharing.hopeless import (
+    begin_note,
+    end_note,
+    is_hopeless,
+    lacking_nodes,
+    lacking_quota,
+    note_attempt,
+)
 from gpufleet.engine.sharing.state import N_CANDIDATES, N_FOUND, RECLAIMED, Share
 from gpufleet.engine.sharing.taking import has_room, put_back, restore, take_victim
 from gpufleet.engine.sharing.tree import available, is_within
@@ -41,9 +48,9 @@ def _is_valid(t: Tree, h: Share, at: int, queue: int, borrowing: bool) -> bool:
 
 
 @kernel
-def _suffice(t: Tree, h: Share, i: int, borrowing: bool) -> bool:
-    """Whether quota would do if all candidates were taken: if not, there is no need to try."""
-    queue = h.work[i].queue
+def _lacking_at_best(t: Tree, h: Share, i: int, borrowing: bool) -> int:
+    """Quota that is lacking even if all candidates were taken; if any, there is no need to try."""
+    queue, lacking = h.work[i].queue, 0
     for k in range(len(h.rest)):
         h.rest[k] = 0
     for at in range(h.scalar[N_CANDIDATES]):
@@ -55,9 +62,8 @@ def _suffice(t: Tree, h: Share, i: int, borrowing: bool) -> bool:
     for k in range(len(h.request)):
         if h.request[k] > 0:
             room = available(t, h, queue, k) if borrowing else t.nominal[queue, k] - h.usage[queue, k]
-            if room + h.rest[k] < h.request[k]:
-                return False
-    return True
+            lacking = max(lacking, h.request[k] - room - h.rest[k])
+    return lacking
 
 
 @kernel
@@ -65,7 +71,10 @@ def _attempt(w: Rules, s: State, t: Tree, h: Share, i: int, borrowing: bool) -> 
     """Take candidates until the request fits; usage is as before when it returns."""
     queue = h.work[i].queue
     h.scalar[N_FOUND] = 0
-    if not _suffice(t, h, i, borrowing):
+    lacking = _lacking_at_best(t, h, i, borrowing)
+    if lacking > 0:
+        if t.placed:
+            note_attempt(s, i, borrowing, 0, lacking)
         return False
     n = make_heap(h, queue)
     while n > 0:
@@ -79,6 +88,8 @@ def _attempt(w: Rules, s: State, t: Tree, h: Share, i: int, borrowing: bool) -> 
             put_back(w, s, t, h, i, borrowing)
             restore(w, s, t, h)
             return True
+    if t.placed:
+        note_attempt(s, i, borrowing, lacking_nodes(w, s, i), lacking_quota(t, h, i, borrowing))
     restore(w, s, t, h)
     h.scalar[N_FOUND] = 0
     return False
@@ -113,11 +124,13 @@ def search(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     if t.fair:
         search_fair(w, s, t, h, i)
         return int(h.scalar[N_FOUND])
-    if none_can_help(t, h, i) or (t.placed and is_hopeless(s, h, i)):
+    if none_can_help(t, h, i) or (t.placed and is_hopeless(s, t, h, i)):
         return 0
     collect(t, h, i)
-    if h.scalar[N_CANDIDATES] == 0 or (t.placed and lacks_nodes(w, s, h, i)):
+    if h.scalar[N_CANDIDATES] == 0:
         return 0
+    if t.placed:
+        begin_note(s, t, h, i)
     queue = h.work[i].queue
     others, hierarchical = _counts(h)
     never = t.borrow_within[queue] == NEVER
@@ -127,4 +140,6 @@ def search(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
         borrow_last = never and hierarchical == 0
         if not _attempt(w, s, t, h, i, not borrow_last):
             _attempt(w, s, t, h, i, borrow_last)
+    if t.placed and h.scalar[N_FOUND] == 0:
+        end_note(s, h, i)
     return int(h.scalar[N_FOUND])
