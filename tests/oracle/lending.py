@@ -193,7 +193,7 @@ class Lending(Simulation):
     def interrupt(self, job: Job, preemptor: Job | None, why: str) -> None:
         """The work since the last checkpoint is lost, and the restart must be paid."""
         assert job.option is not None
-        done = job.remaining - job.remaining_at(self.now)
+        done = min(job.remaining, (self.now - job.started) * job.option.speed)
         every = int(self.shared.classes.checkpoint_s[job.cls])
         kept = 0.0 if every >= UNKNOWN_S else done if every == 0 else math.floor(done / every) * every
         job.remaining = job.remaining - kept + int(self.shared.classes.restart_s[job.cls])

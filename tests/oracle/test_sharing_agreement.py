@@ -37,6 +37,8 @@ ONCE_DISAGREED: Final[list[tuple[int, int]]] = [  # seed, jobs: worlds that show
     (2138, 24),  # a search that finds victims who started since it last failed
     (2182, 24),  # the same in its own queue
     (2292, 24),  # a domain that a part-bought node does not make larger
+    (317, 14),  # the same, a block
+    (362, 16),  # lost work is a whole number of GPU-seconds
     (30177, 24),  # a quota that changes when nobody is there
     (30588, 24),  # a quota that changes in another tree
 ]
