@@ -28,4 +28,6 @@ def differences(world: World, jobs: Jobs, *, debug: bool = False) -> list[str]:
             lines.append(
                 f"tally {name}: sums {ours.sum()} and {theirs.sum()}, shapes {ours.shape}, {theirs.shape}"
             )
+    if fast.preemptions.tolist() != [list(row) for row in slow.preemptions]:
+        lines.append(f"preemptions: engine {fast.preemptions.tolist()}, oracle {slow.preemptions}")
     return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
@@ -23,7 +24,7 @@ from gpufleet.world.layout import (
     World,
 )
 
-FUTURE, IN_LANE, ON_NODES, GONE = "not yet eligible", "waiting", "running", "gone"
+FUTURE, IN_LANE, AWAY, ON_NODES, GONE = "not yet eligible", "waiting", "returning", "running", "gone"
 
 
 @dataclass(eq=False)  # each object is itself only; cells and nodes point at each other
@@ -100,6 +101,8 @@ class Job:
     reservation_root: int = 0
     new: bool = False
     sequence: int = 0
+    time: Fraction = Fraction(0)  # its place in the order of time, with admission by cycles
+    returns: int = 0  # while it is returning: when it is back
     remaining: float = 0.0  # work at the start of the attempt that runs, or of the next one
     # while it runs
     started: int = 0

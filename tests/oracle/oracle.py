@@ -26,19 +26,23 @@ from gpufleet.world.layout import (
     World,
 )
 
+from .admission import CyclePass
 from .conservative import ConservativePass
-from .model import FUTURE, IN_LANE, ON_NODES, Job
+from .lending import Lending
+from .model import AWAY, FUTURE, IN_LANE, ON_NODES, Job
 from .passes import EasyPass, pass_without_backfill
 from .srtf import pass_by_count, pass_by_placement
 from .state import Simulation
 
 
 class OracleResult(NamedTuple):
-    """What happened: outcomes by id, exact tallies, and when the simulation stopped."""
+    """What happened: outcomes by id, exact tallies, when the simulation stopped, and preemptions in order:
+    second, victim, preemptor or -1, why, GPUs, lost GPU-seconds, when the attempt began, its cell."""
 
     outcomes: Outcomes
     tallies: Tallies
     end_s: int
+    preemptions: list[tuple[int, ...]]
 
 
 def simulate(world: World, jobs: Jobs) -> OracleResult:
@@ -46,7 +50,7 @@ def simulate(world: World, jobs: Jobs) -> OracleResult:
 
     The laws of the definitions are asserted after every second in which something happened.
     """
-    sim = Simulation(world, jobs)
+    sim = Simulation(world, jobs) if world.shared is None else Lending(world, jobs)
     t = next_moment(sim, first=True)
     while t is not None:
         sim.account_until(t)
@@ -56,14 +60,15 @@ def simulate(world: World, jobs: Jobs) -> OracleResult:
         t = next_moment(sim)
     stop = sim.now if sim.clock.finish else sim.clock.end_s
     sim.account_until(stop)
-    return OracleResult(_outcomes(sim), _tallies(sim, stop), stop)
+    events = sim.events if isinstance(sim, Lending) else []
+    return OracleResult(_outcomes(sim), _tallies(sim, stop), stop, list(events))
 
 
 def next_moment(sim: Simulation, *, first: bool = False) -> int | None:
     """The next second at which anything happens, None if nothing does any more."""
     times = [job.submit for job in sim.jobs if job.stage == FUTURE and job.submit < sim.clock.end_s]
     times += [job.ends for job in sim.running()]
-    times += [change.t for change in sim.changes]
+    times += [change.t for change in sim.changes] + sim.more_moments()
     if sim.due:
         step = sim.policy.interval_s
         times.append((sim.now // step + 1) * step)  # without an interval nothing is left due
@@ -83,6 +88,7 @@ def one_second(sim: Simulation) -> None:
     for job in sim.jobs:
         if job.stage == FUTURE and job.submit == sim.now < sim.clock.end_s:
             sim.become_eligible(job)
+    sim.more_events()
     step = sim.policy.interval_s
     if step == 0 or sim.now % step == 0:
         for island in sorted(sim.due):
@@ -91,7 +97,9 @@ def one_second(sim: Simulation) -> None:
 
 def one_pass(sim: Simulation, island: int, *, full: bool) -> None:
     policy = sim.policy
-    if policy.order == SRTF:
+    if isinstance(sim, Lending):
+        CyclePass(sim, island, full).run()
+    elif policy.order == SRTF:
         by = pass_by_count if policy.select == SELECT_COUNT else pass_by_placement
         by(sim, island)
     elif policy.backfill == CONSERVATIVE:
@@ -106,7 +114,7 @@ def one_pass(sim: Simulation, island: int, *, full: bool) -> None:
 
 def _final_state(job: Job) -> tuple[int, int]:
     """State and last refusal."""
-    if job.stage == IN_LANE:
+    if job.stage in (IN_LANE, AWAY):
         return WAITING, job.why
     if job.stage == FUTURE:
         return WAITING, 0
@@ -155,5 +163,7 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
         return out
 
     products = len(sim.busy[0]) if sim.busy else 0
-    no_tree = np.zeros((0, 1, n_bins), np.int64)
-    return Tallies(dense(sim.busy, products), dense(sim.waiting_gpus, N_REFUSALS), no_tree)
+    waiting = dense(sim.waiting_gpus, N_REFUSALS)
+    if isinstance(sim, Lending):
+        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products))
+    return Tallies(dense(sim.busy, products), waiting, dense([], 1))

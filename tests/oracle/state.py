@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
     DONE,
@@ -24,6 +26,7 @@ from gpufleet.world.layout import (
 )
 
 from .model import (
+    AWAY,
     FUTURE,
     GONE,
     IN_LANE,
@@ -40,7 +43,7 @@ from .model import (
     overhead,
     run_length,
 )
-from .placing import empty_now, fits, free_now
+from .placing import View, empty_now, fits, free_now
 
 
 class Simulation:
@@ -75,7 +78,7 @@ class Simulation:
     def in_order(self, jobs: list[Job]) -> list[Job]:
         return sorted(jobs, key=self.order_key)
 
-    def order_key(self, job: Job) -> tuple[float, int, int]:
+    def order_key(self, job: Job) -> tuple[float, float | Fraction, int]:
         order = self.policy.order
         if order == FIFO:
             return (0, 0, job.id)
@@ -203,7 +206,10 @@ class Simulation:
 
     def does_not_fit_because(self, option: Option, gpus: int) -> int:
         """0 if the job fits its cell now, else NOT_ONLINE, NO_FREE or FRAGMENTED."""
-        view = free_now(option.cell)
+        return self.why_not(free_now(option.cell), option, gpus)
+
+    def why_not(self, view: View, option: Option, gpus: int) -> int:
+        """The same, if the nodes of the cell had so much free."""
         if fits(view, option.cell, gpus):
             return 0
         if not fits(empty_now(option.cell), option.cell, gpus):
@@ -231,6 +237,15 @@ class Simulation:
                 inside = inside | indices if change.kind == UP else inside - indices
         return inside
 
+    # ------------------------------------------------------------------ what some simulations have besides
+
+    def more_moments(self) -> list[int]:
+        """Seconds at which more may happen than ends, changes of service and eligibility."""
+        return []
+
+    def more_events(self) -> None:
+        """What more happens at this second, before the passes."""
+
     # ------------------------------------------------------------------ accounting
 
     def account_until(self, t: int) -> None:
@@ -239,7 +254,7 @@ class Simulation:
         if seconds <= 0:
             return
         for job in self.jobs:
-            if job.stage == IN_LANE:
+            if job.stage in (IN_LANE, AWAY):
                 root = job.root()
                 job.by_refusal[job.why] += seconds
                 job.by_root[root] += seconds
@@ -274,4 +289,4 @@ class Simulation:
         for queue in self.queues:
             assert queue.in_use == in_use[queue.index]
             assert all(q < 0 or u <= q for u, q in zip(queue.in_use, queue.quota, strict=True))
-        assert all(j.stage in (FUTURE, IN_LANE, ON_NODES, GONE) for j in self.jobs)
+        assert all(j.stage in (FUTURE, IN_LANE, AWAY, ON_NODES, GONE) for j in self.jobs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .entries import Entry, next_entry
 from .flavors import FIT, NO_FIT, PREEMPT, Assignment, Scan, nominate
-from .model import ANY, STRICT, Admission, Amount, Amounts, Rules, Victim, Work
+from .model import ANY, HAS_PLACE, STRICT, Admission, Amount, Amounts, Rules, Victim, Work
 from .tree import Node, Snapshot
 from .world import World
 
@@ -49,7 +49,7 @@ def run_cycle(world: World, at_s: Amount = 0) -> Cycle:
         else:
             _requeue(world, entry, fared)
         if fared == PENDING:
-            done.preempted += _evict(entry)
+            done.preempted += _evict(world, entry)
     return done
 
 
@@ -89,11 +89,17 @@ def _process(running: _Round, entry: Entry) -> str:
         now.add(queue, made.usage)
         return PENDING
     victims = [v.work for v in made.victims]
-    if not now.without([*running.taken.values(), *victims]).fits(now.leaves[queue], made.usage):
+    if not _fits(running, now.without([*running.taken.values(), *victims]), entry):
         return SKIPPED
     running.taken |= {work.key: work for work in victims}
     now.add(queue, made.usage)
     return ADMITTED if made.mode == FIT else PENDING
+
+
+def _fits(running: _Round, then: Snapshot, entry: Entry) -> bool:
+    request, room = entry.made.usage, running.rules.room
+    has_place = all(room.place(entry.work, flavor, then.gone) == HAS_PLACE for flavor, _ in request)
+    return has_place and then.fits(then.leaves[entry.work.queue], request)
 
 
 def _reassign(running: _Round, entry: Entry) -> bool:
@@ -135,13 +141,16 @@ def _admit(world: World, entry: Entry, at_s: Amount) -> None:
     world.lines[work.queue].leave(work)
     world.memory.pop(work.key, None)
     world.admitted[work.key] = work
+    world.rules.room.start(work, made.usage)
 
 
-def _evict(entry: Entry) -> list[Victim]:
+def _evict(world: World, entry: Entry) -> list[Victim]:
     """Those who are evicted by now are not evicted again. They hold their usage until they are released."""
     fresh = [victim for victim in entry.made.victims if not victim.work.evicted]
     for victim in fresh:
         victim.work.evicted = True
+    world.rules.room.make_way(fresh, entry.work)
+    world.rules.room.hold(entry.work, entry.made.usage)
     return fresh
 
 

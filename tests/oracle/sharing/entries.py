@@ -19,7 +19,7 @@ class Entry:
 def next_entry(now: Snapshot, entries: list[Entry], fair: bool) -> Entry:
     """Entries are in the order in which their queues were declared, which decides what nothing else does."""
     if not fair:
-        return min(entries, key=lambda e: (e.made.level, -e.work.priority, e.work.queued_s))
+        return min(entries, key=lambda e: (e.made.level, e.work.urgency, e.work.queued_s))
     first = now.leaves[entries[0].work.queue]
     if first.parent is None:
         return entries[0]
@@ -47,4 +47,4 @@ def _value(now: Snapshot, child: Node, entry: Entry) -> tuple[bool, Share, int, 
     with_it = now.copy()
     with_it.add(entry.work.queue, usage)
     borrows = any(with_it.over(child, fr) for fr in usage)
-    return borrows, with_it.share(child), -entry.work.priority, entry.work.queued_s
+    return borrows, with_it.share(child), entry.work.urgency, entry.work.queued_s

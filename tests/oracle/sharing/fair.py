@@ -33,7 +33,7 @@ def _candidates(search: Search) -> Lists:
         if leaf is not search.leaf and search.now.within(leaf, search.need):
             continue
         may = may_preempt_own if leaf is search.leaf else may_reclaim
-        works = [w for w in search.now.works[leaf.name].values() if search.uses_need(w) and may(search, w)]
+        works = [w for w in search.now.works[leaf.name].values() if search.may_take(w) and may(search, w)]
         if works:
             lists[leaf.name] = sorted(works, key=lambda w: candidate_rank(w, own))
     return lists

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from .model import (
     FR,
+    HAS_PLACE,
     NEVER,
+    NO_PLACE_AT_ALL,
     PREEMPTION_OVER_BORROWING,
     TRY_NEXT,
     Amount,
@@ -63,6 +65,10 @@ class Scan:
     def queue(self) -> ClusterQueue:
         assert self.leaf.queue is not None
         return self.leaf.queue
+
+    def flavors(self, group: Group) -> tuple[str, ...]:
+        """Those to try, in their order."""
+        return group.flavors if self.work.flavors is None else self.work.flavors
 
 
 def nominate(scan: Scan) -> Assignment:
@@ -170,7 +176,7 @@ def _take(made: Assignment, fr: FR, amount: Amount, mode: Mode) -> None:
 
 def _allowed(scan: Scan, group: Group, together: list[PodSet], mine: dict[str, Amount]) -> set[str]:
     if scan.only is None:
-        return set(group.flavors)
+        return set(scan.flavors(group))
     return {scan.only.get(p.name, {}).get(r, "") for p in together for r in mine}
 
 
@@ -180,7 +186,8 @@ def _scan(
     """Try the flavors after `stopped`. The one taken, its mode per resource, where this scan stopped."""
     rules = scan.queue.fungibility
     best, best_mode, best_modes = None, (NO_FIT, 0), {}
-    for i, flavor in list(enumerate(group.flavors))[stopped + 1 :]:
+    flavors = scan.flavors(group)
+    for i, flavor in list(enumerate(flavors))[stopped + 1 :]:
         if flavor not in allowed:
             continue
         modes = {
@@ -191,7 +198,7 @@ def _scan(
         if stops or goodness(mode, rules) > goodness(best_mode, rules):
             best, best_mode, best_modes = flavor, mode, modes
         if stops:
-            return best, best_modes, i if i < len(group.flavors) - 1 else -1
+            return best, best_modes, i if i < len(flavors) - 1 else -1
     return (best if best_mode[0] != NO_FIT else None), best_modes, -1
 
 
@@ -222,7 +229,10 @@ def mode_of(scan: Scan, fr: FR, amount: Amount) -> Mode:
         return NO_FIT, 0
     level, may_reclaim = now.level(leaf, fr, amount)
     if amount <= max(0, now.available(leaf, fr)):
-        return FIT, level
+        place = scan.rules.room.place(scan.work, fr[0], frozenset())
+        if place == HAS_PLACE:
+            return FIT, level
+        return (NO_FIT, 0) if place == NO_PLACE_AT_ALL else _preemption(scan, fr, amount, level)
     by_share = scan.rules.fair and policy.reclaim != NEVER
     if amount <= leaf.quota(fr).nominal or may_reclaim or policy.borrow != NEVER or by_share:
         return _preemption(scan, fr, amount, level)

@@ -6,6 +6,8 @@ or fractions, never floats, so that two equal shares are equal.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -108,10 +110,25 @@ class Work:
     pod_sets: tuple[PodSet, ...]
     admission: Admission | None = None
     evicted: bool = False
+    spared: bool = False
+    """It is nobody's victim."""
+    urgent: bool = True
+    """Its priority counts in the order of those who wait (among victims it always does)."""
+    flavors: tuple[str, ...] | None = None
+    """Those that it takes, in its own order; without: those of its queue."""
+    alike: tuple[object, ...] | None = None
+    """What its shape is, if not all that it asks for."""
+
+    @property
+    def urgency(self) -> int:
+        """Lower goes first."""
+        return -self.priority if self.urgent else 0
 
     @property
     def shape(self) -> tuple[object, ...]:
         """Works of one queue with equal shapes fare alike: pod sets, requests, priority."""
+        if self.alike is not None:
+            return self.alike
         sets = tuple(
             (p.name, p.count, p.min_count, p.group, tuple(sorted(p.requests.items()))) for p in self.pod_sets
         )
@@ -129,9 +146,34 @@ class Victim:
     reason: str
 
 
+HAS_PLACE, NO_PLACE, NO_PLACE_AT_ALL = range(3)
+"""There is a place now; there would be one, were others gone; there is none even then."""
+
+
+class Room:
+    """Where works run. This room has no bounds: quota alone decides."""
+
+    def place(self, work: Work, flavor: str, gone: AbstractSet[str]) -> int:
+        """Has the work a place in this flavor, were the works of these keys gone."""
+        return HAS_PLACE
+
+    def start(self, work: Work, request: Amounts) -> None:
+        """The work is admitted."""
+
+    def make_way(self, victims: Iterable[Victim], work: Work) -> None:
+        """The victims leave so that the work has a place."""
+
+    def hold(self, work: Work, request: Amounts) -> None:
+        """The work waits for the quota of victims: nobody takes its place in this cycle."""
+
+
+BOUNDLESS = Room()
+
+
 @dataclass(frozen=True)
 class Rules:
     """What holds for the whole fleet."""
 
     fair: bool = False
     strategies: tuple[str, ...] = STRATEGIES
+    room: Room = BOUNDLESS

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def heap_rank(work: Work, sticky: str | None) -> tuple[object, ...]:
     """Order in a queue's heap: its pending preemptor, priority high first, time in the queue, uid."""
-    return (work.key != sticky, -work.priority, work.queued_s, work.uid, work.key)
+    return (work.key != sticky, work.urgency, work.queued_s, work.uid, work.key)
 
 
 def candidate_rank(work: Work, own_queue: str) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .model import FR, Amounts, Policy, Victim, Work
+from .model import FR, HAS_PLACE, Amounts, Policy, Rules, Victim, Work
 from .tree import Node, Snapshot
 
 
@@ -16,6 +16,7 @@ class Search:
     work: Work
     need: frozenset[FR]
     request: Amounts
+    rules: Rules
 
     @property
     def leaf(self) -> Node:
@@ -26,14 +27,19 @@ class Search:
         assert self.leaf.queue is not None
         return self.leaf.queue.policy
 
-    def uses_need(self, candidate: Work) -> bool:
-        return any(candidate.usage.get(fr, 0) > 0 for fr in self.need)
+    def may_take(self, candidate: Work) -> bool:
+        """It can be a victim at all, and uses what is needed."""
+        return not candidate.spared and any(candidate.usage.get(fr, 0) > 0 for fr in self.need)
 
     def fits(self, borrow: bool) -> bool:
-        """Every request is available; without borrowing, the queue also ends within nominal."""
+        """Every request is available and has a place; without borrowing, the queue ends within nominal."""
         if not borrow and any(self.now.over(self.leaf, fr, n) for fr, n in self.request.items()):
             return False
-        return self.now.fits(self.leaf, self.request)
+        return self.now.fits(self.leaf, self.request) and self._has_place()
+
+    def _has_place(self) -> bool:
+        room, gone = self.rules.room, self.now.gone
+        return all(room.place(self.work, flavor, gone) == HAS_PLACE for flavor, _ in self.request)
 
     def put_back(self, victims: list[Victim], borrow: bool) -> list[Victim]:
         """From the last but one to the first: who can return leaves the list, and the last takes its slot."""

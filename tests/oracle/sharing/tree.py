@@ -105,16 +105,21 @@ class Snapshot:
     leaves: dict[str, Node]
     works: dict[str, dict[str, Work]]
     extra: dict[str, Amounts]
+    gone: set[str] = field(default_factory=set)
+    """Keys of those who were taken out."""
 
     def copy(self) -> Snapshot:
         works = {name: dict(held) for name, held in self.works.items()}
-        return Snapshot(self.leaves, works, {name: dict(more) for name, more in self.extra.items()})
+        extra = {name: dict(more) for name, more in self.extra.items()}
+        return Snapshot(self.leaves, works, extra, set(self.gone))
 
     def put(self, work: Work) -> None:
         self.works[work.queue][work.key] = work
+        self.gone.discard(work.key)
 
     def take(self, work: Work) -> None:
         self.works[work.queue].pop(work.key, None)
+        self.gone.add(work.key)
 
     def without(self, works: Iterable[Work]) -> Snapshot:
         """A copy in which these hold nothing."""

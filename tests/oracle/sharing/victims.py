@@ -41,12 +41,12 @@ def find(now: Snapshot, work: Work, need: frozenset[FR], request: Amounts, rules
 
     `need`: the FRs in which room must be made; `request`: all that is asked for.
     """
-    search = Search(now.copy(), work, need, request)
+    search = Search(now.copy(), work, need, request, rules)
     if rules.fair:
         return fair_victims(search, rules.strategies)
     candidates = _own(search) + _elsewhere(search)
     for borrow in _attempts(search, candidates):
-        victims = _attempt(Search(now.copy(), work, need, request), candidates, borrow)
+        victims = _attempt(Search(now.copy(), work, need, request, rules), candidates, borrow)
         if victims:
             return victims
     return []
@@ -54,7 +54,7 @@ def find(now: Snapshot, work: Work, need: frozenset[FR], request: Amounts, rules
 
 def _own(search: Search) -> list[Candidate]:
     works = search.now.works[search.work.queue].values()
-    return [Candidate(w, OWN, None) for w in works if search.uses_need(w) and may_preempt_own(search, w)]
+    return [Candidate(w, OWN, None) for w in works if search.may_take(w) and may_preempt_own(search, w)]
 
 
 def _elsewhere(search: Search) -> list[Candidate]:
@@ -80,7 +80,7 @@ def _in_subtree(search: Search, node: Node, skip: Node, common: Node, advantage:
             found += _in_subtree(search, child, skip, common, advantage)
             continue
         for work in search.now.works[child.name].values():
-            if search.uses_need(work) and may_reclaim(search, work):
+            if search.may_take(work) and may_reclaim(search, work):
                 variant = HIERARCHICAL if advantage else _priority_variant(search, work)
                 found.append(Candidate(work, variant, common))
     return found

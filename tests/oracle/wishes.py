@@ -1,0 +1,136 @@
+"""What a job wishes of the topology: idle nodes of one domain, of one block, or of as few as will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gpufleet.world.layout import (
+    BLOCK_LEVEL,
+    DOMAIN_LEVEL,
+    NO_WISH,
+    NODE_LEVEL,
+    REQUIRED,
+    SITE_LEVEL,
+)
+
+from .model import Cell
+from .placing import View, fits, place
+
+Key = Callable[[int], int]
+
+
+@dataclass(frozen=True)
+class Wish:
+    kind: int
+    level: int
+
+    def counts(self, cell: Cell, gpus: int) -> bool:
+        """Jobs of one node have no use for it."""
+        return self.kind != NO_WISH and nodes_for(cell, gpus) > 1
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the nodes of the fleet stand."""
+
+    domain: Mapping[int, int]
+    block: Mapping[int, int]
+
+    def within(self, level: int) -> Key:
+        """What two nodes must have in common to be together at a level above the node."""
+        if level == DOMAIN_LEVEL:
+            return self.domain.__getitem__
+        return self.block.__getitem__ if level == BLOCK_LEVEL else lambda _: 0
+
+
+def nodes_for(cell: Cell, gpus: int) -> int:
+    return -(-gpus // cell.gpus_per_node)
+
+
+def idle(view: View, cell: Cell) -> list[int]:
+    return [n for n in sorted(view) if view[n] == cell.gpus_per_node]
+
+
+def groups(nodes: list[int], key: Key) -> dict[int, list[int]]:
+    """Nodes by what they share, lowest first."""
+    found: dict[int, list[int]] = {}
+    for n in nodes:
+        found.setdefault(key(n), []).append(n)
+    return dict(sorted(found.items()))
+
+
+def together(nodes: list[int], wanted: int, level: int, site: Site) -> bool:
+    """Are so many of the nodes in one part of this level."""
+    if level == NODE_LEVEL:
+        return False
+    return any(len(part) >= wanted for part in groups(nodes, site.within(level)).values())
+
+
+def wish_fits(view: View, cell: Cell, gpus: int, wish: Wish, site: Site) -> bool:
+    """Fit, and the required level."""
+    if not fits(view, cell, gpus):
+        return False
+    if wish.kind != REQUIRED or not wish.counts(cell, gpus):
+        return True
+    return together(idle(view, cell), nodes_for(cell, gpus), wish.level, site)
+
+
+def wish_can_fit(cell: Cell, gpus: int, wish: Wish, site: Site) -> bool:
+    """Is any node, domain or block of the required level large enough, with all its nodes idle."""
+    if wish.kind != REQUIRED or wish.level == SITE_LEVEL or not wish.counts(cell, gpus):
+        return True
+    everything = idle({node.index: node.size for node in cell.nodes}, cell)
+    return together(everything, nodes_for(cell, gpus), wish.level, site)
+
+
+def place_wish(view: View, cell: Cell, gpus: int, rule: int, wish: Wish, site: Site) -> dict[int, int]:
+    """The nodes that a job gets that fits, with the GPUs on each."""
+    wanted, nodes = nodes_for(cell, gpus), idle(view, cell)
+    if not wish.counts(cell, gpus) or len(nodes) < wanted:
+        return place(view, cell, gpus, rule)
+    taken = _taken(nodes, wanted, wish.level, site)
+    held = dict.fromkeys(taken, cell.gpus_per_node)
+    held[taken[-1]] -= wanted * cell.gpus_per_node - gpus
+    return held
+
+
+def _taken(nodes: list[int], wanted: int, level: int, site: Site) -> list[int]:
+    if level in (NODE_LEVEL, DOMAIN_LEVEL):
+        tightest = _tightest(groups(nodes, site.within(DOMAIN_LEVEL)), wanted)
+        if tightest:
+            return tightest[:wanted]
+    if level != SITE_LEVEL:
+        tightest = _tightest(groups(nodes, site.within(BLOCK_LEVEL)), wanted)
+        if tightest:
+            return _one_by_one(groups(tightest, site.within(DOMAIN_LEVEL)), wanted)
+    return _whole_cell(nodes, wanted, site)
+
+
+def _tightest(parts: dict[int, list[int]], wanted: int) -> list[int]:
+    """The part with the fewest nodes that suffice, if there is one."""
+    enough = [(len(part), at) for at, part in parts.items() if len(part) >= wanted]
+    return parts[min(enough)[1]] if enough else []
+
+
+def _one_by_one(parts: dict[int, list[int]], wanted: int) -> list[int]:
+    """The tightest part that holds the rest, else all of the largest, and so on."""
+    taken: list[int] = []
+    left = dict(parts)
+    while len(taken) < wanted:
+        rest = wanted - len(taken)
+        part = _tightest(left, rest) or left[min((-len(p), at) for at, p in left.items())[1]]
+        taken += part[:rest]
+        left = {at: p for at, p in left.items() if p is not part}
+    return taken
+
+
+def _whole_cell(nodes: list[int], wanted: int, site: Site) -> list[int]:
+    taken: list[int] = []
+    left = groups(nodes, site.within(BLOCK_LEVEL))
+    while len(taken) < wanted:
+        rest = wanted - len(taken)
+        block = _tightest(left, rest) or left[min((-len(p), at) for at, p in left.items())[1]]
+        taken += _one_by_one(groups(block, site.within(DOMAIN_LEVEL)), min(rest, len(block)))
+        left = {at: p for at, p in left.items() if p is not block}
+    return taken
