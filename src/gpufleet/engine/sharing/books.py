@@ -20,38 +20,10 @@ from gpufleet.engine.sharing.state import (
     Share,
 )
 from gpufleet.engine.sharing.tree import discount_work
+from gpufleet.engine.sharing.victim_order import unlink
 from gpufleet.engine.state import NOW, State
 from gpufleet.engine.tally import step
-from gpufleet.world.layout import NO_THRESHOLD, Tree
-
-
-@kernel
-def link(h: Share, i: int) -> None:
-    """Put work ``i`` at the end of its queue's list of admitted works."""
-    work = h.work[i]
-    work.prev, work.next = h.last[work.queue], -1
-    if work.prev < 0:
-        h.first[work.queue] = i
-    else:
-        h.work[work.prev].next = i
-    h.last[work.queue] = i
-    h.least[work.queue] = min(h.least[work.queue], work.priority)
-
-
-@kernel
-def unlink(h: Share, i: int) -> None:
-    """Take work ``i`` out of its queue's list of admitted works."""
-    work = h.work[i]
-    if work.prev < 0:
-        h.first[work.queue] = work.next
-    else:
-        h.work[work.prev].next = work.next
-    if work.next < 0:
-        h.last[work.queue] = work.prev
-    else:
-        h.work[work.next].prev = work.prev
-    if h.first[work.queue] < 0:
-        h.least[work.queue] = NO_THRESHOLD
+from gpufleet.world.layout import Tree
 
 
 @kernel

@@ -13,6 +13,7 @@ from gpufleet.engine.sharing.state import (
     Share,
 )
 from gpufleet.engine.sharing.tree import headroom, is_within
+from gpufleet.engine.sharing.victim_order import least_priority, precedes
 from gpufleet.world.layout import (
     ANY_PRIORITY,
     LOWER_OR_NEWER_EQUAL,
@@ -24,7 +25,6 @@ from gpufleet.world.layout import (
 
 # Groups of candidates, in the order in which they are taken; those already evicted come before all.
 HIERARCHICAL, BY_PRIORITY, OWN = 0, 1, 2
-_N_BANDS = 3
 WITHOUT_BORROWING = 4  # variant: a victim only while the preemptor does not borrow
 
 
@@ -61,28 +61,45 @@ def _variant(t: Tree, h: Share, i: int, victim: int, group: int) -> int:
 
 
 @kernel
-def add_candidates(t: Tree, h: Share, i: int, queue: int, group: int, top: int) -> None:
-    """Collect the candidates of one queue; ``top`` is the lowest cohort that it shares with the preemptor."""
-    own = queue == h.work[i].queue
-    policy = t.within[queue] if own else t.reclaim[h.work[i].queue]
-    if policy == NEVER or (policy == LOWER_PRIORITY and h.least[queue] >= h.work[i].priority):
-        return
-    victim, least = h.first[queue], NO_THRESHOLD
+def next_candidate(t: Tree, h: Share, i: int, victim: int) -> int:
+    """The first candidate of work ``i`` from ``victim`` on in its queue's list; -1 if there is none."""
+    if victim < 0:
+        return -1
+    queue, me = h.work[victim].queue, h.work[i]
+    policy = t.within[queue] if queue == me.queue else t.reclaim[me.queue]
     while victim >= 0:
         work = h.work[victim]
+        if policy != ANY_PRIORITY and not work.evicted:
+            too_high = (
+                work.priority >= me.priority if policy == LOWER_PRIORITY else work.priority > me.priority
+            )
+            if policy == NEVER or too_high:  # so are all behind
+                return -1
         gone = work.preemptible == 0 or work.passed == h.scalar[THIS_PASS]
         gone = gone or (work.away != 0 and work.away == h.scalar[CYCLE])
         if not gone and _is_allowed(h, policy, i, victim) and _uses_what_is_needed(h, victim):
-            at = h.scalar[N_CANDIDATES]
-            h.scalar[N_CANDIDATES] += 1
-            row = h.candidate[at]
-            row.work, row.queue, row.top, row.taken = victim, queue, top, 0
-            row.variant = IN_QUEUE if own else _variant(t, h, i, victim, group)
-            row.band = group if work.evicted else group + _N_BANDS
-            h.order[at] = at
-        least = min(least, work.priority)
+            return victim
         victim = work.next
-    h.least[queue] = least
+    return -1
+
+
+@kernel
+def _add_queue(t: Tree, h: Share, i: int, queue: int, group: int, top: int) -> None:
+    """Collect the candidates of one queue; ``top`` is the lowest cohort that it shares with the preemptor."""
+    first = next_candidate(t, h, i, h.first[queue])
+    if first >= 0:
+        row = h.candidate[h.scalar[N_CANDIDATES]]
+        h.scalar[N_CANDIDATES] += 1
+        row.first, row.group, row.queue, row.top = first, group, queue, top
+
+
+@kernel
+def variant_of(t: Tree, h: Share, i: int, at: int) -> int:
+    """Why, and while what, the next candidate of a queue is one."""
+    row = h.candidate[at]
+    if row.queue == h.work[i].queue:
+        return IN_QUEUE
+    return _variant(t, h, i, row.work, row.group)
 
 
 @kernel
@@ -102,7 +119,7 @@ def _collect_under(t: Tree, h: Share, i: int, top: int, seen: int, group: int) -
     while node >= 0:
         enter = node != seen and not is_within(t, h, node)
         if enter and t.queue[node]:
-            add_candidates(t, h, i, node, group, top)
+            _add_queue(t, h, i, node, group, top)
         down = enter and not t.queue[node] and t.child[node] >= 0
         node = t.child[node] if down else _after(t, node, top)
 
@@ -141,7 +158,7 @@ def none_can_help(t: Tree, h: Share, i: int) -> bool:
     queue, work = h.work[i].queue, h.work[i]
     own = t.within[queue] != NEVER and h.first[queue] >= 0
     if t.within[queue] == LOWER_PRIORITY:
-        own = own and h.least[queue] < work.priority
+        own = own and least_priority(h, queue) < work.priority
     if own:
         return False
     if t.parent[queue] < 0 or t.reclaim[queue] == NEVER:
@@ -158,7 +175,7 @@ def collect(t: Tree, h: Share, i: int) -> None:
     """
     h.scalar[N_CANDIDATES] = 0
     queue = h.work[i].queue
-    add_candidates(t, h, i, queue, OWN, queue)
+    _add_queue(t, h, i, queue, OWN, queue)
     if t.parent[queue] < 0 or t.reclaim[queue] == NEVER:
         return
     for k in range(len(h.rest)):
@@ -172,30 +189,18 @@ def collect(t: Tree, h: Share, i: int) -> None:
 
 
 @kernel
-def precedes(h: Share, a: int, b: int, queue: int) -> bool:
-    """Whether candidate work a is to be taken before b, for a preemptor of this queue."""
-    x, y = h.work[a], h.work[b]
-    if x.evicted != y.evicted:
-        return bool(x.evicted > y.evicted)
-    if (x.queue == queue) != (y.queue == queue):
-        return bool(y.queue == queue)
-    if x.priority != y.priority:
-        return bool(x.priority < y.priority)
-    if x.reserved != y.reserved:
-        return bool(x.reserved > y.reserved)
-    return bool(x.rank < y.rank)
-
-
-@kernel
 def _goes_before(h: Share, a: int, b: int, queue: int) -> bool:
     x, y = h.candidate[a], h.candidate[b]
-    if x.band != y.band:
-        return bool(x.band < y.band)
+    evicted, other = h.work[x.work].evicted, h.work[y.work].evicted
+    if evicted != other:
+        return bool(evicted > other)
+    if x.group != y.group:
+        return bool(x.group < y.group)
     return precedes(h, x.work, y.work, queue)
 
 
 @kernel
-def _sift(h: Share, at: int, n: int, queue: int) -> None:
+def sift(h: Share, at: int, n: int, queue: int) -> None:
     """Restore the heap below ``at``."""
     while 2 * at + 1 < n:
         down = 2 * at + 1
@@ -209,19 +214,19 @@ def _sift(h: Share, at: int, n: int, queue: int) -> None:
 
 @kernel
 def make_heap(h: Share, queue: int) -> int:
-    """Have the first candidate on top of ``order``: a heap, since few of many are taken. Returns its size."""
+    """Have the queue whose next candidate goes first on top of ``order``, a heap. Returns its size."""
     n = h.scalar[N_CANDIDATES]
     for at in range(n):
         h.order[at] = at
+        h.candidate[at].work = h.candidate[at].first
     for up in range(n // 2):
-        _sift(h, n // 2 - 1 - up, n, queue)
+        sift(h, n // 2 - 1 - up, n, queue)
     return int(n)
 
 
 @kernel
-def pop(h: Share, n: int, queue: int) -> int:
-    """Take the first of ``n`` candidates off the heap."""
-    top = h.order[0]
+def drop_top(h: Share, n: int, queue: int) -> int:
+    """Take the queue on top off the heap; the heap's size."""
     h.order[0] = h.order[n - 1]
-    _sift(h, 0, n - 1, queue)
-    return int(top)
+    sift(h, 0, n - 1, queue)
+    return n - 1

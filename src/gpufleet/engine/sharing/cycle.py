@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.books import book_borrowing, link, write_event
+from gpufleet.engine.sharing.books import book_borrowing, write_event
 from gpufleet.engine.sharing.hopeless import note_start
 from gpufleet.engine.sharing.nominate import find_assignment, free_choice, keep_in_entry, nominate
 from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go
@@ -38,6 +38,7 @@ from gpufleet.engine.sharing.state import (
 from gpufleet.engine.sharing.taking import put_work, take_work
 from gpufleet.engine.sharing.tournament import next_by_share
 from gpufleet.engine.sharing.tree import add_usage, available, count_work, discount_work, take_usage
+from gpufleet.engine.sharing.victim_order import link
 from gpufleet.engine.state import NOW, PASS, State
 from gpufleet.world.layout import ANY_PRIORITY, UNLIMITED, Tree
 

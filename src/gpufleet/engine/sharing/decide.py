@@ -11,7 +11,6 @@ from gpufleet.base.arrays import Ints
 from gpufleet.engine.jit import compiling, entry
 from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.room import new_state
-from gpufleet.engine.sharing.books import link
 from gpufleet.engine.sharing.cycle import run_cycle
 from gpufleet.engine.sharing.nominate import victims_for
 from gpufleet.engine.sharing.state import (
@@ -25,6 +24,7 @@ from gpufleet.engine.sharing.state import (
     new_share,
 )
 from gpufleet.engine.sharing.tree import count_work, settle_quotas
+from gpufleet.engine.sharing.victim_order import link
 from gpufleet.world.layout import Shapes, Tree, Works, empty_world
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.candidates import OWN, add_candidates, make_heap, pop, precedes
+from gpufleet.engine.sharing.candidates import next_candidate
 from gpufleet.engine.sharing.state import (
     FAIR_SHARE,
     IN_QUEUE,
@@ -23,6 +23,7 @@ from gpufleet.engine.sharing.tree import (
     share_of,
     take_usage,
 )
+from gpufleet.engine.sharing.victim_order import precedes
 from gpufleet.engine.state import State
 from gpufleet.world.layout import FINAL_SHARE, NEVER, NO_STRATEGY, Tree
 
@@ -54,17 +55,24 @@ def _collect_fair(t: Tree, h: Share, i: int) -> None:
     for node in range(len(t.parent)):
         h.queue_first[node], h.retry_first[node], h.retry_last[node], h.pruned[node] = -1, -1, -1, 0
         if t.queue[node] and node == queue:
-            add_candidates(t, h, i, node, OWN, node)
+            _list_candidates(t, h, i, node)
         elif t.queue[node] and t.reclaim[queue] != NEVER and _is_under(t, node, root):
             exceeds = not is_within(t, h, node)
             if exceeds:
-                add_candidates(t, h, i, node, OWN, root)
-    n = make_heap(h, queue)
-    while n > 0:
-        at = pop(h, n, queue)
-        _append(h, at)
-        n -= 1
+                _list_candidates(t, h, i, node)
     _adopt_lists(h)
+
+
+@kernel
+def _list_candidates(t: Tree, h: Share, i: int, queue: int) -> None:
+    """Put the candidates of a queue into its second list, best victim first."""
+    victim = next_candidate(t, h, i, h.first[queue])
+    while victim >= 0:
+        at = h.scalar[N_CANDIDATES]
+        h.scalar[N_CANDIDATES] += 1
+        h.candidate[at].work, h.candidate[at].queue = victim, queue
+        _append(h, at)
+        victim = next_candidate(t, h, i, h.work[victim].next)
 
 
 @kernel

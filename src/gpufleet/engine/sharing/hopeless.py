@@ -20,6 +20,7 @@ from gpufleet.engine.sharing.state import (
     Share,
 )
 from gpufleet.engine.sharing.tree import available, headroom
+from gpufleet.engine.sharing.victim_order import least_priority
 from gpufleet.engine.state import NEXT_CHANGE, State
 from gpufleet.world.layout import NO_THRESHOLD, Tree
 
@@ -123,8 +124,8 @@ def end_note(s: State, h: Share, i: int) -> None:
 def note_start(t: Tree, h: Share, i: int) -> None:
     """Work ``i`` was admitted: unless it would be the first victim, others may be reached through it."""
     work, least, over = h.work[i], NO_THRESHOLD, False
-    for node in range(len(h.least)):
-        least = min(least, h.least[node])
+    for node in range(len(h.first)):
+        least = min(least, least_priority(h, node))
     node = work.queue
     while node >= 0:
         for k in range(len(h.rest)):

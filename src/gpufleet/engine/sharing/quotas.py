@@ -10,9 +10,9 @@ from gpufleet.base.arrays import Ints
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.books import book_borrowing
-from gpufleet.engine.sharing.candidates import precedes
 from gpufleet.engine.sharing.state import APPLIED, FIRST_QUEUE, REACH_CHANGED, Share
 from gpufleet.engine.sharing.tree import available, potential, settle_quotas
+from gpufleet.engine.sharing.victim_order import precedes
 from gpufleet.engine.state import NEXT_QUOTA, NOW, State
 from gpufleet.world.layout import SharedQuotas, Tree
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Ints
-from gpufleet.world.layout import NO_THRESHOLD, Tree
+from gpufleet.world.layout import Tree
 
 # state of a work
 ACTIVE, PARKED, ADMITTED, GONE = 0, 1, 2, 3
@@ -61,9 +61,7 @@ ENTRY = np.dtype(
         *((name, np.int64) for name in ("result", "open")),
     ]
 )
-CANDIDATE = np.dtype(
-    [(name, np.int64) for name in ("work", "band", "variant", "top", "queue", "taken", "next")]
-)
+CANDIDATE = np.dtype([(name, np.int64) for name in ("work", "first", "group", "top", "queue", "next")])
 
 
 class Share(NamedTuple):
@@ -74,9 +72,8 @@ class Share(NamedTuple):
     subtree: Ints  # (n, k) quota of the node and of what its children lend
     local: Ints  # (n, k) what nobody else may use
     usage: Ints  # (n, k) of a cohort: what its children use beyond their local quota
-    first: Ints  # (n,) first admitted work of a queue
-    last: Ints  # (n,)
-    least: Ints  # (n,) no admitted work of a queue has a lower priority
+    first: Ints  # (n,) the admitted work of a queue that gives way first
+    top: Ints  # (n,) the first of them with the highest priority, -1 = not known
     head: Ints  # (n,) the work that competes for a queue, -1 = none
     heads: Ints  # (n,) queues that have one
     waiting: Ints  # (s,) lanes in which somebody waits
@@ -139,10 +136,8 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
     size: dict[str, Any] = {
         "scalar": N_SCALARS,
         **dict.fromkeys(("subtree", "local", "usage", "borrowed"), (n, k)),
-        **dict.fromkeys(
-            ("first", "last", "least", "head", "heads", "queue_first", "retry_first", "retry_last"), n
-        ),
-        **dict.fromkeys(("pruned", "winner", "sticky"), n),
+        **dict.fromkeys(("first", "top", "head", "heads", "pruned", "winner", "sticky"), n),
+        **dict.fromkeys(("queue_first", "retry_first", "retry_last"), n),
         **dict.fromkeys(("use_k", "use"), (m, uses)),
         "tried": (m, p, groups),
         "n_pods": n_shapes,
@@ -169,8 +164,7 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
     records = {"work": (m, WORK), "candidate": (m, CANDIDATE), "entry": (entries, ENTRY)}
     arrays = {name: np.zeros(shape, np.int64) for name, shape in size.items()}
     arrays |= {name: np.zeros(rows, kind).view(np.recarray) for name, (rows, kind) in records.items()}
-    for name in ("first", "last", "head", "tried", "sticky"):
+    for name in ("first", "top", "head", "tried", "sticky"):
         arrays[name][...] = -1
     arrays["work"]["passed"] = -1
-    arrays["least"][...] = NO_THRESHOLD
     return Share(**arrays)

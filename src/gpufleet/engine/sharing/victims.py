@@ -9,9 +9,12 @@ from gpufleet.engine.sharing.candidates import (
     OWN,
     WITHOUT_BORROWING,
     collect,
+    drop_top,
     make_heap,
+    next_candidate,
     none_can_help,
-    pop,
+    sift,
+    variant_of,
 )
 from gpufleet.engine.sharing.fair import search_fair
 from gpufleet.engine.sharing.hopeless import (
@@ -28,19 +31,12 @@ from gpufleet.engine.sharing.tree import available, is_within
 from gpufleet.engine.state import State
 from gpufleet.world.layout import NEVER, Tree
 
-_N_BANDS = 3
-
 
 @kernel
-def _is_valid(t: Tree, h: Share, at: int, queue: int, borrowing: bool) -> bool:
-    """Whether a candidate is still one: its queue, and all below the common cohort, exceed their quota."""
-    row = h.candidate[at]
-    if row.queue == queue:
-        return True
-    if borrowing and row.variant == WITHOUT_BORROWING:
-        return False
-    node = row.queue
-    while node != row.top:
+def _exceeds(t: Tree, h: Share, at: int) -> bool:
+    """Whether a queue, and all below the common cohort, exceed their quota: within it nobody is taken."""
+    node = h.candidate[at].queue
+    while node != h.candidate[at].top:
         if is_within(t, h, node):
             return False
         node = t.parent[node]
@@ -55,10 +51,9 @@ def _lacking_at_best(t: Tree, h: Share, i: int, borrowing: bool) -> int:
         h.rest[k] = 0
     for at in range(h.scalar[N_CANDIDATES]):
         row = h.candidate[at]
-        counts = row.queue == queue if not borrowing else row.variant != WITHOUT_BORROWING
-        if counts:
-            for u in range(h.work[row.work].n_use):
-                h.rest[h.use_k[row.work, u]] += h.use[row.work, u]
+        if borrowing or row.queue == queue:
+            for k in range(len(h.rest)):
+                h.rest[k] += h.usage[row.queue, k]
     for k in range(len(h.request)):
         if h.request[k] > 0:
             room = available(t, h, queue, k) if borrowing else t.nominal[queue, k] - h.usage[queue, k]
@@ -78,16 +73,24 @@ def _attempt(w: Rules, s: State, t: Tree, h: Share, i: int, borrowing: bool) -> 
         return False
     n = make_heap(h, queue)
     while n > 0:
-        at = pop(h, n, queue)
-        n -= 1
-        if not _is_valid(t, h, at, queue, borrowing):
+        at = h.order[0]
+        row = h.candidate[at]
+        victim, variant = row.work, variant_of(t, h, i, at)
+        spared = borrowing and variant == WITHOUT_BORROWING
+        if row.queue != queue and (not _exceeds(t, h, at) or (spared and not h.work[victim].evicted)):
+            n = drop_top(h, n, queue)  # none behind is one either: they have higher priorities
             continue
-        variant = h.candidate[at].variant
-        take_victim(w, s, t, h, h.candidate[at].work, RECLAIMED if variant == WITHOUT_BORROWING else variant)
-        if has_room(w, s, t, h, i, borrowing):
-            put_back(w, s, t, h, i, borrowing)
-            restore(w, s, t, h)
-            return True
+        row.work = next_candidate(t, h, i, h.work[victim].next)
+        if row.work < 0:
+            n = drop_top(h, n, queue)
+        else:
+            sift(h, 0, n, queue)
+        if not spared:
+            take_victim(w, s, t, h, victim, RECLAIMED if variant == WITHOUT_BORROWING else variant)
+            if has_room(w, s, t, h, i, borrowing):
+                put_back(w, s, t, h, i, borrowing)
+                restore(w, s, t, h)
+                return True
     if t.placed:
         note_attempt(s, i, borrowing, lacking_nodes(w, s, i), lacking_quota(t, h, i, borrowing))
     restore(w, s, t, h)
@@ -108,9 +111,9 @@ def _counts(h: Share) -> tuple[int, int]:
     """(candidates of other queues, hierarchical ones)."""
     others, hierarchical = 0, 0
     for at in range(h.scalar[N_CANDIDATES]):
-        band = h.candidate[at].band % _N_BANDS
-        others += int(band != OWN)
-        hierarchical += int(band == HIERARCHICAL)
+        group = h.candidate[at].group
+        others += int(group != OWN)
+        hierarchical += int(group == HIERARCHICAL)
     return others, hierarchical
 
 
