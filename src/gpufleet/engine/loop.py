@@ -17,7 +17,8 @@ from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, han
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import set_service
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
-from gpufleet.engine.sharing.state import Share
+from gpufleet.engine.sharing.state import FIRST_QUEUE, Share
+from gpufleet.engine.sharing.tree import root_of
 from gpufleet.engine.srtf import pass_srtf
 from gpufleet.engine.state import (
     EPOCH,
@@ -109,15 +110,14 @@ def _next_event(w: Rules, s: State, submit: int) -> int:
 
 
 @kernel
-def _change_quotas(w: Rules, s: State, now: int) -> None:
-    """Quotas that change at this second count from the pass on that is due now."""
-    changed = False
+def _change_quotas(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
+    """Quotas that change at this second make a full pass due in the islands of their tree."""
     while s.scalar[NEXT_QUOTA] < len(w.quota_t_s) and w.quota_t_s[s.scalar[NEXT_QUOTA]] <= now:
+        root = root_of(t, h.change_row[s.scalar[NEXT_QUOTA]])
         s.scalar[NEXT_QUOTA] += 1
-        changed = True
-    if changed:
-        for island in range(len(s.island)):
-            mark_due(s, island, 1)
+        for queue in range(s.used.shape[0]):
+            if root_of(t, h.scalar[FIRST_QUEUE] + queue) == root:
+                mark_due(s, w.queue_island[queue], 1)
 
 
 @kernel
@@ -156,7 +156,7 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         s.scalar[NOW] = now
         end_jobs(w, s, t, h, now)
         _change_capacity(w, s, t, h, now)
-        _change_quotas(w, s, now)
+        _change_quotas(w, s, t, h, now)
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS

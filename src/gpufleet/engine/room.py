@@ -117,7 +117,7 @@ def _fleet_fields(world: World, most: int) -> dict[str, Any]:
         "node": _nodes(world),
         "free_at": np.full((forecast_nodes, most + 1), -1, np.int64),
         "grant": _grants(int(world.nodes.size.sum())),
-        "cell": _cells(world, *domains_of(world)),
+        "cell": _cells(world, domains_of(world)[0]),
         "n_free": np.zeros((n_cells, most + 1), np.int64),
         "n_size": np.zeros((n_cells, most + 1), np.int64),
         "future": future,
@@ -237,7 +237,7 @@ def _nodes(world: World) -> Any:
     return rows
 
 
-def _cells(world: World, first_of_domain: Ints, n_of_domain: Ints) -> Any:
+def _cells(world: World, first_of_domain: Ints) -> Any:
     cells = world.cells
     rows = _records(len(cells.first_node), CELL)
     rows.first_node, rows.n_nodes, rows.per_node = cells.first_node, cells.n_nodes, cells.gpus_per_node
@@ -245,6 +245,10 @@ def _cells(world: World, first_of_domain: Ints, n_of_domain: Ints) -> Any:
     rows.first_domain = np.searchsorted(first_of_domain, cells.first_node)
     rows.n_domains = np.searchsorted(first_of_domain, cells.first_node + cells.n_nodes) - rows.first_domain
     block = blocks_of(world)
+    whole = world.nodes.size == cells.gpus_per_node[world.nodes.cell]  # others are never idle
+    ends = np.r_[first_of_domain[1:], len(whole)].astype(np.int64)
+    counts = np.r_[0, np.cumsum(whole)]
+    n_of_domain = counts[ends] - counts[first_of_domain]
     of_block = np.bincount(block, weights=n_of_domain).astype(np.int64)
     for row in rows:
         here = slice(row.first_domain, row.first_domain + row.n_domains)

@@ -20,6 +20,7 @@ from gpufleet.engine.sharing.tree import (
     discount_work,
     is_less,
     is_within,
+    root_of,
     share_of,
     take_usage,
 )
@@ -36,14 +37,6 @@ def _is_under(t: Tree, node: int, top: int) -> bool:
             return True
         node = t.parent[node]
     return False
-
-
-@kernel
-def root_of(t: Tree, node: int) -> int:
-    """The node at the top of the tree."""
-    while t.parent[node] >= 0:
-        node = t.parent[node]
-    return node
 
 
 @kernel

@@ -33,6 +33,14 @@ def settle_quotas(t: Tree, h: Share) -> None:
 
 
 @kernel
+def root_of(t: Tree, node: int) -> int:
+    """The node at the top of the tree."""
+    while t.parent[node] >= 0:
+        node = t.parent[node]
+    return node
+
+
+@kernel
 def headroom(h: Share, node: int, k: int) -> int:
     """What is left of the node's local quota."""
     return int(max(0, h.local[node, k] - h.usage[node, k]))
