@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is no property of the code: other work may have the machine.
+settings.register_profile("gpufleet", deadline=None)
+settings.load_profile("gpufleet")
 
 ROOT = Path(__file__).resolve().parent.parent
 

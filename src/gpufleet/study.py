@@ -165,8 +165,9 @@ def _preempted(built: Built, summary: Summary) -> Preempted | None:
 
     if built.world.shared is None:
         return None
-    t_s, victim, by, rule, gpus, lost_gpu_s = summary.preemptions.T
-    return Preempted(t_s, victim, by, rule, gpus, lost_gpu_s, REASONS)
+    t_s, victim, by, rule, gpus, lost_gpu_s, start_s, cell = summary.preemptions.T
+    product = built.world.cells.product[cell]
+    return Preempted(t_s, victim, by, rule, gpus, lost_gpu_s, start_s, product, REASONS)
 
 
 def _resumed(plan: Plan, checkpoint: Checkpoint) -> str:

@@ -26,4 +26,4 @@ def test_every_reason_is_translated(reason: str, language: str) -> None:
 
 def test_counts_stay_with_their_reasons() -> None:
     with speaking("ko"):
-        assert counted({"gpus is zero": 2, "own words": 1}) == "2 gpus 값이 0; 1 own words"
+        assert counted({"gpus is zero": 2, "own words": 1}) == "2 gpus 값이 0. 1 own words"

@@ -35,6 +35,7 @@ RULE_TITLES: Final = {
     "InCohortReclaimWhileBorrowing": say("taken back while borrowing"),
     "InCohortFairSharing": say("fair shares"),
     "QuotaFell": say("quota fell"),
+    "NodeKilled": say("node taken away"),
 }
 """Rules of preemption, short enough for the rows of a chart."""
 

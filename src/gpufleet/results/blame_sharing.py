@@ -88,8 +88,10 @@ def cohort_paths(lock: Lock, queue: str, products: Collection[str]) -> list[str]
 def rule_path(lock: Lock, rule: str, queue: str | None) -> str:
     """The path of the plan that lets a rule of preemption be.
 
-    Args: rule: Kueue's word; queue: of the preemptor, None = a quota that fell.
+    Args: rule: Kueue's word; queue: of the preemptor, None = a quota that fell, or a node that went.
     """
+    if rule == "NodeKilled":
+        return "retirements"
     if rule not in RULE_KEYS or queue is None:
         return (
             "policy.sharing.fair" if rule == "InCohortFairSharing" else "policy.sharing.evict_falling_quota"

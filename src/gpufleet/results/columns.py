@@ -184,8 +184,9 @@ RULES: Final = {
     "InCohortReclaimWhileBorrowing": say("a queue of the cohort took its own back, and borrowed itself"),
     "InCohortFairSharing": say("a queue of the cohort with a smaller share"),
     "QuotaFell": say("the queue's quota fell"),
+    "NodeKilled": say("its node was taken away"),
 }
-"""By which rule a job was preempted: Kueue's word, and what people read."""
+"""By which rule a job was preempted, in Kueue's words but for the last two, and as people read it."""
 
 PREEMPTIONS: Final[tuple[Column, ...]] = (
     Column("t_s", "i64", "s", "when, from the plan's start"),
@@ -193,13 +194,7 @@ PREEMPTIONS: Final[tuple[Column, ...]] = (
     Column("queue", "str", "", "queue of the victim"),
     Column("preemptor", "i64", "", "number of the job that it was for; null = none", nullable=True),
     Column("by_queue", "str", "", "queue of the preemptor; null = none", nullable=True),
-    Column(
-        "product",
-        "str",
-        "",
-        "GPU product that was given back; null = victim and preemptor both accept several",
-        nullable=True,
-    ),
+    Column("product", "str", "", "GPU product that was given back"),
     Column("rule", "str", "", f"the rule, in Kueue's words: {', '.join(RULES)}"),
     Column("words", "str", "", "the rule, in plain words"),
     Column("gpus", "i32", "GPU", "GPUs that the victim gave back"),
@@ -210,10 +205,11 @@ PREEMPTIONS: Final[tuple[Column, ...]] = (
         "work of the victim that is done again",
         "work since its last checkpoint, in seconds at speed 1, x its GPUs, rounded down",
     ),
+    Column("start_s", "i64", "s", "when the attempt began that was cut short, from the plan's start"),
 )
 """Columns of preemptions.parquet: one row per preemption, in their order; a run with hard quotas has none."""
 
-_OF_KNOWN: Final = "sum over the preemptions of the bin whose product is known"
+_OF_KNOWN: Final = "sum over the preemptions of the bin, nodes that were taken away not among them"
 
 QUOTAS: Final[tuple[Column, ...]] = (
     Column("t_s", "i64", "s", "start of the bin, from the plan's start"),

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from gpufleet.base.arrays import Ints
-from gpufleet.results.blame import products_of
 from gpufleet.results.columns import PREEMPTIONS, RULES
 from gpufleet.results.parquet import TableWriter, optional, words
 
@@ -26,6 +25,8 @@ class Preempted(NamedTuple):
     rule: Ints  # index in `rules`
     gpus: Ints
     lost_gpu_s: Ints
+    start_s: Ints  # when the attempt began that was cut short
+    product: Ints  # on which it ran
     rules: tuple[str, ...]  # Kueue's words
 
 
@@ -38,7 +39,6 @@ def write_preemptions(path: Path, run: Run, done: Preempted) -> pl.DataFrame:
     row = np.searchsorted(known.job, np.stack([done.victim, done.by]))
     queue = np.where(done.by < 0, -1, known.queue[np.minimum(row, len(known.job) - 1)])
     queue[0] = known.queue[row[0]]
-    product = _products(done, known, row)
     names = run.names
     with TableWriter(path, PREEMPTIONS) as writer:
         writer.write({
@@ -47,46 +47,26 @@ def write_preemptions(path: Path, run: Run, done: Preempted) -> pl.DataFrame:
             "queue": words(queue[0], names.queues),
             "preemptor": optional(done.by),
             "by_queue": words(queue[1], names.queues),
-            "product": words(product, names.products),
+            "product": words(done.product, names.products),
             "rule": words(done.rule, done.rules),
             "words": words(done.rule, tuple(str(RULES[rule]) for rule in done.rules)),
             "gpus": done.gpus,
             "lost_gpu_s": done.lost_gpu_s,
+            "start_s": done.start_s,
         })  # fmt: skip
     return pl.read_parquet(path).drop("words")
 
 
 class _Jobs(NamedTuple):
-    """What is known of some jobs, by number."""
+    """Jobs that have to do with preemptions, by number."""
 
     job: Ints
     queue: Ints
-    only: Ints  # the one product that it accepts, or that it ran on in its one attempt; -1 = several
 
 
 def _jobs(run: Run, numbers: Ints) -> _Jobs:
-    """Jobs that have to do with preemptions; of a long run these are few."""
-    names = run.names
-    columns = ("job", "queue", "workload", "product", "attempts")
-    some = run.scan_jobs().select(columns).filter(pl.col("job").is_in(numbers.tolist()))
+    """The queues of some jobs; of a long run these are few."""
+    some = run.scan_jobs().select("job", "queue").filter(pl.col("job").is_in(numbers.tolist()))
     found = some.collect(engine="streaming").sort("job")
-    accepted = {name: products_of(run.plan, name) for name in found["workload"].unique().to_list()}
-    single = {
-        name: names.products.index(each[0]) if len(each) == 1 else -1 for name, each in accepted.items()
-    }
-    only = [
-        names.products.index(product) if code < 0 and product is not None and attempts == 1 else code
-        for product, attempts, code in zip(
-            found["product"], found["attempts"], (single[name] for name in found["workload"]), strict=True
-        )
-    ]
-    queue = [names.queues.index(name) for name in found["queue"]]
-    return _Jobs(found["job"].to_numpy(), np.array(queue, np.int64), np.array(only, np.int64))
-
-
-def _products(done: Preempted, known: _Jobs, row: Ints) -> Ints:
-    """What was given back: the victim's one product, else the preemptor's, for which it was."""
-    if not len(done.victim):
-        return np.zeros(0, np.int64)
-    victim, by = known.only[np.minimum(row, len(known.job) - 1)]
-    return np.where(victim >= 0, victim, np.where(done.by < 0, -1, by))
+    queue = [run.names.queues.index(name) for name in found["queue"]]
+    return _Jobs(found["job"].to_numpy(), np.array(queue, np.int64))
