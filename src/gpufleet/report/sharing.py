@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gpufleet.report.frames import Bins
     from gpufleet.report.view import View
 
-PANEL_BINS: Final = 80
+PANEL_BINS: Final = 48
 HEIGHT_PX: Final = 150
 COLUMNS: Final = ("own", "borrowed", "lent")
 OWN, BORROWED, LENT = (Mark("", colour, hatch) for colour, hatch in (
@@ -92,9 +92,13 @@ def over_time(view: View) -> Figure | None:
         return None
     grid = frames.bins(view.run, PANEL_BINS)
     rows = _frame(view, grid)
-    queues = list(rows.group_by("name").agg(pl.col("own", "borrowed", "quota").sum()).sort(
+    sums = rows.group_by("name").agg(pl.col("own", "borrowed", "lent", "quota").sum())
+    shared = sums.filter(pl.col("borrowed") + pl.col("lent") > 0)
+    shown = shared if shared.height else sums
+    queues = list(shown.sort(
         pl.col("own") + pl.col("borrowed"), "quota", "name", descending=[True, True, False]
     )["name"])  # fmt: skip
+    others = sums.height - shown.height
     frames_of = {queue: rows.filter(pl.col("name") == queue).sort("t_s") for queue in queues}
     columns: list[tuple[str, Kind]] = [
         (say("queue"), "name"), (say("from"), "time"), (say("own quota, GPUs"), "number"),
@@ -126,8 +130,13 @@ def over_time(view: View) -> Figure | None:
                 for t, *values in frame.select("t_s", "quota", *COLUMNS).iter_rows()
             ],
         ),
+        note=say(
+            "{n:,} queue that neither borrowed nor lent is not shown.",
+            "{n:,} queues that neither borrowed nor lent are not shown.",
+            n=others,
+        ) if others else "",
         measures=("own_quota_gpu_h", "borrowed_gpu_h", "lent_gpu_h"),
-    )
+    )  # fmt: skip
 
 
 def _frame(view: View, grid: Bins) -> pl.DataFrame:
