@@ -74,7 +74,7 @@ def test_waits_add_up(case: Case) -> None:
 @given(any_world())
 def test_the_timeline_holds_what_the_jobs_hold(case: Case) -> None:
     world, jobs = case
-    out, tallies, _ = simulate(world, jobs)
+    out, tallies, *_ = simulate(world, jobs)
     gpus = jobs.gpus[out.id].astype(np.int64)
     queue = world.classes.queue[jobs.cls[out.id]]
     for q in range(len(world.queues.island)):

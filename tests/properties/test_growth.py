@@ -86,7 +86,7 @@ def test_seventy_thousand_jobs_that_wait_at_once() -> None:
     """One GPU, a second each, a bin for each second: slots, results and the timeline grow many times."""
     n = 70_000
     world = of_single_gpus(make([[1]], clock=(1, 1, 1)))
-    out, tallies, end_s = engine.simulate(world, jobs(*[(0, 1, 1.0)] * n))
+    out, tallies, end_s, _ = engine.simulate(world, jobs(*[(0, 1, 1.0)] * n))
     assert out.start_s.tolist() == list(range(n))
     assert end_s == n
     assert tallies.busy[0, 0].tolist() == [1] * n

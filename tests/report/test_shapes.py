@@ -102,7 +102,7 @@ def test_distributions_are_exact(three: Any) -> None:
 def test_chart_data_stay_small(each: Any) -> None:
     for figure in each.page.figures:
         rows = sum(map(len, (figure.spec or {}).get("datasets", {}).values()))
-        assert rows <= (frames.MAX_BINS + 1) * (MAX_COLOURS + 2)
+        assert rows <= 201 * (MAX_COLOURS + 2)
 
 
 def test_specs_are_fit_for_the_bundled_library() -> None:

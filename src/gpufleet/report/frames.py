@@ -14,7 +14,7 @@ from gpufleet.report import measured
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
-MAX_BINS: Final = 200
+MAX_BINS: Final = 150
 """Bins that a chart of 1,000 px can show as steps."""
 
 HOUR_S: Final = 3_600
