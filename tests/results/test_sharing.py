@@ -13,6 +13,7 @@ from gpufleet.base.language import speaking
 from gpufleet.engine.run import simulate as run_engine
 from gpufleet.plan import Plan
 from gpufleet.plan.load import load_plan
+from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.holdings import holdings_at
 from gpufleet.results.quota_ledger import Books
 from gpufleet.results.run import Run
@@ -174,6 +175,16 @@ def test_measures_are_sums_of_the_tables(run: Run) -> None:
     )
     assert run.measure("most_preemptions") == counts.max()
     assert run.measure("often_preempted_jobs") == (counts >= 3).sum()
+
+
+def test_who_lost_a_node_was_not_pushed_out_by_anybody(run: Run) -> None:
+    rows = run.preemptions
+    killed = rows.filter(pl.col("rule") == "NodeKilled")
+    others = rows.filter(pl.col("rule") != "NodeKilled")
+    victims = Facts(run, Seen(run.grid_s, run.end_s, runs_on=False)).victims
+    assert victims["n"].sum() == others.height == rows.height - killed.height
+    assert victims["lost_gpu_s"].sum() == others["lost_gpu_s"].sum()
+    assert killed["lost_gpu_s"].sum() > 0
 
 
 def test_lending_inside_a_cohort_comes_first(plan: Plan) -> None:
