@@ -204,7 +204,7 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
             rule=REASONS[why],
             lost_gpu_h=lost / 3600,
         )
-        for _, victim, _, why, gpus, lost in events.tolist()
+        for _, victim, _, why, gpus, lost, *_ in events.tolist()
     )
     cell = mine["cell"] if starts else None
     return JobAnswer(

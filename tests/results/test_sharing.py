@@ -13,7 +13,8 @@ from gpufleet.base.language import speaking
 from gpufleet.engine.run import simulate as run_engine
 from gpufleet.plan import Plan
 from gpufleet.plan.load import load_plan
-from gpufleet.results.holdings import Attempt, attempts_of, holdings_at
+from gpufleet.results.facts import Facts, Seen
+from gpufleet.results.holdings import holdings_at
 from gpufleet.results.quota_ledger import Books
 from gpufleet.results.run import Run
 from gpufleet.results.timeline import bin_edges
@@ -35,6 +36,9 @@ sites: {lab: {}}
 deliveries:
   - {name: x, to: lab, system: rack, gpus: 48, at: 2026-01-05}
   - {name: y, to: lab, system: box, gpus: 24, at: 2026-01-05}
+retirements:
+  - {from: lab, system: box, gpus: 4, at: 2026-01-06T06:00, mode: kill}
+  - {from: lab, system: rack, gpus: 8, at: 2026-01-06T12:00, mode: kill}
 cohorts:
   all: {quota: {chip: 8}}
   inner: {in: all, quota: {chip: {nominal: 4, lending_limit: 2}}}
@@ -85,9 +89,18 @@ def run(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_plan_shows_something(run: Run) -> None:
     rules = set(run.preemptions["rule"])
-    assert {"InCohortReclamation", "QuotaFell"} <= rules
+    assert {"InCohortReclamation", "QuotaFell", "NodeKilled"} <= rules
     assert run.preemptions.group_by("victim").len()["len"].max() >= 2
-    assert run.preemptions["product"].null_count() < run.preemptions.height
+    assert run.preemptions["product"].null_count() == 0
+    assert run.preemptions.filter(pl.col("start_s") > pl.col("t_s")).is_empty()
+
+
+def test_each_attempt_that_was_cut_short_has_a_row(run: Run) -> None:
+    counted = run.preemptions.group_by("victim").agg(rows=pl.len())
+    jobs = run.jobs.join(counted, left_on="job", right_on="victim", how="left")
+    assert jobs.filter(pl.col("rows").fill_null(0) != pl.col("preemptions")).is_empty()
+    killed = run.preemptions.filter(pl.col("rule") == "NodeKilled")
+    assert killed["preemptor"].null_count() == killed["by_queue"].null_count() == killed.height
 
 
 def test_what_is_lent_is_what_is_borrowed(run: Run) -> None:
@@ -136,7 +149,8 @@ def test_quotas_change_when_the_plan_says(run: Run) -> None:
 
 
 def test_what_is_taken_is_taken_from_somebody(run: Run) -> None:
-    known = run.preemptions.drop_nulls("product")
+    known = run.preemptions.filter(pl.col("rule") != "NodeKilled")
+    assert 0 < known.height < run.preemptions.height
     queues = run.quotas.filter(pl.col("kind") == "queue")
     assert queues["taken_from_gpus"].sum() == known["gpus"].sum()
     assert queues["taken_by_gpus"].sum() == known.drop_nulls("preemptor")["gpus"].sum()
@@ -152,9 +166,25 @@ def test_measures_are_sums_of_the_tables(run: Run) -> None:
     for name in ("borrowed_gpu_h", "lent_gpu_h"):
         tenants = [run.measure(name, tenant=tenant) or 0.0 for tenant in "abcd"]
         assert sum(tenants) == pytest.approx(within[name].sum()) == pytest.approx(run.measure(name))
-    counts = run.preemptions.group_by("victim").len()["len"]
+    pushed = run.preemptions.filter(pl.col("rule") != "NodeKilled")
+    counts = pushed.group_by("victim").len()["len"]
+    killed = run.preemptions.filter(pl.col("rule") == "NodeKilled")
+    assert run.measure("lost_gpu_h", rule="NodeKilled") == pytest.approx(killed["lost_gpu_s"].sum() / 3600)
+    assert run.measure("taken_gpu_h", queue="a") == pytest.approx(
+        pushed.filter(pl.col("by_queue") == "a")["lost_gpu_s"].sum() / 3600
+    )
     assert run.measure("most_preemptions") == counts.max()
     assert run.measure("often_preempted_jobs") == (counts >= 3).sum()
+
+
+def test_who_lost_a_node_was_not_pushed_out_by_anybody(run: Run) -> None:
+    rows = run.preemptions
+    killed = rows.filter(pl.col("rule") == "NodeKilled")
+    others = rows.filter(pl.col("rule") != "NodeKilled")
+    victims = Facts(run, Seen(run.grid_s, run.end_s, runs_on=False)).victims
+    assert victims["n"].sum() == others.height == rows.height - killed.height
+    assert victims["lost_gpu_s"].sum() == others["lost_gpu_s"].sum()
+    assert killed["lost_gpu_s"].sum() > 0
 
 
 def test_lending_inside_a_cohort_comes_first(plan: Plan) -> None:
@@ -180,7 +210,9 @@ def test_the_same_plan_gives_the_same_bytes(run: Run, plan: Plan, tmp_path: Path
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
 
 
-@pytest.mark.parametrize("t_s", [0, 3600, 40_000, 86_400, 100_000, 130_000, 170_000])
+@pytest.mark.parametrize(
+    "t_s", [0, 3600, 40_000, 86_400, 100_000, 107_999, 108_000, 129_600, 130_000, 170_000]
+)
 def test_holdings_are_those_of_a_run_that_stops_there(run: Run, plan: Plan, t_s: int) -> None:
     built = build(plan)
     clock = built.world.clock._replace(end_s=t_s + 1, finish=0)
@@ -194,23 +226,7 @@ def test_holdings_are_those_of_a_run_that_stops_there(run: Run, plan: Plan, t_s:
         queue = names.queues[built.world.classes.queue[jobs.cls[i]]]
         product = names.products[built.world.cells.product[stopped.cell[at]]]
         held[queue, product] = held.get((queue, product), 0) + int(jobs.gpus[i])
-    found = holdings_at(run, t_s)
-    unsure = {job.job for job in found.unsure}
-    if not unsure:
-        assert found.gpus == held
-    else:
-        assert sum(found.gpus.values()) <= sum(held.values())
-        assert sum(found.gpus.values()) + sum(job.gpus for job in found.unsure) >= sum(held.values())
-
-
-def test_attempts() -> None:
-    waits = {"start_s": 5, "end_s": None, "run_s": 10, "attempts": 1, "preemptions": 1}
-    assert attempts_of(waits, [15], 100) == [Attempt(5, 15)]
-    runs = {"start_s": 5, "end_s": None, "run_s": 30, "attempts": 2, "preemptions": 1}
-    assert attempts_of(runs, [15], 100) == [Attempt(5, 15), Attempt(80, None)]
-    twice = {"start_s": 5, "end_s": 90, "run_s": 30, "attempts": 3, "preemptions": 2}
-    assert attempts_of(twice, [15, 40], 100) == [Attempt(5, 15), Attempt(None, 40), Attempt(None, 90)]
-    assert attempts_of({**twice, "start_s": None}, [], 100) == []
+    assert holdings_at(run, t_s) == held
 
 
 def test_why_says_the_numbers_of_the_moment(run: Run) -> None:
@@ -240,6 +256,16 @@ def test_why_tells_who_took_its_gpus_and_whose_it_took(run: Run) -> None:
         assert (
             "its 4 GPUs were taken" in (text := run.why(fell["victim"]).text()) or "GPUs were taken" in text
         )
+
+
+def test_why_names_the_retirement_that_took_its_node(run: Run) -> None:
+    killed = run.preemptions.filter(pl.col("rule") == "NodeKilled")
+    with speaking("en"):
+        for row in killed.iter_rows(named=True):
+            at = {"card": 0, "chip": 1}[row["product"]]
+            text = run.why(row["victim"]).text()
+            assert f"its {row['gpus']:,} GPUs were taken: its node was taken away" in text
+            assert f"(NodeKilled; retirements.{at} at plan.yaml:{15 + at})" in text
 
 
 def test_never_by_topology_is_told_with_its_line(tmp_path: Path) -> None:

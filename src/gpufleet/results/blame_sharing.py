@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from gpufleet.base.errors import GpufleetError
@@ -88,10 +89,8 @@ def cohort_paths(lock: Lock, queue: str, products: Collection[str]) -> list[str]
 def rule_path(lock: Lock, rule: str, queue: str | None) -> str:
     """The path of the plan that lets a rule of preemption be.
 
-    Args: rule: Kueue's word; queue: of the preemptor, None = a quota that fell, or a node that went.
+    Args: rule: Kueue's word; queue: of the preemptor, None = a quota that fell.
     """
-    if rule == "NodeKilled":
-        return "retirements"
     if rule not in RULE_KEYS or queue is None:
         return (
             "policy.sharing.fair" if rule == "InCohortFairSharing" else "policy.sharing.evict_falling_quota"
@@ -100,3 +99,13 @@ def rule_path(lock: Lock, rule: str, queue: str | None) -> str:
     key = f"preemption.{RULE_KEYS[rule]}"
     paths = [f"tenants.{tenant}.queues.{queue}.{key}", f"tenants.{tenant}.{key}"]
     return next((path for path in paths if path in lock["lines"]), paths[-1])
+
+
+def retirement_path(lock: Lock, product: str, tenant: str, at: datetime) -> str:
+    """The path of the first retirement that can have taken a node of a product from a tenant's job then."""
+    for i, one in enumerate(lock["retirements"]):
+        here = one["mode"] == "kill" and datetime.fromisoformat(one["at"]) == at
+        owned = one.get("tenant") in (None, tenant)
+        if here and owned and lock["systems"][one["system"]]["product"] == product:
+            return f"retirements.{i}"
+    return "retirements"

@@ -178,13 +178,16 @@ SHORTAGE: Final[tuple[Column, ...]] = (
 )
 """Columns of shortage.parquet: one row per promise, lot, month and missing step; rows of 0 are left out."""
 
+NODE_KILLED: Final = "NodeKilled"
+"""The rule of a job that lost its node: nobody took its GPUs."""
+
 RULES: Final = {
     "InClusterQueue": say("a job of its own queue"),
     "InCohortReclamation": say("a queue of the cohort took its own back"),
     "InCohortReclaimWhileBorrowing": say("a queue of the cohort took its own back, and borrowed itself"),
     "InCohortFairSharing": say("a queue of the cohort with a smaller share"),
     "QuotaFell": say("the queue's quota fell"),
-    "NodeKilled": say("its node was taken away"),
+    NODE_KILLED: say("its node was taken away"),
 }
 """By which rule a job was preempted, in Kueue's words but for the last two, and as people read it."""
 
@@ -207,7 +210,8 @@ PREEMPTIONS: Final[tuple[Column, ...]] = (
     ),
     Column("start_s", "i64", "s", "when the attempt began that was cut short, from the plan's start"),
 )
-"""Columns of preemptions.parquet: one row per preemption, in their order; a run with hard quotas has none."""
+"""Columns of preemptions.parquet: one row per attempt that was cut short, in their order; a run with hard
+quotas has none."""
 
 _OF_KNOWN: Final = "sum over the preemptions of the bin, nodes that were taken away not among them"
 

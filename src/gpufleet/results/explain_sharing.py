@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
@@ -11,14 +12,15 @@ import polars as pl
 from gpufleet.base.say import Said, say, tell
 from gpufleet.results import folder
 from gpufleet.results.blame import Blame, line
-from gpufleet.results.blame_sharing import rule_path
-from gpufleet.results.columns import RULES
-from gpufleet.results.holdings import Unsure, holdings_at
+from gpufleet.results.blame_sharing import retirement_path, rule_path
+from gpufleet.results.columns import NODE_KILLED, RULES
+from gpufleet.results.holdings import holdings_at
 from gpufleet.results.moments import spoken_day
 from gpufleet.world.headroom import Headroom, nominal_at
 from gpufleet.world.save import load_shared
 
 if TYPE_CHECKING:
+    from gpufleet.results.find import Row
     from gpufleet.results.run import Run
     from gpufleet.world.layout import SharedQuotas
     from gpufleet.world.names import Names
@@ -45,7 +47,6 @@ class QuotaThen:
     most: int  # could use so many if nobody else used any
     borrow: int | None  # limit of borrowing
     cohorts: tuple[CohortThen, ...]  # that it is in, the nearest first
-    unsure: tuple[Unsure, ...]  # jobs of which it is not known whether they ran
 
     def text(self) -> Said:
         """The numbers in one or more sentences."""
@@ -62,16 +63,6 @@ class QuotaThen:
         if self.borrow is not None:
             parts.append(say("it borrows {gpus:,} at most", gpus=self.borrow))
         parts += [self._cohort(cohort) for cohort in self.cohorts]
-        if self.unsure:
-            gpus = sum(job.gpus for job in self.unsure)
-            parts.append(
-                say(
-                    "of {n:,} job with {gpus:,} GPUs it is not known whether it ran then",
-                    "of {n:,} jobs with {gpus:,} GPUs it is not known whether they ran then",
-                    n=len(self.unsure),
-                    gpus=gpus,
-                )
-            )
         return say("{parts:; }", parts=parts)
 
     def _cohort(self, cohort: CohortThen) -> Said:
@@ -114,8 +105,7 @@ def quotas_then(run: Run, queue: str, products: Sequence[str], t_s: int) -> tupl
     shared, names = load_shared(run.path / folder.WORLD)
     if shared is None:
         return ()
-    held = holdings_at(run, t_s)
-    return quotas_of(shared, names, held.gpus, queue, products, t_s, held.unsure)
+    return quotas_of(shared, names, holdings_at(run, t_s), queue, products, t_s)
 
 
 def quotas_of(
@@ -125,7 +115,6 @@ def quotas_of(
     queue: str,
     products: Sequence[str],
     t_s: int,
-    unsure: tuple[Unsure, ...] = (),
 ) -> tuple[QuotaThen, ...]:
     """What a queue could use while queues hold so many GPUs of each product, by the quotas of a second."""
     nominal = nominal_at(shared, t_s)
@@ -138,7 +127,7 @@ def quotas_of(
         room = Headroom(shared.tree, code, gpus, nominal)
         cohorts = tuple(_cohort(room, cohort, row, holders) for cohort in room.above(row))
         numbers = room.own[row], room.held[row], room.available(row), room.potential(row)
-        found.append(QuotaThen(product, queue, *numbers, room.borrow_limit(row), cohorts, unsure))
+        found.append(QuotaThen(product, queue, *numbers, room.borrow_limit(row), cohorts))
     return tuple(found)
 
 
@@ -159,13 +148,20 @@ def moves_of(run: Run, job: int) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
     rows = run.preemptions.filter((pl.col("victim") == job) | (pl.col("preemptor") == job))
     lost, took = [], []
     for row in rows.iter_rows(named=True):
-        rule = row["rule"], row["by_queue"]
-        about = row["rule"], row["gpus"], row["lost_gpu_s"], line(run.plan, rule_path(run.plan, *rule))
+        about = row["rule"], row["gpus"], row["lost_gpu_s"], line(run.plan, _path(run, row))
         if row["victim"] == job:
             lost.append(Move(row["t_s"], row["preemptor"], row["by_queue"], *about))
         else:
             took.append(Move(row["t_s"], row["victim"], row["queue"], *about))
     return tuple(lost), tuple(took)
+
+
+def _path(run: Run, row: Row) -> str:
+    """The path of the plan behind a row of preemptions.parquet."""
+    if row["rule"] != NODE_KILLED:
+        return rule_path(run.plan, row["rule"], row["by_queue"])
+    tenant = run.plan["queues"][row["queue"]]["tenant"]
+    return retirement_path(run.plan, row["product"], tenant, run.start + timedelta(seconds=row["t_s"]))
 
 
 def lost_text(move: Move, at: str) -> Said:
@@ -217,5 +213,4 @@ def move_json(move: Move) -> dict[str, Any]:
 def quota_json(then: QuotaThen) -> dict[str, Any]:
     """The numbers of a moment as JSON values."""
     cohorts = [cohort._asdict() for cohort in then.cohorts]
-    unsure = [job._asdict() for job in then.unsure]
-    return {**asdict(then), "cohorts": cohorts, "unsure": unsure}
+    return {**asdict(then), "cohorts": cohorts}

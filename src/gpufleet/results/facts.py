@@ -12,7 +12,7 @@ import polars as pl
 
 from gpufleet.base.arrays import Ints
 from gpufleet.results import folder
-from gpufleet.results.columns import ROOTS
+from gpufleet.results.columns import NODE_KILLED, ROOTS
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -206,8 +206,9 @@ class Facts:
 
     @cached_property
     def victims(self) -> pl.DataFrame:
-        """Jobs that were preempted: victim, n, lost_gpu_s; most often first."""
-        counted = self.preempted.group_by("victim").agg(pl.len().alias("n"), pl.col("lost_gpu_s").sum())
+        """Jobs that others or a quota pushed out: victim, n, lost_gpu_s; most often first."""
+        pushed = self.preempted.filter(pl.col("rule") != NODE_KILLED)
+        counted = pushed.group_by("victim").agg(pl.len().alias("n"), pl.col("lost_gpu_s").sum())
         return counted.sort("n", "lost_gpu_s", "victim", descending=[True, True, False])
 
     @cached_property

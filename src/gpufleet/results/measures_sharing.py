@@ -56,7 +56,7 @@ _quota_measure(
     needs=("preemptions.victim",),
 )
 def preemptions(facts: Facts) -> Rows:
-    """Jobs pushed out for others, by rule, tenant and queue."""
+    """Attempts of jobs that were cut short, by rule, tenant and queue."""
     if facts.shares:
         yield {}, facts.preempted.height
         yield from _by(facts, pl.len().alias("n"))
@@ -79,7 +79,7 @@ def lost_gpu_h(facts: Facts) -> Rows:
     "taken_gpu_h",
     "GPU·h",
     "sum of lost_gpu_s of preemptions.parquet / 3600, by tenant and queue of the preemptor; "
-    "a quota that fell is nobody's",
+    "a quota that fell and a node that was taken away are nobody's",
     needs=("preemptions.lost_gpu_s",),
 )
 def taken_gpu_h(facts: Facts) -> Rows:
@@ -113,7 +113,7 @@ def _by(facts: Facts, value: pl.Expr) -> Rows:
 @measure(
     "most_preemptions",
     "preemption",
-    "largest number of rows of preemptions.parquet of one job",
+    "largest number of rows of preemptions.parquet of one job, rule NodeKilled not among them",
     needs=("preemptions.victim",),
 )
 def most_preemptions(facts: Facts) -> Rows:
@@ -125,7 +125,7 @@ def most_preemptions(facts: Facts) -> Rows:
 @measure(
     "often_preempted_jobs",
     "job",
-    f"number of jobs with {OFTEN} preemptions or more",
+    f"number of jobs with {OFTEN} preemptions or more, rule NodeKilled not among them",
     needs=("preemptions.victim",),
 )
 def often_preempted_jobs(facts: Facts) -> Rows:
@@ -137,7 +137,7 @@ def often_preempted_jobs(facts: Facts) -> Rows:
 @measure(
     "often_preempted_lost_gpu_h",
     "GPU·h",
-    f"sum of lost_gpu_s / 3600 of jobs with {OFTEN} preemptions or more",
+    f"sum of lost_gpu_s / 3600 of jobs with {OFTEN} preemptions or more, rule NodeKilled not among them",
     needs=("preemptions.victim", "preemptions.lost_gpu_s"),
 )
 def often_preempted_lost_gpu_h(facts: Facts) -> Rows:
