@@ -49,7 +49,7 @@ def chart_width_s(grid_s: int, span_s: int, most: int = MAX_BINS) -> int:
         most: bins allowed.
 
     >>> chart_width_s(300, 14 * 86_400), chart_width_s(3600, 5 * 365 * 86_400), chart_width_s(7, 70)
-    (7200, 1209600, 7)
+    (10800, 1209600, 7)
     """
     if span_s <= grid_s * most:
         return grid_s
