@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.machine import machine
 from benchmarks.measure import Row
 
-NAMES: Final = ("bare", "demand", "easy", "growth", "pipeline", "reference", "start", "worlds")
+NAMES: Final = ("bare", "demand", "easy", "growth", "pipeline", "reference", "sharing", "start", "worlds")
 HEAD: Final = """\
 # Benchmarks
 
@@ -23,7 +23,7 @@ With `--quick` it takes fewer and smaller cases; names ({names}) choose some.
 Nothing else should run on the machine; figures that shared their core with others say so.
 What is compared runs in turns, each time in a process of its own; a figure is the median of its turns.
 """
-MINUTES: Final = "about 20 minutes on two cores"
+MINUTES: Final = "about 35 minutes on two cores"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
