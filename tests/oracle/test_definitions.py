@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.oracle.by_hand import jobs, make
+from tests.oracle.compare import differences
 from tests.oracle.oracle import OracleResult, simulate
 
+from gpufleet.engine import run as engine
 from gpufleet.world import layout as code
 from gpufleet.world.layout import CONSOLIDATE, REFUSALS
 
@@ -356,3 +359,13 @@ def test_the_end_and_the_tallies() -> None:
     assert r.tallies.waiting[0, code.NO_FREE].tolist() == [8 * 5, 8 * 3 + 2 * 5]
     assert r.tallies.waiting.sum() == 8 * 8 + 2 * 5
     assert r.end_s == 20
+
+
+@pytest.mark.parametrize("strict", [0, 1])
+def test_a_fleet_with_more_options_than_a_byte_counts(strict: int) -> None:
+    """150 queues with an option each: the last one's job runs where its own option says."""
+    lanes = [((at % 2, 1.0 + at),) for at in range(150)]
+    world = make([[8] * 20, [8] * 20], lanes=lanes, strict=strict)
+    each = jobs(*[(at, 8, 300.0) for at in range(150)], cls=range(150))
+    assert differences(world, each) == []
+    assert engine.simulate(world, each).outcomes.cell.tolist() == [at % 2 for at in range(150)]
