@@ -15,7 +15,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.world.layout import Tree
 
 # state of a work
-ACTIVE, PARKED, ADMITTED, GONE = 0, 1, 2, 3
+ACTIVE, PARKED, ADMITTED = 0, 1, 2
 
 # how well a flavor serves, worst first
 NO_FIT, NO_CANDIDATES, PREEMPT, RECLAIM, FIT, DEFERRED = 0, 1, 2, 3, 4, 5
