@@ -37,6 +37,7 @@ class Case:
     largest: int = 4096
     n_gpus: int = 300_000
     fair: bool = False
+    reclaim: bool = True  # queues take back what others borrowed
 
     @property
     def jobs(self) -> fleet.Case:
@@ -62,8 +63,9 @@ def world_of(case: Case) -> World:
     share = case.n_gpus // n_queues
     cohorts = [Cohort("nation"), *(Cohort(f"tenant-{i}", "nation") for i in range(TENANTS))]
     group = ((("B200", {"gpu": Limits(share)}),),)
+    within, reclaim = ("LowerPriority", "Any") if case.reclaim else ("Never", "Never")
     queues = [
-        Queue(f"q{i}", f"tenant-{i // PER_TENANT}", group, within="LowerPriority", reclaim="Any")
+        Queue(f"q{i}", f"tenant-{i // PER_TENANT}", group, within=within, reclaim=reclaim)
         for i in range(n_queues)
     ]
     tree = arrays_of(Sharing(tuple(cohorts), tuple(queues), case.fair), []).tree

@@ -281,12 +281,15 @@ def _evict_what_exceeds(w: Rules, s: State, t: Tree, h: Share, island: int) -> N
 
 @kernel
 def _drop_for_ever(w: Rules, s: State, t: Tree, h: Share, now: int) -> bool:
-    """Take out first jobs that can never run any more; whether there were any."""
+    """Note why the first jobs are refused, and take out those that can never run; whether there were any."""
     dropped = False
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         i = s.lane_first[lane, 0]
-        if i >= 0 and refusal_of(w, s, t, h, i) == NOT_ONLINE and never(w, s, i) != STARTABLE:
+        if i < 0:
+            continue
+        s.lane[lane].refused = refusal_of(w, s, t, h, i)
+        if s.lane[lane].refused == NOT_ONLINE and never(w, s, i) != STARTABLE:
             take_out(s, lane, i)
             leave(w, s, i, lane, now)
             refuse_for_ever(s, i, never(w, s, i))
@@ -295,7 +298,7 @@ def _drop_for_ever(w: Rules, s: State, t: Tree, h: Share, now: int) -> bool:
 
 
 @kernel
-def _settle(w: Rules, s: State, t: Tree, h: Share, island: int, now: int) -> None:
+def _settle(w: Rules, s: State, island: int, now: int) -> None:
     """Write down who waits for what until the next pass."""
     i = s.island[island].first_new
     while i >= 0:
@@ -306,9 +309,9 @@ def _settle(w: Rules, s: State, t: Tree, h: Share, island: int, now: int) -> Non
         lane = s.todo[at]
         first = s.lane_first[lane, 0]
         if first >= 0 and s.lane[lane].strict:
-            set_head(w, s, lane, now, first, refusal_of(w, s, t, h, first))
+            set_head(w, s, lane, now, first, s.lane[lane].refused)
         elif first >= 0:
-            set_root(w, s, lane, now, refusal_of(w, s, t, h, first))
+            set_root(w, s, lane, now, s.lane[lane].refused)
 
 
 @kernel
@@ -344,6 +347,6 @@ def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) 
         h.scalar[ANY_STICKY] = 0
         for node in range(len(h.sticky)):
             h.sticky[node] = -1
-    _settle(w, s, t, h, island, now)
+    _settle(w, s, island, now)
     s.island[island].first_new = -1
     s.island[island].last_new = -1

@@ -36,7 +36,7 @@ from gpufleet.engine.sharing.state import (
     Share,
 )
 from gpufleet.engine.sharing.taking import put_work, take_work
-from gpufleet.engine.sharing.tournament import next_by_share
+from gpufleet.engine.sharing.tournament import leave_tournament, next_by_share, open_tournament
 from gpufleet.engine.sharing.tree import add_usage, available, count_work, discount_work, take_usage
 from gpufleet.engine.sharing.victim_order import link
 from gpufleet.engine.state import NOW, PASS, State
@@ -280,10 +280,11 @@ def run_cycle(w: Rules, s: State, t: Tree, h: Share) -> int:
         if h.scalar[N_POOL] <= len(h.found):  # else its victims may find no room in this cycle
             nominate(w, s, t, h, h.head[h.heads[at]])
     if t.fair:
+        open_tournament(t, h)
         e = next_by_share(t, h)
         while e >= 0:
-            h.entry[e].open = 0
             h.entry[e].result = _process(w, s, t, h, e)
+            leave_tournament(t, h, e)
             e = next_by_share(t, h)
     else:
         _sort_by_level(h)

@@ -8,7 +8,6 @@ from gpufleet.engine.sharing.candidates import next_candidate
 from gpufleet.engine.sharing.state import (
     FAIR_SHARE,
     IN_QUEUE,
-    N_CANDIDATES,
     N_FOUND,
     RECLAIMED,
     Share,
@@ -40,60 +39,41 @@ def _is_under(t: Tree, node: int, top: int) -> bool:
 
 
 @kernel
-def _collect_fair(t: Tree, h: Share, i: int) -> None:
-    """Candidates of the whole tree, as one list per queue, best victim first."""
-    queue = h.work[i].queue
-    h.scalar[N_CANDIDATES] = 0
+def _collect_fair(t: Tree, h: Share, i: int) -> bool:
+    """Find the best victim of each queue of the tree; False if there is none."""
+    queue, any_found = h.work[i].queue, False
     root = root_of(t, queue)
     for node in range(len(t.parent)):
-        h.queue_first[node], h.retry_first[node], h.retry_last[node], h.pruned[node] = -1, -1, -1, 0
-        if t.queue[node] and node == queue:
-            _list_candidates(t, h, i, node)
-        elif t.queue[node] and t.reclaim[queue] != NEVER and _is_under(t, node, root):
-            exceeds = not is_within(t, h, node)
-            if exceeds:
-                _list_candidates(t, h, i, node)
-    _adopt_lists(h)
+        h.queue_first[node], h.retry_first[node], h.pruned[node] = -1, -1, 0
+        if not t.queue[node]:
+            continue
+        others = t.reclaim[queue] != NEVER and _is_under(t, node, root) and not is_within(t, h, node)
+        if node == queue or others:
+            h.queue_first[node] = next_candidate(t, h, i, h.first[node])
+            any_found = any_found or h.queue_first[node] >= 0
+    return any_found
 
 
 @kernel
-def _list_candidates(t: Tree, h: Share, i: int, queue: int) -> None:
-    """Put the candidates of a queue into its second list, best victim first."""
-    victim = next_candidate(t, h, i, h.first[queue])
-    while victim >= 0:
-        at = h.scalar[N_CANDIDATES]
-        h.scalar[N_CANDIDATES] += 1
-        h.candidate[at].work, h.candidate[at].queue = victim, queue
-        _append(h, at)
-        victim = next_candidate(t, h, i, h.work[victim].next)
+def _take_first(t: Tree, h: Share, i: int, queue: int) -> int:
+    """Take the best victim off those of a queue."""
+    victim = h.queue_first[queue]
+    h.queue_first[queue] = next_candidate(t, h, i, h.work[victim].next)
+    return int(victim)
 
 
 @kernel
-def _append(h: Share, at: int) -> None:
-    """Put a candidate at the end of the second list of its queue."""
-    queue = h.candidate[at].queue
-    h.candidate[at].next = -1
+def _refuse(h: Share, queue: int, victim: int) -> None:
+    """The second strategy may take the first victim that the first one refused."""
     if h.retry_first[queue] < 0:
-        h.retry_first[queue] = at
-    else:
-        h.candidate[h.retry_last[queue]].next = at
-    h.retry_last[queue] = at
+        h.retry_first[queue] = victim
 
 
 @kernel
-def _adopt_lists(h: Share) -> None:
-    """The second lists become the lists to take from; nothing is pruned any more."""
+def _try_again(h: Share) -> None:
+    """Have those refused come first; nothing is pruned any more."""
     for node in range(len(h.queue_first)):
-        h.queue_first[node], h.retry_first[node], h.retry_last[node] = h.retry_first[node], -1, -1
-        h.pruned[node] = 0
-
-
-@kernel
-def _take_first(h: Share, queue: int) -> int:
-    """Take the first candidate off a queue's list."""
-    at = h.queue_first[queue]
-    h.queue_first[queue] = h.candidate[at].next
-    return int(at)
+        h.queue_first[node], h.pruned[node] = h.retry_first[node], 0
 
 
 @kernel
@@ -109,9 +89,8 @@ def _richest_queue(t: Tree, h: Share, cohort: int, queue: int) -> tuple[int, int
             elif best < 0 or is_less(best_infinite, best_share, infinite, share):
                 best, best_infinite, best_share = node, infinite, share
             elif infinite == best_infinite and share == best_share:
-                a, b = h.candidate[h.queue_first[node]].work, h.candidate[h.queue_first[best]].work
-                if precedes(h, a, b, queue):
-                    best = node
+                first = h.queue_first[node]
+                best = node if precedes(h, first, h.queue_first[best], queue) else best
         node = t.sibling[node]
     return best, best_infinite, best_share
 
@@ -183,31 +162,37 @@ def _fits(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
 
 
 @kernel
-def _may_take(t: Tree, h: Share, queue: int, at: int) -> bool:
-    """Whether the first strategy lets the preemptor take a candidate of another queue."""
-    row = h.candidate[at]
-    mine, theirs = _below_common(t, queue, row.queue), _below_common(t, row.queue, queue)
+def _is_left_enough(t: Tree, h: Share, mine: int, theirs: int, victim: int) -> bool:
+    """Whether those that a victim is taken from are left with no smaller share than the preemptor gets."""
     infinite, share = share_of(t, h, mine)
-    if t.strategies[0] == FINAL_SHARE:
-        discount_work(t, h, row.work)
-        left_infinite, left = share_of(t, h, theirs)
-        count_work(t, h, row.work)
-        return not is_less(left_infinite, left, infinite, share)
-    had_infinite, had = share_of(t, h, theirs)
-    return is_less(infinite, share, had_infinite, had)
+    discount_work(t, h, victim)
+    left_infinite, left = share_of(t, h, theirs)
+    count_work(t, h, victim)
+    return not is_less(left_infinite, left, infinite, share)
 
 
 @kernel
 def _take_by_share(w: Rules, s: State, t: Tree, h: Share, i: int, target: int) -> None:
-    """Take the first candidate of another queue that the first strategy allows; those before it may be tried
+    """Take the first victim of another queue that the first strategy allows; those before it may be tried
     again."""
     queue = h.work[i].queue
+    mine, theirs = _below_common(t, queue, target), _below_common(t, target, queue)
+    infinite, share = share_of(t, h, mine)
+    had_infinite, had = share_of(t, h, theirs)
+    final = t.strategies[0] == FINAL_SHARE
+    # what is left is never more than there is: if that is too little, nobody need be looked at
+    richer = is_less(infinite, share, had_infinite, had)
+    none = is_less(had_infinite, had, infinite, share) or not (final or richer)
     while h.queue_first[target] >= 0:
-        at = _take_first(h, target)
-        if _may_take(t, h, queue, at):
-            take_victim(w, s, t, h, h.candidate[at].work, FAIR_SHARE)
+        if none:
+            _refuse(h, target, h.queue_first[target])
+            h.queue_first[target] = -1
             return
-        _append(h, at)
+        victim = _take_first(t, h, i, target)
+        if not final or _is_left_enough(t, h, mine, theirs, victim):
+            take_victim(w, s, t, h, victim, FAIR_SHARE)
+            return
+        _refuse(h, target, victim)
 
 
 @kernel
@@ -219,9 +204,9 @@ def _first_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
             return False
         before = h.scalar[N_FOUND]
         if target == queue:
-            take_victim(w, s, t, h, h.candidate[_take_first(h, target)].work, IN_QUEUE)
+            take_victim(w, s, t, h, _take_first(t, h, i, target), IN_QUEUE)
         elif is_within(t, h, queue):
-            take_victim(w, s, t, h, h.candidate[_take_first(h, target)].work, RECLAIMED)
+            take_victim(w, s, t, h, _take_first(t, h, i, target), RECLAIMED)
         else:
             _take_by_share(w, s, t, h, i, target)
         if h.scalar[N_FOUND] > before and _fits(w, s, t, h, i):
@@ -230,9 +215,9 @@ def _first_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
 
 @kernel
 def _second_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
-    """One candidate of each queue whose share is more than the preemptor's."""
+    """One victim of each queue whose share is more than the preemptor's."""
     queue = h.work[i].queue
-    _adopt_lists(h)
+    _try_again(h)
     while True:
         target = _next_target(t, h, queue)
         if target < 0:
@@ -240,7 +225,7 @@ def _second_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
         infinite, share = share_of(t, h, _below_common(t, queue, target))
         had_infinite, had = share_of(t, h, _below_common(t, target, queue))
         if is_less(infinite, share, had_infinite, had):
-            take_victim(w, s, t, h, h.candidate[_take_first(h, target)].work, FAIR_SHARE)
+            take_victim(w, s, t, h, h.queue_first[target], FAIR_SHARE)
             if _fits(w, s, t, h, i):
                 return True
         h.pruned[target] = 1
@@ -250,8 +235,7 @@ def _second_strategy(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
 def search_fair(w: Rules, s: State, t: Tree, h: Share, i: int) -> None:
     """Find victims by share; ``found`` holds them, or none if nothing helps."""
     queue = h.work[i].queue
-    _collect_fair(t, h, i)
-    if h.scalar[N_CANDIDATES] == 0:
+    if not _collect_fair(t, h, i):
         return
     _add_request(t, h, queue)
     fits = _first_strategy(w, s, t, h, i)

@@ -124,7 +124,7 @@ def nominate(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     anew = h.work[i].tried_in != h.scalar[THIS_PASS]
     mode = find_assignment(w, s, t, h, i, anew)
     row = h.entry[e]
-    row.work, row.result, row.open = i, REFUSED_NOW, 1
+    row.work, row.result = i, REFUSED_NOW
     keep_in_entry(t, h, e, mode)
     return int(e)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpufleet.base.arrays import Ints
+from gpufleet.base.arrays import Floats, Ints
 from gpufleet.world.layout import Tree
 
 # state of a work
@@ -58,7 +58,7 @@ WORK = np.dtype(
 ENTRY = np.dtype(
     [
         *((name, np.int64) for name in ("work", "mode", "level", "n_use", "first_victim", "n_victims")),
-        *((name, np.int64) for name in ("result", "open")),
+        ("result", np.int64),
     ]
 )
 CANDIDATE = np.dtype([(name, np.int64) for name in ("work", "first", "group", "top", "queue", "next")])
@@ -70,6 +70,7 @@ class Share(NamedTuple):
 
     scalar: Ints  # (N_SCALARS,)
     subtree: Ints  # (n, k) quota of the node and of what its children lend
+    lendable: Ints  # (n, R) what the node could use of a resource, over all flavors
     local: Ints  # (n, k) what nobody else may use
     usage: Ints  # (n, k) of a cohort: what its children use beyond their local quota
     first: Ints  # (n,) the admitted work of a queue that gives way first
@@ -102,9 +103,8 @@ class Share(NamedTuple):
     found_why: Ints  # (m,)
     candidate: Any  # (m,) CANDIDATE
     order: Ints  # (m,) candidates in their order
-    queue_first: Ints  # (n,) first candidate of a queue
-    retry_first: Ints  # (n,) first candidate of a queue that failed the first strategy
-    retry_last: Ints  # (n,)
+    queue_first: Ints  # (n,) first candidate of a queue that was not looked at, by shares
+    retry_first: Ints  # (n,) first candidate of a queue that the first strategy refused
     pruned: Ints  # (n,) out of the search
     entry: Any  # (e,) ENTRY
     entry_k: Ints  # (e, U)
@@ -115,6 +115,7 @@ class Share(NamedTuple):
     chosen: Ints  # (m,) victims of this cycle
     pool: Ints  # (2, 4 m) victims of the entries, and why
     winner: Ints  # (n,) entry that a node sends into the tournament
+    stake: Floats  # (3, n) its: 1 = the node would borrow, 1 = the node's share is infinite, the share
     entry_held: Ints  # (e, U) usage that is counted for the rest of the cycle only
     turn: Ints  # (e,) entries in the order in which they are processed, without fair sharing
     sticky: Ints  # (n,) work that goes first in its queue, because it preempted for it; -1 = none
@@ -136,8 +137,9 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
     size: dict[str, Any] = {
         "scalar": N_SCALARS,
         **dict.fromkeys(("subtree", "local", "usage", "borrowed"), (n, k)),
+        "lendable": (n, resources),
         **dict.fromkeys(("first", "top", "head", "heads", "pruned", "winner", "sticky"), n),
-        **dict.fromkeys(("queue_first", "retry_first", "retry_last"), n),
+        **dict.fromkeys(("queue_first", "retry_first"), n),
         **dict.fromkeys(("use_k", "use"), (m, uses)),
         "tried": (m, p, groups),
         "n_pods": n_shapes,
@@ -162,7 +164,8 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
         "pool": (2, 4 * m),
     }
     records = {"work": (m, WORK), "candidate": (m, CANDIDATE), "entry": (entries, ENTRY)}
-    arrays = {name: np.zeros(shape, np.int64) for name, shape in size.items()}
+    arrays: dict[str, Any] = {name: np.zeros(shape, np.int64) for name, shape in size.items()}
+    arrays["stake"] = np.zeros((3, n))
     arrays |= {name: np.zeros(rows, kind).view(np.recarray) for name, (rows, kind) in records.items()}
     for name in ("first", "top", "head", "tried", "sticky"):
         arrays[name][...] = -1

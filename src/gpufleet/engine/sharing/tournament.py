@@ -1,10 +1,12 @@
-"""Fair sharing decides who goes first: a tournament in every tree, run again for every entry."""
+"""Fair sharing decides who goes first: a tournament in every tree.
+
+It is run again above every entry that was processed: elsewhere nothing has changed."""
 
 from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.sharing.state import N_ENTRIES, Share
-from gpufleet.engine.sharing.tree import add_usage, is_less, share_of, take_usage
+from gpufleet.engine.sharing.tree import add_usage, share_of, take_usage
 from gpufleet.world.layout import Tree
 
 
@@ -31,26 +33,23 @@ def _borrows(h: Share, e: int, node: int) -> bool:
 
 
 @kernel
-def _value(t: Tree, h: Share, e: int, node: int) -> tuple[bool, int, float]:
-    """(whether the node borrows, its share) with the entry counted."""
+def _set_stake(t: Tree, h: Share, node: int) -> None:
+    """Note whether the node would borrow with its winner counted, and its share then."""
+    e = h.winner[node]
     _count(t, h, e, True)
-    borrows = _borrows(h, e, node)
     infinite, share = share_of(t, h, node)
+    h.stake[0, node] = 1.0 if _borrows(h, e, node) else 0.0
+    h.stake[1, node], h.stake[2, node] = float(infinite), share
     _count(t, h, e, False)
-    return borrows, infinite, share
 
 
 @kernel
-def _beats(t: Tree, h: Share, node: int, other: int) -> bool:
+def _beats(h: Share, node: int, other: int) -> bool:
     """Whether the entry that comes up through ``node`` goes before the one through its sibling."""
-    a, b = h.winner[node], h.winner[other]
-    a_borrows, a_infinite, a_share = _value(t, h, a, node)
-    b_borrows, b_infinite, b_share = _value(t, h, b, other)
-    if a_borrows != b_borrows:
-        return b_borrows
-    if a_infinite != b_infinite or a_share != b_share:
-        return is_less(a_infinite, a_share, b_infinite, b_share)
-    x, y = h.work[h.entry[a].work], h.work[h.entry[b].work]
+    for at in range(3):
+        if h.stake[at, node] != h.stake[at, other]:
+            return bool(h.stake[at, node] < h.stake[at, other])
+    x, y = h.work[h.entry[h.winner[node]].work], h.work[h.entry[h.winner[other]].work]
     if x.key != y.key:
         return bool(x.key < y.key)
     if x.time != y.time:
@@ -59,30 +58,47 @@ def _beats(t: Tree, h: Share, node: int, other: int) -> bool:
 
 
 @kernel
-def _winner_below(t: Tree, h: Share, cohort: int) -> int:
-    """The child through which the cohort's first entry comes; -1 = none has an entry."""
+def _settle_cohort(t: Tree, h: Share, cohort: int) -> None:
+    """Have the first entry of the cohort's children come up through it."""
     best, node = -1, t.child[cohort]
     while node >= 0:
-        if h.winner[node] >= 0 and (best < 0 or _beats(t, h, node, best)):
+        if h.winner[node] >= 0 and (best < 0 or _beats(h, node, best)):
             best = node
         node = t.sibling[node]
-    return best
+    h.winner[cohort] = h.winner[best] if best >= 0 else -1
+    if best >= 0:
+        _set_stake(t, h, cohort)
+
+
+@kernel
+def open_tournament(t: Tree, h: Share) -> None:
+    """Put all entries of the cycle into the tournament."""
+    for node in range(len(h.winner)):
+        h.winner[node] = -1
+    for e in range(h.scalar[N_ENTRIES]):
+        node = h.work[h.entry[e].work].queue
+        h.winner[node] = e
+        _set_stake(t, h, node)
+    for up in range(len(h.winner)):
+        node = len(h.winner) - 1 - up
+        if not t.queue[node]:
+            _settle_cohort(t, h, node)
 
 
 @kernel
 def next_by_share(t: Tree, h: Share) -> int:
-    """The open entry that wins the tournament of the first tree that has one; -1 = none."""
-    for node in range(len(h.winner)):
-        h.winner[node] = -1
-    for e in range(h.scalar[N_ENTRIES]):
-        if h.entry[e].open:
-            h.winner[h.work[h.entry[e].work].queue] = e
-    for up in range(len(h.winner)):
-        node = len(h.winner) - 1 - up
-        if not t.queue[node]:
-            child = _winner_below(t, h, node)
-            h.winner[node] = h.winner[child] if child >= 0 else -1
+    """The entry that wins the tournament of the first tree that has one; -1 = none."""
     for node in range(len(h.winner)):
         if t.parent[node] < 0 and h.winner[node] >= 0:
             return int(h.winner[node])
     return -1
+
+
+@kernel
+def leave_tournament(t: Tree, h: Share, e: int) -> None:
+    """The entry was processed: only above its queue may that, and what it uses, change who goes first."""
+    node = h.work[h.entry[e].work].queue
+    h.winner[node] = -1
+    while t.parent[node] >= 0:
+        node = t.parent[node]
+        _settle_cohort(t, h, node)

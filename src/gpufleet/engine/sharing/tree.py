@@ -13,9 +13,31 @@ from gpufleet.world.layout import UNLIMITED, Tree
 MUCH = 1 << 61
 
 
+@kernel
+def potential(t: Tree, h: Share, node: int, k: int) -> int:
+    """What the node could use if nobody else used anything."""
+    least, gathered = MUCH, 0
+    while t.parent[node] >= 0:
+        if t.borrow[node, k] != UNLIMITED:
+            least = min(least, gathered + h.subtree[node, k] + t.borrow[node, k])
+        gathered += h.local[node, k]
+        node = t.parent[node]
+    return int(min(least, gathered + h.subtree[node, k]))
+
+
+@kernel
+def _lendable(t: Tree, h: Share, node: int, resource: int) -> int:
+    """What the node could use of a resource, over all flavors."""
+    n_resources = t.group.shape[1]
+    total = 0
+    for k in range(resource, t.nominal.shape[1], n_resources):
+        total += potential(t, h, node, k)
+    return total
+
+
 @entry
 def settle_quotas(t: Tree, h: Share) -> None:
-    """Work ``subtree`` and ``local`` out from the nominal quotas and lending limits."""
+    """Work ``subtree``, ``local`` and ``lendable`` out from the nominal quotas and lending limits."""
     n, n_k = t.nominal.shape
     for node in range(n):
         for k in range(n_k):
@@ -30,6 +52,9 @@ def settle_quotas(t: Tree, h: Share) -> None:
             h.local[node, k] = own
             if parent >= 0:
                 h.subtree[parent, k] += h.subtree[node, k] - own
+    for node in range(n):
+        for resource in range(t.group.shape[1]):
+            h.lendable[node, resource] = _lendable(t, h, node, resource)
 
 
 @kernel
@@ -58,18 +83,6 @@ def available(t: Tree, h: Share, node: int, k: int) -> int:
             least = min(least, gathered + t.borrow[node, k] + lent - beyond)
         node = t.parent[node]
     return int(min(least, gathered + h.subtree[node, k] - h.usage[node, k]))
-
-
-@kernel
-def potential(t: Tree, h: Share, node: int, k: int) -> int:
-    """What the node could use if nobody else used anything."""
-    least, gathered = MUCH, 0
-    while t.parent[node] >= 0:
-        if t.borrow[node, k] != UNLIMITED:
-            least = min(least, gathered + h.subtree[node, k] + t.borrow[node, k])
-        gathered += h.local[node, k]
-        node = t.parent[node]
-    return int(min(least, gathered + h.subtree[node, k]))
 
 
 @kernel
@@ -137,16 +150,6 @@ def is_within(t: Tree, h: Share, node: int) -> bool:
 
 
 @kernel
-def _lendable(t: Tree, h: Share, node: int, resource: int) -> int:
-    """What the node could use of a resource, over all flavors."""
-    n_resources = t.group.shape[1]
-    total = 0
-    for k in range(resource, t.nominal.shape[1], n_resources):
-        total += potential(t, h, node, k)
-    return total
-
-
-@kernel
 def share_of(t: Tree, h: Share, node: int) -> tuple[int, float]:
     """Dominant resource share of a node in its parent, weighted: (1 = infinite, value), in that order.
 
@@ -161,7 +164,7 @@ def share_of(t: Tree, h: Share, node: int) -> tuple[int, float]:
         for k in range(resource, t.nominal.shape[1], n_resources):
             borrowed += max(0, h.usage[node, k] - h.subtree[node, k])
         if borrowed > 0:
-            lendable = _lendable(t, h, t.parent[node], resource)
+            lendable = h.lendable[t.parent[node], resource]
             if lendable > 0:
                 most = max(most, 1000.0 * borrowed / lendable)
     if most == 0.0:
