@@ -13,7 +13,10 @@ from typing import Final
 from benchmarks.machine import machine
 from benchmarks.measure import Row
 
-NAMES: Final = ("bare", "demand", "easy", "growth", "pipeline", "reference", "sharing", "start", "worlds")
+NAMES: Final = (
+    *("backlog", "bare", "demand", "easy", "growth"),
+    *("pipeline", "reference", "sharing", "start", "worlds"),
+)
 HEAD: Final = """\
 # Benchmarks
 

@@ -10,7 +10,7 @@ import pytest
 from gpufleet.engine.jit import compiling, entry
 from gpufleet.engine.sharing.decide import Situation
 from gpufleet.engine.sharing.state import Share
-from gpufleet.engine.sharing.tree import available, potential
+from gpufleet.engine.sharing.tree import available
 from gpufleet.world.headroom import Headroom
 from gpufleet.world.layout import Tree
 from gpufleet.world.quotas import Cohort, Limits, PodSet, Queue, Sharing, Work, arrays_of
@@ -21,7 +21,7 @@ def _ask(t: Tree, h: Share, room: np.ndarray, most: np.ndarray) -> None:  # type
     for row in range(room.shape[0]):
         for k in range(room.shape[1]):
             room[row, k] = available(t, h, row, k)
-            most[row, k] = potential(t, h, row, k)
+            most[row, k] = h.potential[row, k]
 
 
 def _limits(random: Random, *, alone: bool) -> Limits:

@@ -44,14 +44,32 @@ from gpufleet.world.layout import ANY_PRIORITY, UNLIMITED, Tree
 
 
 @kernel
-def _sort_by_level(h: Share) -> None:
-    """Put the entries in ``turn``: within nominal quota first, then in the order of waiting."""
+def _settles_at_once(t: Tree, h: Share, e: int) -> bool:
+    """Give an entry that gets and holds nothing its result: it is the same whoever goes before."""
+    row = h.entry[e]
+    if row.mode == NO_FIT:
+        row.result = REFUSED_NOW
+        return True
+    if row.mode == NO_CANDIDATES and t.reclaim[h.work[row.work].queue] == ANY_PRIORITY:
+        row.result = NOTHING_TO_PREEMPT
+        return True
+    return False
+
+
+@kernel
+def _sort_by_level(t: Tree, h: Share) -> int:
+    """Put the others in ``turn``, within nominal quota first, then in the order of waiting; how many."""
+    n = 0
     for e in range(h.scalar[N_ENTRIES]):
-        at = e
+        if _settles_at_once(t, h, e):
+            continue
+        at = n
         while at > 0 and _goes_before(h, e, h.turn[at - 1]):
             h.turn[at] = h.turn[at - 1]
             at -= 1
         h.turn[at] = e
+        n += 1
+    return n
 
 
 @kernel
@@ -287,8 +305,7 @@ def run_cycle(w: Rules, s: State, t: Tree, h: Share) -> int:
             leave_tournament(t, h, e)
             e = next_by_share(t, h)
     else:
-        _sort_by_level(h)
-        for at in range(h.scalar[N_ENTRIES]):
+        for at in range(_sort_by_level(t, h)):
             h.entry[h.turn[at]].result = _process(w, s, t, h, h.turn[at])
     _end_holds(w, s, t, h)
     changes = h.scalar[N_CHOSEN]

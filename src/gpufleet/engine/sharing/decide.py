@@ -168,6 +168,6 @@ def _owned(value: Any) -> Any:
 def _with_uses(share: Share, uses: int) -> Share:
     """Room for works that hold more kinds of quota than any pod set asks for."""
     m, entries = len(share.work), len(share.entry)
-    wide = {name: np.zeros((m, uses), np.int64) for name in ("use_k", "use")}
+    wide: dict[str, Any] = {name: np.zeros((m, uses), np.int64) for name in ("use_k", "use")}
     wide |= {name: np.zeros((entries, uses), np.int64) for name in ("entry_k", "entry_use", "entry_held")}
     return share._replace(**wide)

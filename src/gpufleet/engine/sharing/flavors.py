@@ -12,9 +12,11 @@ from gpufleet.engine.sharing.state import (
     NO_FIT,
     PREEMPT,
     RECLAIM,
+    SEARCHED,
+    SEARCHED_FOR,
     Share,
 )
-from gpufleet.engine.sharing.tree import available, count_work, discount_work, level_of, potential
+from gpufleet.engine.sharing.tree import available, count_work, discount_work, level_of
 from gpufleet.engine.sharing.victims import search
 from gpufleet.engine.state import State
 from gpufleet.world.layout import NEVER, NOT_ONLINE, STARTABLE, Tree
@@ -33,6 +35,7 @@ def _if_preempting(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount
     """(mode, level) if victims make room for the amount."""
     queue = h.work[i].queue
     _ask_for(h, k, amount)
+    h.scalar[SEARCHED], h.scalar[SEARCHED_FOR] = k, amount
     if search(w, s, t, h, i) == 0:
         return NO_CANDIDATES, level_of(t, h, queue, k, amount)[0]
     mode = RECLAIM
@@ -50,7 +53,7 @@ def _if_preempting(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount
 def mode_of(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount: int) -> tuple[int, int]:
     """(how well one flavor serves one resource of work ``i``, level)."""
     queue = h.work[i].queue
-    if amount > potential(t, h, queue, k):
+    if amount > h.potential[queue, k]:
         return NO_FIT, 0
     level, may_reclaim = level_of(t, h, queue, k, amount)
     if amount <= max(0, available(t, h, queue, k)):
@@ -200,3 +203,15 @@ def ask_for_assignment(t: Tree, h: Share, i: int) -> None:
         for r in range(n_resources):
             if h.flavor[p, r] >= 0 and h.mode[p, r] < FIT:
                 h.need[h.flavor[p, r] * n_resources + r] = 1
+
+
+@kernel
+def is_answered(h: Share) -> bool:
+    """Whether the last search was for just this assignment: one amount, and nothing beside it."""
+    k = h.scalar[SEARCHED]
+    if k < 0 or h.taken[k] != h.scalar[SEARCHED_FOR]:
+        return False
+    for other in range(len(h.taken)):  # noqa: SIM110
+        if other != k and h.taken[other] > 0:
+            return False
+    return True

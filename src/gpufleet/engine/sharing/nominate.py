@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.sharing.flavors import ask_for_assignment, assign, highest_level
+from gpufleet.engine.sharing.flavors import ask_for_assignment, assign, highest_level, is_answered
 from gpufleet.engine.sharing.state import (
     DEFERRED,
     FIT,
@@ -14,6 +14,7 @@ from gpufleet.engine.sharing.state import (
     NO_CANDIDATES,
     NO_FIT,
     REFUSED_NOW,
+    SEARCHED,
     THIS_PASS,
     Share,
 )
@@ -25,11 +26,13 @@ from gpufleet.world.layout import Tree
 @kernel
 def try_counts(w: Rules, s: State, t: Tree, h: Share, i: int, anew: bool) -> int:
     """Assign and, where room is lacking, search for victims: the mode, NO_CANDIDATES if none help."""
-    h.scalar[N_FOUND] = 0
+    h.scalar[N_FOUND], h.scalar[SEARCHED] = 0, -1
     mode = assign(w, s, t, h, i, anew)
     if mode == NO_FIT or mode == FIT:
         h.scalar[N_FOUND] = 0
         return mode
+    if is_answered(h):
+        return mode if h.scalar[N_FOUND] > 0 else NO_CANDIDATES
     ask_for_assignment(t, h, i)
     return mode if search(w, s, t, h, i) > 0 else NO_CANDIDATES
 

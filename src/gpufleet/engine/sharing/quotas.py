@@ -11,7 +11,7 @@ from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.books import book_borrowing
 from gpufleet.engine.sharing.state import APPLIED, FIRST_QUEUE, REACH_CHANGED, Share
-from gpufleet.engine.sharing.tree import available, potential, settle_quotas
+from gpufleet.engine.sharing.tree import available, settle_quotas
 from gpufleet.engine.sharing.victim_order import precedes
 from gpufleet.engine.state import NEXT_QUOTA, NOW, State
 from gpufleet.world.layout import SharedQuotas, Tree
@@ -68,7 +68,7 @@ def first_to_go(t: Tree, h: Share, queue: int, k: int) -> int:
 def _note_potentials(t: Tree, h: Share, most: Ints) -> None:
     for queue in range(most.shape[0]):
         for k in range(most.shape[1]):
-            most[queue, k] = max(most[queue, k], potential(t, h, h.scalar[FIRST_QUEUE] + queue, k))
+            most[queue, k] = max(most[queue, k], h.potential[h.scalar[FIRST_QUEUE] + queue, k])
 
 
 def most_ever(shared: SharedQuotas, tree: Any, t: Any, share: Share, h: Any) -> Ints:

@@ -37,7 +37,7 @@ REFUSED_NOW, NOTHING_TO_PREEMPT, PENDING, SKIPPED, STARTED = 0, 1, 2, 3, 4
 # numbers of the moment, rows of Share.scalar
 N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, FIRST_QUEUE = 0, 1, 2, 3, 4, 5, 6
 N_EVENTS, APPLIED, THIS_PASS, N_AGAIN, N_HEADS, N_WAITING, ANY_STICKY = 7, 8, 9, 10, 11, 12, 13
-NODES_FREED, GPUS_FREED, REACH_CHANGED, ADMITTED_IN = 14, 15, 16, 17
+NODES_FREED, GPUS_FREED, REACH_CHANGED, ADMITTED_IN, SEARCHED, SEARCHED_FOR = 14, 15, 16, 17, 18, 19
 N_SCALARS = 24
 
 # columns of Share.event: when, victim, preemptor (-1 = none), why (REASONS), GPUs, work lost in GPU-seconds,
@@ -70,6 +70,7 @@ class Share(NamedTuple):
 
     scalar: Ints  # (N_SCALARS,)
     subtree: Ints  # (n, k) quota of the node and of what its children lend
+    potential: Ints  # (n, k) what the node could use if nobody else used anything
     lendable: Ints  # (n, R) what the node could use of a resource, over all flavors
     local: Ints  # (n, k) what nobody else may use
     usage: Ints  # (n, k) of a cohort: what its children use beyond their local quota
@@ -136,7 +137,7 @@ def new_share(tree: Tree, n_works: int, shapes: tuple[int, int, int, int], n_bin
     n_shapes, p = max(n_shapes, 1), max(n_pods, 1)
     size: dict[str, Any] = {
         "scalar": N_SCALARS,
-        **dict.fromkeys(("subtree", "local", "usage", "borrowed"), (n, k)),
+        **dict.fromkeys(("subtree", "local", "potential", "usage", "borrowed"), (n, k)),
         "lendable": (n, resources),
         **dict.fromkeys(("first", "top", "head", "heads", "pruned", "winner", "sticky"), n),
         **dict.fromkeys(("queue_first", "retry_first"), n),

@@ -14,7 +14,7 @@ MUCH = 1 << 61
 
 
 @kernel
-def potential(t: Tree, h: Share, node: int, k: int) -> int:
+def _potential(t: Tree, h: Share, node: int, k: int) -> int:
     """What the node could use if nobody else used anything."""
     least, gathered = MUCH, 0
     while t.parent[node] >= 0:
@@ -25,19 +25,9 @@ def potential(t: Tree, h: Share, node: int, k: int) -> int:
     return int(min(least, gathered + h.subtree[node, k]))
 
 
-@kernel
-def _lendable(t: Tree, h: Share, node: int, resource: int) -> int:
-    """What the node could use of a resource, over all flavors."""
-    n_resources = t.group.shape[1]
-    total = 0
-    for k in range(resource, t.nominal.shape[1], n_resources):
-        total += potential(t, h, node, k)
-    return total
-
-
 @entry
 def settle_quotas(t: Tree, h: Share) -> None:
-    """Work ``subtree``, ``local`` and ``lendable`` out from the nominal quotas and lending limits."""
+    """Work out what follows from nominal quotas and limits alone."""
     n, n_k = t.nominal.shape
     for node in range(n):
         for k in range(n_k):
@@ -52,9 +42,13 @@ def settle_quotas(t: Tree, h: Share) -> None:
             h.local[node, k] = own
             if parent >= 0:
                 h.subtree[parent, k] += h.subtree[node, k] - own
+    n_resources = t.group.shape[1]
     for node in range(n):
-        for resource in range(t.group.shape[1]):
-            h.lendable[node, resource] = _lendable(t, h, node, resource)
+        for resource in range(n_resources):
+            h.lendable[node, resource] = 0
+        for k in range(n_k):
+            h.potential[node, k] = _potential(t, h, node, k)
+            h.lendable[node, k % n_resources] += h.potential[node, k]
 
 
 @kernel
