@@ -176,3 +176,15 @@ def test_cells_that_are_separated_otherwise_are_one_finding(tmp_path: Path, mark
     assert _csv_plan(tmp_path, text.encode()) == [
         f"P026 d.csv:1 the cells are separated by {called}, not by commas"
     ]
+
+
+def test_cohorts_may_be_a_table(load: Load, folder: Path) -> None:
+    (folder / "cohorts.csv").write_text("name,in,quota.own-gpu\nnation,,8\nlab,nation,\n")
+    text = TABLES.replace("tenants: {", "cohorts: cohorts.csv\ntenants: {each: {cohort: lab}, ")
+    plan = load(text)
+    assert [(c.name, c.parent, c.quota) for c in plan.cohorts.values()] == [
+        ("nation", None, {"own-gpu": 8}),
+        ("lab", "nation", {}),
+    ]
+    assert str(plan.cohorts["lab"].line) == "cohorts.csv:3"
+    assert {queue.cohort for queue in plan.queues.values()} == {"lab"}

@@ -13,6 +13,7 @@ from gpufleet.plan.kinds import File, Kind, Schema, Text
 from gpufleet.plan.plan import Source
 from gpufleet.plan.promises import Actual, Promise
 from gpufleet.plan.reader import Reader, under
+from gpufleet.plan.sharing import Cohort
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Tenant
@@ -22,6 +23,7 @@ from gpufleet.plan.workloads import WorkloadKind
 TABLES: Final[dict[str, tuple[type[Keyed], ...]]] = {
     "sites": (Site,),
     "systems": (System,),
+    "cohorts": (Cohort,),
     "tenants": (Tenant,),
     "deliveries": (Delivery,),
     "retirements": (Retirement,),
