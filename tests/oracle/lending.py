@@ -33,7 +33,8 @@ from .sharing.tree import Node, Snapshot, snapshot
 from .state import Simulation
 from .wishes import Site, Wish, place_wish, wish_can_fit, wish_fits
 
-REASONS = (words.IN_QUEUE, words.RECLAIM, words.WHILE_BORROWING, words.FAIR, "QuotaFell", "NodeKilled")
+REASONS = (words.IN_QUEUE, words.RECLAIM, words.WHILE_BORROWING, words.FAIR, "QuotaFell")
+REASONS += ("NodeKilled", "NodeFailed")
 GPU = "gpu"
 
 
@@ -173,9 +174,12 @@ class Lending(Simulation):
         job.time = self.given = Fraction(job.id)
         super().become_eligible(job)
 
-    def kill(self, job: Job) -> None:
-        self.interrupt(job, None, "NodeKilled")
-        super().kill(job)
+    def kill(self, job: Job, why: str) -> None:
+        self.interrupt(job, None, why)
+        super().kill(job, why)
+
+    def lose_work(self, job: Job) -> float:
+        return 0.0  # `interrupt` has seen to it
 
     def give_way(self, victim: Job, preemptor: Job | None, why: str) -> None:
         """It leaves its nodes, keeps the work up to its last checkpoint, and returns now or later."""
@@ -197,6 +201,7 @@ class Lending(Simulation):
         every = int(self.shared.classes.checkpoint_s[job.cls])
         kept = 0.0 if every >= UNKNOWN_S else done if every == 0 else math.floor(done / every) * every
         job.remaining = job.remaining - kept + int(self.shared.classes.restart_s[job.cls])
+        job.lost += done - kept
         lost = math.floor((done - kept) * job.gpus)
         by = -1 if preemptor is None else preemptor.id
         place = (job.started, job.option.cell.index)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.oracle.worlds import failures_of
 
 from gpufleet.world.layout import (
     BLOCK_LEVEL,
@@ -83,6 +84,7 @@ def lending_world(seed: int, n_jobs: int = MAX_JOBS) -> tuple[World, Jobs]:
         options=Options(_ints(options["cell"]), np.array(options["speed"], np.float64)),
         policy=_policy(random),
         clock=clock,
+        failures=failures_of(seed, len(nodes["size"]), clock.end_s),
         shared=_shared(random, tree, gpus, blocks, len(classes["queue"]), clock.end_s),
     )
     return world, _jobs(random, n_jobs, world)

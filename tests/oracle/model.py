@@ -34,7 +34,18 @@ class Node:
     domain: int
     cell: Cell
     in_service: bool = False
+    planned: bool = False  # in service but for failures
+    failed: Fault | None = None
     used: int = 0
+
+
+@dataclass(eq=False)
+class Fault:
+    """One row of Failures."""
+
+    t: int
+    repaired: int
+    node: int
 
 
 @dataclass(eq=False)
@@ -119,6 +130,8 @@ class Job:
     last_behind: int = -1
     attempts: int = 0
     preemptions: int = 0
+    failures: int = 0
+    lost: float = 0.0  # work
     run_s: int = 0
     by_refusal: list[int] = field(default_factory=lambda: [0] * N_REFUSALS)
     by_root: list[int] = field(default_factory=lambda: [0] * N_REFUSALS)
@@ -216,6 +229,14 @@ def load_changes(world: World, nodes: list[Node]) -> list[Change]:
         if world.clock.finish or rows.t_s[i] < world.clock.end_s:
             changes.append(Change(int(rows.t_s[i]), int(rows.kind[i]), nodes[first : first + count]))
     return changes
+
+
+def load_faults(world: World) -> list[Fault]:
+    """The failures to come."""
+    if world.failures is None:
+        return []
+    rows = zip(*(column.tolist() for column in world.failures), strict=True)
+    return [Fault(t, t + repair, node) for t, node, repair in rows]
 
 
 def load_queues(world: World) -> list[Queue]:

@@ -69,6 +69,7 @@ def next_moment(sim: Simulation, *, first: bool = False) -> int | None:
     times = [job.submit for job in sim.jobs if job.stage == FUTURE and job.submit < sim.clock.end_s]
     times += [job.ends for job in sim.running()]
     times += [change.t for change in sim.changes] + sim.more_moments()
+    times += [t for fault in sim.faults for t in (fault.t, fault.repaired) if first or t > sim.now]
     if sim.due:
         step = sim.policy.interval_s
         times.append((sim.now // step + 1) * step)  # without an interval nothing is left due
@@ -85,6 +86,7 @@ def one_second(sim: Simulation) -> None:
             sim.end(job)
     while sim.changes and sim.changes[0].t == sim.now:
         sim.change_service(sim.changes.pop(0))
+    sim.repair_and_fail()
     for job in sim.jobs:
         if job.stage == FUTURE and job.submit == sim.now < sim.clock.end_s:
             sim.become_eligible(job)
@@ -146,6 +148,8 @@ def _outcomes(sim: Simulation) -> Outcomes:
         attempts=column([job.attempts for job in jobs], np.int32),
         preemptions=column([job.preemptions for job in jobs], np.int32),
         behind=column([job.last_behind for job in jobs]),
+        failures=column([job.failures for job in jobs]),
+        lost_s=column([int(job.lost) for job in jobs]),
         wait_by_refusal_s=table([job.by_refusal for job in jobs]),
         wait_by_root_s=table([job.by_root for job in jobs]),
     )

@@ -33,10 +33,12 @@ from .model import (
     ON_NODES,
     Change,
     Job,
+    Node,
     Option,
     Refusal,
     estimate_at_speed_one,
     load_changes,
+    load_faults,
     load_fleet,
     load_jobs,
     load_queues,
@@ -55,6 +57,7 @@ class Simulation:
         self.now = 0
         self.nodes, self.cells = load_fleet(world)
         self.changes = load_changes(world, self.nodes)  # those that have not happened yet
+        self.faults = load_faults(world)
         self.queues = load_queues(world)
         self.jobs = load_jobs(world, jobs, self.cells, self.queues)
         self.due: dict[int, bool] = {}  # island -> whether the pass that is due is full
@@ -137,12 +140,21 @@ class Simulation:
         job.stage, job.state = GONE, KILLED if job.ends_killed else DONE
         self.mark_due(job.queue.island, full=True)
 
-    def kill(self, job: Job) -> None:
-        """A node under it was killed: it waits again, with the work it had when this attempt began."""
+    def kill(self, job: Job, why: str) -> None:
+        """A node under it was killed or failed: it waits again, with the work of this attempt to do."""
+        self.lose_work(job)
+        job.failures += why == "NodeFailed"
         self._leave_nodes(job)
         job.preemptions += 1
         self._enter_lane(job)
         self.mark_due(job.queue.island, full=True)
+
+    def lose_work(self, job: Job) -> float:
+        """What it did since its last checkpoint, or all of it, is lost; how much that is."""
+        assert job.option is not None
+        lost = min(job.remaining, (self.now - job.started) * job.option.speed)
+        job.lost += lost
+        return lost
 
     def preempt(self, job: Job) -> None:
         """SRTF: it waits again, keeps the work done, and pays the restart."""
@@ -190,7 +202,7 @@ class Simulation:
         return max(causes)
 
     def _ever_holds(self, option: Option, gpus: int) -> bool:
-        view = empty_now(option.cell)
+        view = {node.index: node.size for node in option.cell.nodes if node.planned}
         if fits(view, option.cell, gpus):
             return True
         for place, change in enumerate(self.changes):
@@ -221,12 +233,34 @@ class Simulation:
     def change_service(self, change: Change) -> None:
         for node in change.nodes:
             if change.kind == KILL:
-                for job in [j for j in self.running() if node.index in j.held]:
-                    self.kill(job)
-            after = change.kind == UP
-            if node.in_service != after:
-                node.in_service = after
-                self.mark_due(node.cell.island, full=True)
+                self._kill_on(node, "NodeKilled")
+            node.planned = change.kind == UP
+            self._set_service(node)
+
+    def repair_and_fail(self) -> None:
+        """At this second, first repairs, then failures, each in the order of nodes."""
+        for fault in sorted(self.faults, key=lambda fault: fault.node):
+            node = self.nodes[fault.node]
+            if fault.repaired == self.now and node.failed is fault:
+                node.failed = None
+                self._set_service(node)
+        for fault in sorted(self.faults, key=lambda fault: fault.node):
+            node = self.nodes[fault.node]
+            if fault.t == self.now and not node.failed and (node.in_service or node.used):
+                node.failed = fault
+                self._set_service(node)
+                self._kill_on(node, "NodeFailed")
+
+    def _kill_on(self, node: Node, why: str) -> None:
+        for job in [j for j in self.running() if node.index in j.held]:
+            self.kill(job, why)
+
+    def _set_service(self, node: Node) -> None:
+        """A node is in service if it is planned to be, and has not failed."""
+        after = node.planned and not node.failed
+        if node.in_service != after:
+            node.in_service = after
+            self.mark_due(node.cell.island, full=True)
 
     def in_service_at(self, t: int) -> set[int]:
         """Indices of the nodes that are in service once all that is planned up to and with t has happened."""

@@ -28,6 +28,7 @@ from gpufleet.world.layout import (
     Cells,
     Classes,
     Clock,
+    Failures,
     Jobs,
     Nodes,
     Options,
@@ -77,8 +78,22 @@ def world_of(seed: int, n_jobs: int, rules: tuple[int, int, int, int]) -> tuple[
         options=Options(_ints(options["cell"]), np.array(options["speed"], np.float64)),
         policy=_policy(random, *rules),
         clock=clock,
+        failures=failures_of(seed, len(nodes["size"]), clock.end_s),
     )
     return world, _jobs(random, n_jobs, len(classes["queue"]), world)
+
+
+def failures_of(seed: int, n_nodes: int, end_s: int) -> Failures | None:
+    """Two worlds of five have nodes that fail, some of them again before they are repaired."""
+    random = Random(f"failures of {seed}")
+    if random.random() < 0.6:
+        return None
+    rows = set()
+    for _ in range(random.choice((1, 2, 4, 8))):
+        t = random.choice((random.randrange(end_s + 10), 5 * random.randrange(1, end_s // 5)))
+        rows.add((t, random.randrange(n_nodes), random.choice((1, 5, 10, 30, 1000))))
+    once = {row[:2]: row for row in sorted(rows)}
+    return Failures(*(_ints(column) for column in zip(*sorted(once.values()), strict=True)))
 
 
 def _ints(values: Any) -> Any:

@@ -10,7 +10,7 @@ from gpufleet.engine.place import grant_picks, release_grants
 from gpufleet.engine.quota import never
 from gpufleet.engine.rows import prefetch
 from gpufleet.engine.sharing.books import release, write_event
-from gpufleet.engine.sharing.state import BY_KILL, Share
+from gpufleet.engine.sharing.state import BY_FAILURE, Share
 from gpufleet.engine.state import (
     ALIVE,
     AWAY,
@@ -89,7 +89,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     job.first_start, job.start, job.end, job.run = -1, -1, -1, 0
     job.behind, job.cell, job.grants, job.shape_no, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
-    job.waited = 0
+    job.waited, job.failures, job.lost = 0, 0, 0.0
     island = w.queue_island[w.class_queue[job.cls]]
     mark_due(s, island, 0)
     cause = never(w, s, i)
@@ -239,6 +239,7 @@ def keep_checkpoint(w: Rules, s: State, i: int) -> float:
     elif step < UNKNOWN_S:
         kept = step * float(int(done / step))
     job.work = job.work - kept + w.class_restart_s[job.cls]
+    job.lost += done - kept
     return float(done - kept)
 
 
@@ -254,7 +255,7 @@ def requeue(w: Rules, s: State, i: int) -> None:
 
 
 @kernel
-def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
+def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int, why: int) -> bool:
     """Kill every job that holds GPUs of the node, lowest row first; False if there was none."""
     any_killed = False
     while s.node[n].grants >= 0:
@@ -264,8 +265,10 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int) -> bool:
             if s.slot[s.grant[g].slot].id < s.slot[i].id:
                 i = s.grant[g].slot
             g = s.grant[g].next_on_node
+        lost = keep_checkpoint(w, s, i)
+        s.slot[i].failures += int(why == BY_FAILURE)
         if w.shares:
-            write_event(s, h, i, -1, BY_KILL, keep_checkpoint(w, s, i))
+            write_event(s, h, i, -1, why, lost)
             release(w, s, t, h, i, s.scalar[NOW])
         requeue(w, s, i)
         wait_for_pass(w, s, i, s.cell[s.slot[i].cell].island)
@@ -296,6 +299,7 @@ def hand_out(w: Rules, s: State) -> bool:
         out[0, at], out[1, at], out[2, at], out[3, at] = job.id, job.first_start, end, wait
         out[4, at], out[5, at], out[6, at], out[7, at] = job.run, job.cell, job.outcome, job.last
         out[8, at], out[9, at], out[10, at] = job.attempts, job.preemptions, job.behind
+        out[11, at], out[12, at] = job.failures, int(job.lost)
         s.scalar[N_OUT] += 1
         if job.outcome != RUNNING:
             job.status = FREE_SLOT

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from gpufleet.engine import heap
 from gpufleet.engine.conservative import pass_conservative
 from gpufleet.engine.easy import pass_easy
-from gpufleet.engine.forecast import look_ahead
+from gpufleet.engine.forecast import look_ahead, touch
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.lanes import pass_lanes
 from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.place import set_service
+from gpufleet.engine.place import plan_service, set_service
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
-from gpufleet.engine.sharing.state import FIRST_QUEUE, Share
+from gpufleet.engine.sharing.state import BY_FAILURE, BY_KILL, FIRST_QUEUE, Share
 from gpufleet.engine.sharing.tree import root_of
 from gpufleet.engine.srtf import pass_srtf
 from gpufleet.engine.state import (
@@ -27,6 +27,7 @@ from gpufleet.engine.state import (
     N_ENDS,
     N_SHAPES,
     NEXT_CHANGE,
+    NEXT_FAULT,
     NEXT_JOB,
     NEXT_QUOTA,
     NOW,
@@ -84,15 +85,35 @@ def _change_capacity(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
         s.scalar[NEXT_CHANGE] += 1
         kind, first = w.change_kind[row], w.change_first_node[row]
         for n in range(first, first + w.change_n_nodes[row]):
-            changed = set_service(w, s, n, 1 if kind == UP else 0)
+            changed = plan_service(w, s, n, 1 if kind == UP else 0)
             if kind == KILL:
-                changed |= kill_on_node(w, s, t, h, n)
+                changed |= kill_on_node(w, s, t, h, n, BY_KILL)
             if changed:
                 mark_due(s, s.cell[s.node[n].cell].island, 1)
     if w.backfill == EASY:
         look_ahead(w, s)
     while s.scalar[EPOCH] + 1 < len(s.epoch_s) and s.epoch_s[s.scalar[EPOCH] + 1] <= now:
         s.scalar[EPOCH] += 1
+
+
+@kernel
+def _change_faults(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
+    """Nodes fail at this second, and come back from repair."""
+    while s.scalar[NEXT_FAULT] < len(w.fault_t_s) and w.fault_t_s[s.scalar[NEXT_FAULT]] <= now:
+        n, which = w.fault_node[s.scalar[NEXT_FAULT]], w.fault_of[s.scalar[NEXT_FAULT]]
+        s.scalar[NEXT_FAULT] += 1
+        node, changed = s.node[n], False
+        if which > 0 and node.failed == 0 and (node.online or node.grants >= 0):
+            node.failed = which
+            changed = set_service(w, s, n, 0)
+            changed |= kill_on_node(w, s, t, h, n, BY_FAILURE)
+        elif which < 0 and node.failed == -which:
+            node.failed = 0
+            changed = set_service(w, s, n, node.planned)
+        if changed:
+            mark_due(s, s.cell[node.cell].island, 1)
+            if w.backfill == EASY:
+                touch(w, s, n)
 
 
 @kernel
@@ -104,6 +125,8 @@ def _next_event(w: Rules, s: State, submit: int) -> int:
         now = min(now, s.ends[0] >> heap.SLOT_BITS)
     if s.scalar[NEXT_CHANGE] < len(w.change_t_s):
         now = min(now, w.change_t_s[s.scalar[NEXT_CHANGE]])
+    if s.scalar[NEXT_FAULT] < len(w.fault_t_s):
+        now = min(now, w.fault_t_s[s.scalar[NEXT_FAULT]])
     if s.scalar[NEXT_QUOTA] < len(w.quota_t_s):
         now = min(now, w.quota_t_s[s.scalar[NEXT_QUOTA]])
     return now
@@ -156,6 +179,7 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         s.scalar[NOW] = now
         end_jobs(w, s, t, h, now)
         _change_capacity(w, s, t, h, now)
+        _change_faults(w, s, t, h, now)
         _change_quotas(w, s, t, h, now)
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:

@@ -30,7 +30,16 @@ from numba.np import numpy_support
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
 from gpufleet.engine.rows import RowsType, load_rows
-from gpufleet.world.layout import BEST_FIT, CONSOLIDATE, KILL, NO_BACKFILL, NO_WISH, World
+from gpufleet.world.layout import (
+    BEST_FIT,
+    CONSOLIDATE,
+    KILL,
+    NO_BACKFILL,
+    NO_WISH,
+    UNKNOWN_S,
+    Failures,
+    World,
+)
 
 
 class Rules(NamedTuple):
@@ -55,6 +64,9 @@ class Rules(NamedTuple):
     class_wish: Ints
     class_level: Ints
     quota_t_s: Ints  # when quotas change
+    fault_t_s: Ints  # when nodes fail and are repaired
+    fault_node: Ints
+    fault_of: Ints  # number of the failure from 1 on; a repair has it with a minus
     order: int
     strict: int
     backfill: int
@@ -91,9 +103,10 @@ def rules_of(world: World) -> Rules:
     if len(world.policy.overhead_s) == 0:  # no band: no overhead
         arrays[-2:] = [np.zeros(1, np.int64), np.zeros(1, np.int64)]
     arrays.insert(4, own(world.options.speed, np.float64))
-    arrays += _shared_arrays(world)
+    arrays += _shared_arrays(world) + _faults(world.failures)
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
-    numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or (world.capacity.kind == KILL).any())
+    kills = world.failures is not None or bool((world.capacity.kind == KILL).any())
+    numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or kills)
     numbers["by_domain"] = counts_domains(world)
     numbers |= _shared_numbers(world)
     names = Rules._fields[len(arrays) :]
@@ -104,8 +117,20 @@ def _shared_arrays(world: World) -> list[Any]:
     shared = world.shared
     if shared is None:
         columns = [np.zeros(len(world.classes.queue), np.int64) for _ in range(5)]
+        columns[1][:] = UNKNOWN_S  # no checkpoints
         return [*columns, np.zeros(0, np.int64)]
     return [own(column, np.int64) for column in (*shared.classes, shared.change_t_s)]
+
+
+def _faults(failures: Failures | None) -> list[Any]:
+    """Failures and repairs as one list; at one second repairs come first, each by node."""
+    if failures is None:
+        return [np.zeros(0, np.int64) for _ in range(3)]
+    number = np.arange(1, len(failures.t_s) + 1)
+    t = np.r_[failures.t_s, failures.t_s + failures.repair_s]
+    node, which = np.r_[failures.node, failures.node], np.r_[number, -number]
+    order = np.lexsort((node, which > 0, t))
+    return [own(column[order], np.int64) for column in (t, node, which)]
 
 
 def _shared_numbers(world: World) -> dict[str, int]:

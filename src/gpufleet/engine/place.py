@@ -133,6 +133,14 @@ def set_service(w: Rules, s: State, n: int, online: int) -> bool:
     return True
 
 
+@kernel
+def plan_service(w: Rules, s: State, n: int, online: int) -> bool:
+    """The plan brings a node into service or takes it out; one that has failed waits for its repair."""
+    node = s.node[n]
+    node.planned = online
+    return set_service(w, s, n, online) if node.failed == 0 else False
+
+
 # --- choosing nodes --
 
 

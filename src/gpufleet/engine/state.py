@@ -20,7 +20,7 @@ FREE_SLOT, WAITS, RUNS, OVER, AWAY = 0, 1, 2, 3, 4  # slot status; AWAY = preemp
 NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0, 1, 2, 3, 4, 5, 6, 7
 DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9, 10, 11, 12, 13, 14, 15
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
-SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS = 22, 23, 24, 25
+SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 26
 N_SCALARS = 32
 
 # Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
@@ -31,8 +31,8 @@ SLOT = np.dtype(
         *((name, np.int32) for name in ("gpus", "cls", "cell", "lane", "grants", "link", "next_new")),
         *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark")),
         *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
-        *((name, np.int64) for name in ("seq", "limit", "behind", "est_end")),
-        ("key", np.float64),
+        *((name, np.int64) for name in ("seq", "limit", "behind", "est_end", "failures")),
+        *((name, np.float64) for name in ("key", "lost")),
     ],
     align=True,
 )
@@ -41,6 +41,8 @@ NODE = np.dtype(
         *((name, np.int32) for name in ("free", "gpus", "cell", "domain", "grants", "mark")),
         ("next_up", np.int64),
         ("online", np.int8),
+        ("planned", np.int8),  # in service but for failures
+        ("failed", np.int32),  # number of the failure that it is out for, 0 = none
     ],
     align=True,
 )
@@ -95,7 +97,7 @@ LANE = np.dtype(
     align=True,
 )
 ISLAND = np.dtype([(name, np.int64) for name in ("first_lane", "first_new", "last_new", "due", "full")])
-N_OUTCOMES = 11  # columns of Outcomes before its two tables
+N_OUTCOMES = 13  # columns of Outcomes before its two tables
 
 
 class State(NamedTuple):

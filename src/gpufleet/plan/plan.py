@@ -14,6 +14,7 @@ from typing_extensions import override
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, as_map
+from gpufleet.plan.failures import FailurePlan
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.name_list import NameList
@@ -171,6 +172,9 @@ class Plan(Keyed):
     policy: Annotated[PolicyPlan, Key(Part(PolicyPlan), "how queues are served")] = Field(
         default_factory=lambda: PolicyPlan(line=Place("defaults", 0))
     )
+    failures: Annotated[
+        FailurePlan | None, Key(Part(FailurePlan), "nodes that fail; left out: none ever does")
+    ] = None
     scenarios: Annotated[dict[str, Scenario], Key(Parts(Scenario), "named overrides")] = Field(
         default_factory=dict
     )

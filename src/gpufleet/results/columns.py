@@ -93,7 +93,14 @@ _OUTCOME: Final = (
     Column("state", "str", "", f"how the run left the job: {', '.join(STATES)}"),
     Column("last_refusal", "str", "", "why it waited last; null = it never waited", nullable=True),
     Column("attempts", "i32", "", "starts"),
-    Column("preemptions", "i32", "", "attempts that were cut short by preemption or a killed node"),
+    Column(
+        "preemptions",
+        "i32",
+        "",
+        "attempts that were cut short: by preemption, or a node was killed or failed",
+    ),
+    Column("failures", "i32", "", "attempts cut short because a node failed; counted in preemptions too"),
+    Column("lost_s", "i64", "s", "work that it had to do again, at speed 1, after failures and preemptions"),
     Column("behind", "i64", "", "job that it last stood behind (order or reservation)", nullable=True),
 )
 _WAITS: Final = tuple(

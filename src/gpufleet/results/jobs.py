@@ -150,6 +150,8 @@ class JobsWriter:
             "last_refusal": words(np.where(last == STARTABLE, -1, last), REFUSALS),
             "attempts": out.attempts,
             "preemptions": out.preemptions,
+            "failures": out.failures,
+            "lost_s": out.lost_s,
             "behind": optional(out.behind),
         }
         for name in WAITS:

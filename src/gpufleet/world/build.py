@@ -13,6 +13,7 @@ from gpufleet.base.say import say
 from gpufleet.world import layout
 from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
+from gpufleet.world.failures import failures_of
 from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
 from gpufleet.world.service import Shortage
@@ -73,6 +74,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand) -> World:
         options=demand.options,
         policy=policy_numbers(plan.policy),
         clock=_clock(plan),
+        failures=failures_of(plan, fleet),
         shared=shared_of(plan, names, fleet, demand.rules),
     )
 

@@ -109,6 +109,14 @@ class Capacity(NamedTuple):
     lot: Ints  # row of the delivery or retirement in the plan, -1 = none
 
 
+class Failures(NamedTuple):
+    """Nodes that fail, sorted by (t_s, node). Shape (n_failures,)."""
+
+    t_s: Ints
+    node: Ints
+    repair_s: Ints  # how long it is out then, >= 1
+
+
 class Queues(NamedTuple):
     """Queues. Shape (n_queues,), quota (n_queues, n_products)."""
 
@@ -254,6 +262,7 @@ class World(NamedTuple):
     options: Options
     policy: Policy
     clock: Clock
+    failures: Failures | None = None  # None: nothing fails
     shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
 
 
@@ -282,8 +291,10 @@ class Outcomes(NamedTuple):
         SmallInts  # REFUSED: the cause; WAITING: the state at the end; else the last one, 0 = never waited
     )
     attempts: SmallInts  # starts
-    preemptions: SmallInts  # by SRTF or a KILL
+    preemptions: SmallInts  # by SRTF, a KILL or a failure
     behind: Ints  # id of the job that it last stood behind (ORDER or RESERVATION), -1 = none
+    failures: Ints  # how often a node failed under it
+    lost_s: Ints  # work that it had to do again, s at speed 1, rounded down
     wait_by_refusal_s: Ints
     wait_by_root_s: Ints
 

@@ -22,6 +22,7 @@ from gpufleet.world.layout import (
     Classes,
     ClassRules,
     Clock,
+    Failures,
     Jobs,
     Nodes,
     Options,
@@ -33,7 +34,7 @@ from gpufleet.world.layout import (
 )
 from gpufleet.world.names import Names
 
-FORMAT: Final = "gpufleet.world/3"
+FORMAT: Final = "gpufleet.world/4"
 NOT_A_WORLD: Final = explain_code(
     "R060",
     "not a saved world",
@@ -69,12 +70,15 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
     """
     tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
     shared = tables.pop("shared")
+    if tables["failures"] is None:
+        del tables["failures"]
     if shared is not None:
         tables |= {"shared": shared, **{f"shared.{table}": getattr(shared, table) for table in _INNER}}
     tables |= {_STREAM.format(i): stream for i, stream in enumerate(arrivals.streams)}
     about = {
         "format": FORMAT,
         "generated": len(arrivals.streams),
+        "failures": world.failures is not None,
         "shared": shared is not None,
         "names": json.loads(names.to_json()),
     }
@@ -115,11 +119,12 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
     with _opened(path) as (archive, about):
         tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
         shared = _read_shared(archive) if about["shared"] else None
+        failures = _read(archive, "failures", Failures) if about["failures"] else None
         streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
         workload = _array(archive, _WORKLOAD)
         names = Names.from_json(json.dumps(about["names"]))
     jobs = tables.pop("jobs")
-    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
+    return World(**tables, failures=failures, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
 
 
 def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:

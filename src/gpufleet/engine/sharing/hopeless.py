@@ -21,7 +21,7 @@ from gpufleet.engine.sharing.state import (
 )
 from gpufleet.engine.sharing.tree import available, headroom
 from gpufleet.engine.sharing.victim_order import least_priority
-from gpufleet.engine.state import NEXT_CHANGE, State
+from gpufleet.engine.state import NEXT_CHANGE, NEXT_FAULT, State
 from gpufleet.world.layout import NO_THRESHOLD, Tree
 
 
@@ -58,7 +58,7 @@ def is_hopeless(s: State, t: Tree, h: Share, i: int) -> bool:
     lane, job = s.lane[s.slot[i].lane], s.slot[i]
     if lane.known == 0 or lane.gpus != job.gpus or lane.near != job.prio or lane.cls != _product(h):
         return False
-    if lane.left != s.scalar[NEXT_CHANGE]:
+    if lane.left != s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT]:
         return False
     if lane.part_before != h.scalar[REACH_CHANGED] or lane.reserved_for > job.seq:
         return False  # an older job may take what is newer than itself
@@ -73,7 +73,8 @@ def begin_note(s: State, t: Tree, h: Share, i: int) -> None:
     """A search for job ``i`` begins; an attempt that is not made lacks more than can ever be given back."""
     lane, job = s.lane[s.slot[i].lane], s.slot[i]
     lane.known, lane.cls = 0, _product(h)
-    lane.gpus, lane.near, lane.left, lane.reserved_for = job.gpus, job.prio, s.scalar[NEXT_CHANGE], job.seq
+    lane.gpus, lane.near, lane.reserved_for = job.gpus, job.prio, job.seq
+    lane.left = s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT]
     lane.part_before, lane.reserved_on = h.scalar[REACH_CHANGED], _advantage(t, h, i)
     lane.holder, lane.reserved_cell = h.scalar[NODES_FREED], h.scalar[GPUS_FREED]
     lane.whole_by, lane.part_by, lane.whole_before, lane.reserved_at = 1 << 60, 0, 1 << 60, 0

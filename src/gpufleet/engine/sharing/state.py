@@ -29,6 +29,7 @@ REASONS = (
     "InCohortFairSharing",
     "QuotaFell",
     "NodeKilled",
+    "NodeFailed",
 )
 
 # what became of an entry of the cycle
@@ -44,7 +45,7 @@ N_SCALARS = 24
 # when the attempt that was cut short began, and its cell
 EVENT_S, EVENT_VICTIM, EVENT_BY, EVENT_WHY, EVENT_GPUS, EVENT_LOST, EVENT_START, EVENT_CELL = range(8)
 EVENT_COLUMNS = 8
-BY_QUOTA, BY_KILL = 4, 5  # why: the quota fell; its node was killed
+BY_QUOTA, BY_KILL, BY_FAILURE = 4, 5, 6  # why: the quota fell; its node was killed, or failed
 
 WORK = np.dtype(
     [
