@@ -36,6 +36,7 @@ RULE_TITLES: Final = {
     "InCohortFairSharing": say("fair shares"),
     "QuotaFell": say("quota fell"),
     "NodeKilled": say("node taken away"),
+    "NodeFailed": say("node failed"),
 }
 """Rules of preemption, short enough for the rows of a chart."""
 

@@ -186,7 +186,9 @@ SHORTAGE: Final[tuple[Column, ...]] = (
 """Columns of shortage.parquet: one row per promise, lot, month and missing step; rows of 0 are left out."""
 
 NODE_KILLED: Final = "NodeKilled"
-"""The rule of a job that lost its node: nobody took its GPUs."""
+NODE_FAILED: Final = "NodeFailed"
+LOST_NODE: Final = (NODE_KILLED, NODE_FAILED)
+"""Rules of jobs that lost their node: nobody took their GPUs."""
 
 RULES: Final = {
     "InClusterQueue": say("a job of its own queue"),
@@ -195,8 +197,9 @@ RULES: Final = {
     "InCohortFairSharing": say("a queue of the cohort with a smaller share"),
     "QuotaFell": say("the queue's quota fell"),
     NODE_KILLED: say("its node was taken away"),
+    NODE_FAILED: say("its node failed"),
 }
-"""By which rule a job was preempted, in Kueue's words but for the last two, and as people read it."""
+"""By which rule a job was preempted, in Kueue's words but for the last three, and as people read it."""
 
 PREEMPTIONS: Final[tuple[Column, ...]] = (
     Column("t_s", "i64", "s", "when, from the plan's start"),

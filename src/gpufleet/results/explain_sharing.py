@@ -13,7 +13,7 @@ from gpufleet.base.say import Said, say, tell
 from gpufleet.results import folder
 from gpufleet.results.blame import Blame, line
 from gpufleet.results.blame_sharing import retirement_path, rule_path
-from gpufleet.results.columns import NODE_KILLED, RULES
+from gpufleet.results.columns import NODE_FAILED, NODE_KILLED, RULES
 from gpufleet.results.holdings import holdings_at
 from gpufleet.results.moments import spoken_day
 from gpufleet.world.headroom import Headroom, nominal_at
@@ -158,6 +158,8 @@ def moves_of(run: Run, job: int) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
 
 def _path(run: Run, row: Row) -> str:
     """The path of the plan behind a row of preemptions.parquet."""
+    if row["rule"] == NODE_FAILED:
+        return "failures"
     if row["rule"] != NODE_KILLED:
         return rule_path(run.plan, row["rule"], row["by_queue"])
     tenant = run.plan["queues"][row["queue"]]["tenant"]

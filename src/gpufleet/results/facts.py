@@ -12,7 +12,7 @@ import polars as pl
 
 from gpufleet.base.arrays import Ints
 from gpufleet.results import folder
-from gpufleet.results.columns import NODE_KILLED, ROOTS
+from gpufleet.results.columns import LOST_NODE, ROOTS
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -207,7 +207,7 @@ class Facts:
     @cached_property
     def victims(self) -> pl.DataFrame:
         """Jobs that others or a quota pushed out: victim, n, lost_gpu_s; most often first."""
-        pushed = self.preempted.filter(pl.col("rule") != NODE_KILLED)
+        pushed = self.preempted.filter(~pl.col("rule").is_in(LOST_NODE))
         counted = pushed.group_by("victim").agg(pl.len().alias("n"), pl.col("lost_gpu_s").sum())
         return counted.sort("n", "lost_gpu_s", "victim", descending=[True, True, False])
 

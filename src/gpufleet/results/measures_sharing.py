@@ -113,7 +113,7 @@ def _by(facts: Facts, value: pl.Expr) -> Rows:
 @measure(
     "most_preemptions",
     "preemption",
-    "largest number of rows of preemptions.parquet of one job, rule NodeKilled not among them",
+    "largest number of rows of preemptions.parquet of one job, without lost nodes",
     needs=("preemptions.victim",),
 )
 def most_preemptions(facts: Facts) -> Rows:
@@ -125,7 +125,7 @@ def most_preemptions(facts: Facts) -> Rows:
 @measure(
     "often_preempted_jobs",
     "job",
-    f"number of jobs with {OFTEN} preemptions or more, rule NodeKilled not among them",
+    f"number of jobs with {OFTEN} preemptions or more, without lost nodes",
     needs=("preemptions.victim",),
 )
 def often_preempted_jobs(facts: Facts) -> Rows:
@@ -137,7 +137,7 @@ def often_preempted_jobs(facts: Facts) -> Rows:
 @measure(
     "often_preempted_lost_gpu_h",
     "GPU·h",
-    f"sum of lost_gpu_s / 3600 of jobs with {OFTEN} preemptions or more, rule NodeKilled not among them",
+    f"sum of lost_gpu_s / 3600 of jobs with {OFTEN} preemptions or more, without lost nodes",
     needs=("preemptions.victim", "preemptions.lost_gpu_s"),
 )
 def often_preempted_lost_gpu_h(facts: Facts) -> Rows:

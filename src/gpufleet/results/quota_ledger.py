@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from gpufleet.base.arrays import Floats, Ints
-from gpufleet.results.columns import NODE_KILLED, QUOTAS
+from gpufleet.results.columns import LOST_NODE, QUOTAS
 from gpufleet.results.parquet import TableWriter, words
 from gpufleet.results.timeline import bin_edges, gpu_seconds
 from gpufleet.world.layout import UNLIMITED, Tallies, World
@@ -163,7 +163,7 @@ class _Taken:
     """GPUs and work that went by preemption, by queue, product and bin."""
 
     def __init__(self, preempted: pl.DataFrame, edges: Ints) -> None:
-        taken = preempted.filter(pl.col("rule") != NODE_KILLED)
+        taken = preempted.filter(~pl.col("rule").is_in(LOST_NODE))
         bins = np.searchsorted(edges, taken["t_s"].to_numpy(), side="right") - 1
         rows = taken.with_columns(bin=pl.Series(bins, dtype=pl.Int64).clip(0, len(edges) - 2))
         sums = pl.col("gpus").cast(pl.Int64).sum(), pl.col("lost_gpu_s").sum()
