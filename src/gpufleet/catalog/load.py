@@ -163,6 +163,8 @@ def resolve_country(name: str) -> str:
     ('CN', 'VN')
     """
     rows = countries()
+    if name in rows:
+        return name
     by_name = {key.casefold(): row.id for row in rows.values() for key in (row.id, row.name)}
     if (found := by_name.get(name.strip().casefold())) is not None:
         return found
@@ -185,13 +187,26 @@ def resolve_chip(name: str) -> ExportChip:
     (4707.0, 'H100 SXM5', 'A100 SXM4 80GB')
     """
     by_name = _chip_names()
-    if (row := by_name.get(_key(name))) is not None:
+    if (row := find_chip(name)) is not None:
         return row
     if _key(name) not in _meanings("product"):
         near = difflib.get_close_matches(_key(name), by_name, n=3, cutoff=0.6)
         ids = tuple(dict.fromkeys(by_name[key].id for key in near))
         _refuse_unnamed("product", name, ids, "export-chips")
     return by_name[_key(resolve_product(name).id)]
+
+
+def find_chip(name: str) -> ExportChip | None:
+    """As `resolve_chip`; None where that refuses.
+
+    >>> find_chip("nvidia h100 sxm5 80gb").id, find_chip("A100"), find_chip("my own")
+    ('H100 SXM5', None, None)
+    """
+    by_name = _chip_names()
+    meaning = _meanings("product").get(_key(name))
+    if (row := by_name.get(_key(name))) is not None or meaning is None or meaning.refused:
+        return row
+    return by_name[_key(meaning.ids[0])]
 
 
 @cache

@@ -255,6 +255,15 @@ def read(kind: type[R]) -> Iterator[R]:
             yield kind(line=reader.line_num, **values)
 
 
+def column_names(kind: type[Row]) -> tuple[str, ...]:
+    """The columns of a table.
+
+    >>> column_names(Country)[:3]
+    ('id', 'name', 'a5')
+    """
+    return tuple(f.name for f in dataclasses.fields(kind) if f.name != "line")
+
+
 def _cell(declared: str, text: str) -> Any:
     """A cell as its field declares it, for example ``float | None``."""
     bare, _, may_be_empty = declared.partition(" | ")

@@ -70,7 +70,7 @@ def chip_inputs(row: ExportChip) -> dict[str, Value]:
     >>> found["chip"], found["tpp"], found["pd"], found["io_gbps"], found["dc"]
     ('H20', 2368.0, 2.909, 1028.0, 1.0)
     >>> chip_inputs(resolve_chip("H200-NVL-141GB"))["tpp"]
-    13364.0
+    13368.0
     """
     gpu = gpus().get(row.product or "")
     tpp, area, memory, io = row.tpp, row.die_area_mm2, row.mem_bw_gbps, row.io_gbps
