@@ -101,7 +101,7 @@ def _whole(
         return
     missing = [name for name, value in (("PRODUCT", product), ("--to", to), ("--on", on)) if not value]
     if missing:
-        says = words("{missing: and } missing", missing=missing)
+        says = words("missing: {missing}", missing=missing)
         raise GpufleetError(finding(HALF, says, words("write e.g. {example}", example=_EXAMPLE)))
 
 
@@ -147,7 +147,9 @@ def _batch(path: Path, rules: RuleSet, *, strict: bool, as_json: bool) -> None:
     else:
         print_findings(warnings)
         with aloud():
-            say(batch_text([(each.id, found, agrees(each, found)) for each, found in answers], rules))
+            expected = [{each.asked: each.expected} if each.expected else {} for each in shipments]
+            told = [(each.id, found, wanted) for (each, found), wanted in zip(answers, expected, strict=True)]
+            say(batch_text(told, rules))
     _leave(warnings, strict)
     if any(agrees(each, found) is False for each, found in answers):
         raise typer.Exit(1)

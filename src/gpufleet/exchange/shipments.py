@@ -53,7 +53,7 @@ class Shipment:
     """One question.
 
     `inputs` are complete. `asked` is the authority that is asked, "" for all; `expected` what is expected of
-    it. `from_catalogue` says that the chip's numbers are those of the catalogue.
+    it: `licence_required` and `policy`.
     """
 
     id: str
@@ -61,7 +61,6 @@ class Shipment:
     at: Place
     asked: str = ""
     expected: tuple[str, str] | None = None
-    from_catalogue: bool = False
 
 
 def read_shipments(path: Path) -> tuple[list[Shipment], list[Finding]]:
@@ -121,7 +120,7 @@ def one_shipment(
         _set(each, given, found.append)
     if found:
         raise GpufleetError(*found)
-    return Shipment("", complete(given), Place("PRODUCT", 0), from_catalogue=True), taken
+    return Shipment("", complete(given), Place("--on", 0)), taken
 
 
 _OPTIONS: Final = ("destination", "query_date", "buyer_hq", "origin")
@@ -129,10 +128,8 @@ _OPTIONS: Final = ("destination", "query_date", "buyer_hq", "origin")
 
 def agrees(shipment: Shipment, found: Iterable[Verdict]) -> bool | None:
     """Whether the authority that is asked says what is expected; None if nothing is expected."""
-    if shipment.expected is None:
-        return None
     said = {each.authority_group: (each.licence_required, each.policy) for each in found}
-    return said[shipment.asked] == shipment.expected
+    return None if shipment.expected is None else said[shipment.asked] == shipment.expected
 
 
 def outside(shipments: Iterable[Shipment], rules: RuleSet) -> list[Finding]:
@@ -226,7 +223,7 @@ def _shipment(row: Row, tell: Tell) -> Shipment:
     if not cells["case_id"]:
         tell(finding("X042", say("{column} is empty", column="case_id"), say("give the row an id"), row.at))
     asked, expected = _expected(cells, row.at, tell)
-    return Shipment(cells["case_id"], complete({"origin": "", **given}), row.at, asked, expected, not own)
+    return Shipment(cells["case_id"], complete({"origin": "", **given}), row.at, asked, expected)
 
 
 def _strange_chip(cells: Mapping[str, str], at: Place, tell: Tell) -> dict[str, Value]:

@@ -102,6 +102,10 @@ class RuleSet:
             self._found[key] = tuple(rule for rule in self.of(authority_group) if rule.in_force(on))
         return self._found[key]
 
+    def on_paper(self, authority_group: str, inputs: Inputs) -> tuple[Rule, ...]:
+        """Rules that were never in force, announcements and guidance that would be about a shipment."""
+        return tuple(r for r in self.rules if r.row.authority_group == authority_group and r.on_paper(inputs))
+
     def first_of(self, authority_group: str) -> tuple[Rule, ...]:
         """The earliest rule of an authority; empty if it has none."""
         return tuple(sorted(self.of(authority_group), key=lambda rule: str(rule.row.effective_from))[:1])

@@ -83,11 +83,14 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A verdict, how near each rule's numbers are to where it turns (by id), and what would change it."""
+    """A verdict with everything behind it: how near each rule's numbers are to where it turns (by id), what
+    would change the verdict, and what would apply on paper only.
+    """
 
     verdict: Verdict
     margins: Mapping[str, Sequence[Margin]]
     changes: Sequence[Change]
+    on_paper: Sequence[Rule]
 
 
 def explain(inputs: Inputs, rules: RuleSet | None = None) -> list[Explained]:
@@ -100,6 +103,7 @@ def explain(inputs: Inputs, rules: RuleSet | None = None) -> list[Explained]:
             found,
             {each.rule.id: margins(each.rule, inputs) for each in found.readings},
             changes(inputs, found.authority_group, rules),
+            (rules or shipped()).on_paper(found.authority_group, inputs),
         )
         for found in verdicts(inputs, rules)
     ]
@@ -179,11 +183,11 @@ def spans(
 def _of_number(
     name: str, inputs: Inputs, limits: Sequence[float], now: Position, ask: Callable[[Inputs], Position]
 ) -> Iterator[Change]:
-    """The spans beside that of a number; all of them if it is not known."""
+    """The spans beside that of a number; if it is not known, all that lead elsewhere."""
     pieces = spans(name, inputs, limits, ask)
     value = inputs[name]
     if not isinstance(value, float):
-        others = pieces if any(answer != now for _, answer in pieces) else []
+        others = [(span, answer) for span, answer in pieces if answer != now]
     else:
         here = next((at for at, (span, _) in enumerate(pieces) if span.holds(value)), 0)
         others = [pieces[at] for at in (here - 1, here + 1) if 0 <= at < len(pieces)]

@@ -68,6 +68,8 @@ class Expression:
     dates: frozenset[str]
     words: Mapping[str, frozenset[str]]
     """Texts that an input is compared with."""
+    conditions: tuple[tuple[str, Callable[[Inputs], Truth]], ...]
+    """Its parts with ``and`` between them, each with its text; the whole if there are none."""
 
 
 class _Node(NamedTuple):
@@ -127,15 +129,19 @@ class _Reader:
     words: dict[str, set[str]] = field(default_factory=dict)
 
     def read(self) -> Expression:
-        node = self._truth(self._tree())
+        tree = self._tree()
+        node = self._truth(tree)
+        parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+        conditions = tuple((self._source(each), self._truth(each).truth) for each in parts)
         return Expression(
             self.text,
             node.truth,
             node.undecided,
             frozenset(self.names),
-            tuple(self.thresholds),
+            tuple(dict.fromkeys(self.thresholds)),
             frozenset(self.dates),
             {name: frozenset(texts) for name, texts in self.words.items()},
+            conditions,
         )
 
     def _tree(self) -> ast.expr:

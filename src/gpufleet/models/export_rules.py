@@ -76,8 +76,16 @@ class Rule:
 
     def in_force(self, on: str) -> bool:
         """Whether the rule is in force on a date (YYYY-MM-DD)."""
+        return self.row.role != "info" and self._covers_date(on)
+
+    def on_paper(self, inputs: Inputs) -> bool:
+        """Whether it is for information only, and would apply to a shipment if it were a rule in force."""
+        dated = self.row.role == "info" and self._covers_date(str(inputs["date"]))
+        return dated and self.applies(inputs) is True
+
+    def _covers_date(self, on: str) -> bool:
         first, last = self.row.effective_from, self.row.effective_to
-        return self.row.role != "info" and first is not None and first <= on and (not last or on <= last)
+        return first is not None and first <= on and (not last or on <= last)
 
     def concerns(self, inputs: Inputs) -> Truth:
         """Whether it is for this destination and headquarters."""
@@ -95,6 +103,19 @@ class Rule:
         """Whether it applies to a shipment, if it is in force."""
         concerned = self.concerns(inputs)
         return False if concerned is False else all_true((concerned, self.covers(inputs)))
+
+    def not_met(self, inputs: Inputs) -> tuple[str, ...]:
+        """Conditions of what it covers that are false, as they are written; of two formulas none.
+
+        >>> rule = next(each for each in shipped_rules() if each.id == "US-2024-12-02")
+        >>> rule.not_met({"item_kind": "ic", "hbm_density": None})
+        ("item_kind=='hbm_stack'",)
+        """
+        if len(self.formulas) > 1:
+            return ()
+        return tuple(
+            text for formula in self.formulas for text, truth in formula.conditions if truth(inputs) is False
+        )
 
     def policies(self, inputs: Inputs) -> tuple[str, ...]:
         """The policy of the first condition that is true; what it may be, if one before it is unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gpufleet.base.say import Said, say, tell
@@ -11,7 +11,7 @@ from gpufleet.catalog.load import countries
 from gpufleet.models.export import NO_ADVICE, Reading, RuleSet, Verdict
 from gpufleet.models.export_changes import Change, Explained, Margin, Span
 from gpufleet.models.export_inputs import INPUTS, Inputs, Value
-from gpufleet.models.export_policies import AUTHORITIES, POLICIES
+from gpufleet.models.export_policies import AUTHORITIES, POLICIES, UNKNOWN
 from gpufleet.models.export_rules import Rule
 from gpufleet.models.export_truth import Threshold
 
@@ -44,6 +44,7 @@ def explained_data(found: Explained, inputs: Inputs) -> dict[str, Any]:
             _reading_data(each, inputs, found.margins[each.rule.id]) for each in found.verdict.readings
         ],
         "changes": [_change_data(each) for each in found.changes],
+        "on_paper": [{**_cited(rule), "status": rule.row.status} for rule in found.on_paper],
     }
 
 
@@ -71,6 +72,7 @@ def _reading_data(reading: Reading, inputs: Inputs, near: Sequence[Margin]) -> d
         "role": rule.row.role,
         "concerns": rule.concerns(inputs),
         "applies": reading.applies,
+        "not_met": list(rule.not_met(inputs)),
         "undecided": [INPUTS[name].column for name in reading.undecided],
         "thresholds": [_threshold_data(each, inputs) for each in _thresholds(rule)],
         "margins": [
@@ -128,6 +130,7 @@ def answer_text(
     lines = [_head(inputs, taken), _numbers(inputs)]
     for each in answers:
         lines += ["", *_verdict_lines(each, inputs), *_change_lines(each.changes, inputs)]
+        lines += [_line(_paper(rule)) for rule in each.on_paper]
     return "\n".join([*lines, "", closing(rules)])
 
 
@@ -182,7 +185,7 @@ def _verdict_lines(answer: Explained, inputs: Inputs) -> list[str]:
     verdict = answer.verdict
     authority = AUTHORITIES[verdict.authority_group].says
     abroad = verdict.authority_group == "us_import" and verdict.licence_required == "n/a"
-    policy = say("no import into the US") if abroad else verdict.meaning.says
+    policy = say("no import into the US") if abroad else _position(verdict.licence_required, verdict.policy)
     head = say("{authority}: {policy}", authority=authority, policy=policy)
     lines = [tell(head)]
     if verdict.undecided:
@@ -196,12 +199,18 @@ def _verdict_lines(answer: Explained, inputs: Inputs) -> list[str]:
         rule = reading.rule
         if rule.id in behind or rule.concerns(inputs) is False:
             continue
-        lines.append(_line(_not_behind(reading)))
+        lines.append(_line(_not_behind(reading, inputs)))
         if reading.applies is False:
             lines += _margin_lines(answer.margins[rule.id], applies=False)
     if not verdict.decided_by:
         lines += _none_lines(verdict, inputs)
     return lines
+
+
+def _position(licence: str, policy: str) -> str:
+    if policy == UNKNOWN and licence == "yes":
+        return say("licence required, the policy is not decided: an input is not known")
+    return POLICIES[policy].says
 
 
 def _none_lines(verdict: Verdict, inputs: Inputs) -> list[str]:
@@ -218,14 +227,21 @@ def _none_lines(verdict: Verdict, inputs: Inputs) -> list[str]:
     return [_line(says), *(_line(_cite(each.rule)) for each in verdict.readings)]
 
 
-def _not_behind(reading: Reading) -> str:
+def _not_behind(reading: Reading, inputs: Inputs) -> str:
     cite = _cite(reading.rule)
     if reading.applies:
         return say("applies too: {cite}", cite=cite)
     if reading.applies is None:
         names = [INPUTS[name].says for name in reading.undecided]
         return say("not known whether it applies ({names}): {cite}", names=names, cite=cite)
+    not_met = reading.rule.not_met(inputs)
+    if not_met:
+        cite = say("{cite} (not met: {not_met})", cite=cite, not_met=list(not_met))
     return say("does not apply: {cite}", cite=cite)
+
+
+def _paper(rule: Rule) -> str:
+    return say("on paper only: {cite} ({status})", cite=_cite(rule), status=rule.row.status)
 
 
 def _cite(rule: Rule) -> str:
@@ -279,7 +295,7 @@ def _change_lines(found: Sequence[Change], inputs: Inputs) -> list[str]:
 
 def _change(change: Change, inputs: Inputs) -> str:
     known = INPUTS[change.name]
-    then = POLICIES[change.policy].says
+    then = _position(change.licence_required, change.policy)
     if change.last:
         return say("until {date}: {then}", date=change.last, then=then)
     if change.first:
@@ -312,25 +328,28 @@ def _line(text: str, indent: int = 2) -> str:
     return "\n".join([" " * indent + first, *(" " * (indent + 2) + each for each in rest)])
 
 
-def batch_text(answers: Iterable[tuple[str, Sequence[Verdict], bool | None]], rules: RuleSet) -> str:
-    """One line per shipment and authority: (id, verdicts, whether as expected), and how many are."""
-    rows: list[tuple[str, ...]] = [
-        (say("case"), say("authority"), say("licence"), say("policy"), say("behind it"), "")
-    ]
-    agree = expected = count = 0
-    for case_id, verdicts, agrees in answers:
+Expected = Mapping[str, tuple[str, str]]
+"""`licence_required` and `policy` that are expected, by authority."""
+
+
+def batch_text(answers: Iterable[tuple[str, Sequence[Verdict], Expected]], rules: RuleSet) -> str:
+    """One line per shipment and authority, from (id, verdicts, what is expected); and how many are so."""
+    head = (say("case"), say("authority"), say("licence"), say("policy"), say("behind it"), "")
+    rows: list[tuple[str, ...]] = [head]
+    agree = held = count = 0
+    for case_id, verdicts, expected in answers:
         count += 1
-        expected += agrees is not None
-        agree += agrees is True
         for each in verdicts:
-            behind = ", ".join(rule.id for rule in each.decided_by) or "-"
-            rows.append((case_id, each.authority_group, each.licence_required, each.policy, behind, ""))
-        if agrees is False:
-            rows[-1] = (*rows[-1][:-1], say("differs"))
-    widths = [max(columns(row[at]) for row in rows) for at in range(len(rows[0]))]
+            wanted = expected.get(each.authority_group)
+            same = wanted == (each.licence_required, each.policy)
+            held, agree = held + (wanted is not None), agree + same
+            note = "" if same or not wanted else say("differs, expected: {wanted}", wanted=list(wanted))
+            behind = say("{rules}", rules=[rule.id for rule in each.decided_by] or ["-"])
+            rows.append((case_id, each.authority_group, each.licence_required, each.policy, behind, note))
+    widths = [max(columns(row[at]) for row in rows) for at in range(len(head))]
     lines = ["  ".join(left(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     total = say("{n:,} shipment", "{n:,} shipments", n=count)
-    if expected:
-        held = say("{agree:,} of {expected:,} as expected", agree=agree, expected=expected)
-        total = say("{parts:; }", parts=[total, held])
+    if held:
+        same_text = say("{agree:,} of {expected:,} as expected", agree=agree, expected=held)
+        total = say("{parts:; }", parts=[total, same_text])
     return "\n".join([*lines, "", tell(total), closing(rules)])
