@@ -62,6 +62,11 @@ def test_help_imports_nothing_that_takes_time():
     assert not modules_after("--help") & (HEAVY | {"pydantic", "yaml"})
 
 
+def test_export_check_imports_no_arrays():
+    asked = ("export-check", "H20", "--to", "CN", "--on", "2025-05-01")
+    assert not modules_after(*asked) & (HEAVY | {"pydantic", "yaml"})
+
+
 def test_check_imports_no_arrays(tmp_path):
     plan = tmp_path / "plan.yaml"
     assert not modules_after("new", "--out", str(plan)) & HEAVY
@@ -103,7 +108,10 @@ def test_the_schema_is_a_json_schema_that_takes_the_starter_plan(capsys, tmp_pat
     Draft202012Validator(schema).validate(data)
 
 
-@pytest.mark.parametrize("table", ["gpus", "systems", "prices", "grids", "profiles", "export-rules", "export-chips", "countries"])
+@pytest.mark.parametrize(
+    "table",
+    ["gpus", "systems", "prices", "grids", "profiles", "export-rules", "export-chips", "countries"],
+)
 def test_the_catalogue_as_text_and_as_json(capsys, table):
     code, out, _ = run(capsys, "catalog", table)
     assert code == 0

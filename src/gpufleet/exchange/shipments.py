@@ -172,7 +172,8 @@ def _set(text: str, given: dict[str, Value], tell: Tell) -> None:
         says = say("`{text}` sets no input of a rule", text=text)
         tell(finding("X041", says, did_you_mean(column, columns, limit=len(columns)), at))
         return
-    given[BY_COLUMN[column].name] = _value(BY_COLUMN[column], value, at, tell)
+    known = BY_COLUMN[column]
+    given[known.name] = _value(known, value, at, tell) if value or known.needed else known.empty
 
 
 def _columns(table: Table) -> Iterable[Finding]:

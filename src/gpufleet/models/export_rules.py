@@ -15,7 +15,7 @@ from gpufleet.base.say import say
 from gpufleet.catalog.load import export_rules
 from gpufleet.catalog.rows import ExportRule
 from gpufleet.models.export_expression import Expression, ExpressionError, read_expression
-from gpufleet.models.export_inputs import Inputs, is_date
+from gpufleet.models.export_inputs import INPUTS, Inputs, is_date
 from gpufleet.models.export_policies import AUTHORITIES
 from gpufleet.models.export_truth import Truth, all_true, any_true, not_true
 
@@ -118,8 +118,20 @@ class Rule:
         )
 
     def policies(self, inputs: Inputs) -> tuple[str, ...]:
-        """The policy of the first condition that is true; what it may be, if one before it is unknown."""
-        return tuple(dict.fromkeys(policy for _, policy in self._open_branches(inputs)))
+        """The policy of the first condition that is true; what it may be, if one before it is unknown.
+
+        A flag that is not known is tried both ways, because conditions that read the same flag hang together.
+        """
+        open_branches = list(self._open_branches(inputs))
+        found = tuple(dict.fromkeys(policy for _, policy in open_branches))
+        if len(found) == 1:
+            return found
+        unknown = {name for each, _ in open_branches if each for name in each.undecided(inputs)}
+        flag = min((name for name in unknown if INPUTS[name].kind == "flag"), default=None)
+        if flag is None:
+            return found
+        tried = (self.policies({**inputs, flag: value}) for value in (0.0, 1.0))
+        return tuple(dict.fromkeys(policy for each in tried for policy in each))
 
     def undecided(self, inputs: Inputs) -> frozenset[str]:
         """Inputs that are not known and leave open whether it applies, or with which policy."""
