@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_case_that_was_worked_by_hand(shipment: Shipment) -> None:
     assert found.cited
 
 
-def test_each_rule_has_cases_on_both_sides_of_its_first_day_and_thresholds() -> None:
+def test_each_rule_has_cases_on_both_sides_of_its_days_and_thresholds() -> None:
     by_rule = defaultdict(list)
     for row, shipment in zip(ROWS, SHIPMENTS, strict=True):
         by_rule[row["rule_id"]].append(shipment)
@@ -34,6 +35,8 @@ def test_each_rule_has_cases_on_both_sides_of_its_first_day_and_thresholds() -> 
         days = {str(each.inputs["date"]) for each in by_rule[rule.id]}
         assert any(day < str(rule.row.effective_from) for day in days), rule.id
         assert rule.row.effective_from in days, rule.id
+        if last := rule.row.effective_to:
+            assert {last, (date.fromisoformat(last) + timedelta(days=1)).isoformat()} <= days, rule.id
         for threshold in (t for part in rule.expressions for t in part.thresholds):
             values = [threshold.value(each.inputs) for each in by_rule[rule.id]]
             near = [
