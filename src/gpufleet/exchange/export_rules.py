@@ -37,20 +37,17 @@ def with_rules(path: Path) -> RuleSet:
 
 def _columns(columns: tuple[str, ...], at: Place) -> list[Finding]:
     known = column_names(ExportRule)
+    strange = [each for each in columns if each not in known]
     found = []
-    for each in _NEEDED:
-        if each not in columns:
-            near = nearest(each, [name for name in columns if name not in known])
-            fix = (
-                say("is it `{near}`? rename it", near=near)
-                if near
-                else say("add the column `{each}`", each=each)
-            )
-            found.append(finding("X041", say("there is no column `{each}`", each=each), fix, at))
-    for each in columns:
-        if each not in known:
-            says = say("`{column}` is no column of a rule", column=each)
-            found.append(finding("X041", says, did_you_mean(each, known), at))
+    for each in (each for each in _NEEDED if each not in columns):
+        fix = say("add the column `{each}`", each=each)
+        if near := nearest(each, strange):
+            strange.remove(near)
+            fix = say("is it `{near}`? rename it", near=near)
+        found.append(finding("X041", say("there is no column `{each}`", each=each), fix, at))
+    for each in strange:
+        says = say("`{column}` is no column of a rule", column=each)
+        found.append(finding("X041", says, did_you_mean(each, known), at))
     return found
 
 

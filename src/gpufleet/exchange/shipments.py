@@ -182,15 +182,12 @@ def _columns(table: Table) -> Iterable[Finding]:
     known = (*BY_COLUMN, "case_id", *BESIDE)
     chip = CHIP if any(each in table.columns for each in (*CHIP, *_of_chip())) else ()
     strange = [each for each in table.columns if each not in known]
-    for each in (*NEEDED, *chip):
-        if each not in table.columns:
-            near = nearest(each, strange)
-            fix = (
-                say("is it `{near}`? rename it", near=near)
-                if near
-                else say("add the column `{each}`", each=each)
-            )
-            yield finding("X041", say("there is no column `{each}`", each=each), fix, at)
+    for each in (each for each in (*NEEDED, *chip) if each not in table.columns):
+        fix = say("add the column `{each}`", each=each)
+        if near := nearest(each, strange):
+            strange.remove(near)
+            fix = say("is it `{near}`? rename it", near=near)
+        yield finding("X041", say("there is no column `{each}`", each=each), fix, at)
     if strange:
         says = say("not read: {columns:, }", columns=[f"`{each}`" for each in strange])
         yield finding("X041", says, did_you_mean(strange[0], known), at, severity="warning")

@@ -204,7 +204,8 @@ def _compile(row: ExportRule, at: Place) -> tuple[Rule | None, list[Finding]]:
     read: dict[str, Expression | None] = {}
     for column in _EXPRESSIONS:
         text = getattr(row, column)
-        read[column] = _expression(text, column, at, found.append) if text else None
+        needed = column in _EXPRESSIONS[:2]
+        read[column] = _expression(text or "", column, at, found.append) if text or needed else None
     branches = _branches(row, at, found.append) if row.role != "info" else []
     destination, headquarters = read["destination_expr"], read["entity_hq_expr"]
     if destination is None or headquarters is None:
