@@ -137,7 +137,7 @@ def answer_text(
 def closing(rules: RuleSet) -> str:
     """What stands below every answer."""
     read = say("Rules as they were read on {date}.", date=rules.read_on)
-    return say("{advice} {read} More: docs/explanation/export.md", advice=NO_ADVICE, read=read)
+    return say("{advice} {read}", advice=NO_ADVICE, read=read)
 
 
 def _head(inputs: Inputs, taken: Sequence[str]) -> str:
