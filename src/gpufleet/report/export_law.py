@@ -127,7 +127,7 @@ def answer_text(
     rules: RuleSet,
 ) -> str:
     """The whole answer about one shipment, to be read."""
-    lines = [_head(inputs, taken), _numbers(inputs)]
+    lines = [_line(_head(inputs, taken), 0), _line(_numbers(inputs), 0)]
     for each in answers:
         lines += ["", *_verdict_lines(each, inputs), *_change_lines(each.changes, inputs)]
         lines += [_line(_paper(rule)) for rule in each.on_paper]
@@ -343,7 +343,9 @@ def batch_text(answers: Iterable[tuple[str, Sequence[Verdict], Expected]], rules
             wanted = expected.get(each.authority_group)
             same = wanted == (each.licence_required, each.policy)
             held, agree = held + (wanted is not None), agree + same
-            note = "" if same or not wanted else say("differs, expected: {wanted}", wanted=list(wanted))
+            note = (
+                _note(each) if same or not wanted else say("differs, expected: {wanted}", wanted=list(wanted))
+            )
             behind = say("{rules}", rules=[rule.id for rule in each.decided_by] or ["-"])
             rows.append((case_id, each.authority_group, each.licence_required, each.policy, behind, note))
     widths = [max(columns(row[at]) for row in rows) for at in range(len(head))]
@@ -353,3 +355,15 @@ def batch_text(answers: Iterable[tuple[str, Sequence[Verdict], Expected]], rules
         same_text = say("{agree:,} of {expected:,} as expected", agree=agree, expected=held)
         total = say("{parts:; }", parts=[total, same_text])
     return "\n".join([*lines, "", tell(total), closing(rules)])
+
+
+def _note(verdict: Verdict) -> str:
+    """What a line of a batch has to add: inputs that are not known, and what they leave open."""
+    if verdict.undecided:
+        return say("depends on: {names}", names=[INPUTS[name].column for name in verdict.undecided])
+    if not verdict.not_counted:
+        return ""
+    rules = [each.rule.id for each in verdict.not_counted]
+    names = dict.fromkeys(name for each in verdict.not_counted for name in each.undecided)
+    columns_of = [INPUTS[name].column for name in names]
+    return say("not counted, for want of {names}: {rules}", names=columns_of, rules=rules)
