@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -134,32 +135,30 @@ def agrees(shipment: Shipment, found: Iterable[Verdict]) -> bool | None:
 
 def outside(shipments: Iterable[Shipment], rules: RuleSet) -> list[Finding]:
     """Warnings for dates before the first rule, and after the rules were read; one for each kind."""
-    early, late = [], []
-    for each in shipments:
-        on = str(each.inputs["date"])
-        early += [each] if on < rules.first_day else []
-        late += [each] if on > rules.read_on else []
+    days = [(date.fromisoformat(str(each.inputs["date"])), each.at) for each in shipments]
+    first, last = date.fromisoformat(rules.first_day), date.fromisoformat(rules.read_on)
+    early, late = [each for each in days if each[0] < first], [each for each in days if each[0] > last]
     found = []
     if early:
         says = say(
             "{date} is before {first}, the first day of any rule",
             "{n:,} dates are before {first}, the first day of any rule; the first of them is {date}",
             n=len(early),
-            date=str(early[0].inputs["date"]),
-            first=rules.first_day,
+            date=early[0][0],
+            first=first,
         )
-        fix = say("ask for a date from {first} on", first=rules.first_day)
-        found.append(finding(OUTSIDE, says, fix, early[0].at, severity="warning"))
+        fix = say("ask for a date from {first} on", first=first)
+        found.append(finding(OUTSIDE, says, fix, early[0][1], severity="warning"))
     if late:
         says = say(
             "{date} is after {last}, when the rules were read",
             "{n:,} dates are after {last}, when the rules were read; the first of them is {date}",
             n=len(late),
-            date=str(late[0].inputs["date"]),
-            last=rules.read_on,
+            date=late[0][0],
+            last=last,
         )
         fix = say("look whether the rules have changed since")
-        found.append(finding(OUTSIDE, says, fix, late[0].at, severity="warning"))
+        found.append(finding(OUTSIDE, says, fix, late[0][1], severity="warning"))
     return found
 
 

@@ -217,7 +217,7 @@ class _Reader:
             says = say(
                 "what stands right of `in` is neither a group nor a set: {part}", part=self._source(right)
             )
-            raise ExpressionError(says, say("write e.g. {part}", part="{'CN','HK'}"))
+            raise ExpressionError(says, say("write e.g. {example}", example="{'CN','HK'}"))
         terms = [self._term(each) for each in right.elts]
         for each in terms:
             self._alike(term, each)
@@ -271,7 +271,7 @@ class _Reader:
         if term.kind == "date":
             if not is_date(text):
                 says = say("`{text}` is no date", text=text)
-                raise ExpressionError(says, say("write e.g. '2025-04-09'"))
+                raise ExpressionError(says, say("write e.g. {example}", example="'2025-04-09'"))
             self.dates.add(text)
         choices = INPUTS[name].choices
         if choices and text not in choices:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from typing import Final
 
@@ -289,10 +290,17 @@ def _dates(row: ExportRule) -> Iterator[tuple[str, str]]:
     first, last = row.effective_from, row.effective_to
     for column, given in (("effective_from", first or ""), ("effective_to", last)):
         if given is not None and not is_date(given):
-            yield say("{column} is `{given}`", column=column, given=given), say("write e.g. 2025-04-09")
+            yield (
+                say("{column} is `{given}`", column=column, given=given),
+                say("write e.g. {example}", example="2025-04-09"),
+            )
             return
     if first and last and last < first:
         yield (
-            say("it ends on {last}, before it begins on {first}", last=last, first=first),
+            say(
+                "it ends on {last}, before it begins on {first}",
+                last=date.fromisoformat(last),
+                first=date.fromisoformat(first),
+            ),
             say("exchange the two dates"),
         )

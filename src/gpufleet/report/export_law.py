@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 from gpufleet.base.say import Said, say, tell
@@ -136,7 +137,7 @@ def answer_text(
 
 def closing(rules: RuleSet) -> str:
     """What stands below every answer."""
-    read = say("Rules as they were read on {date}.", date=rules.read_on)
+    read = say("Rules as they were read on {date}.", date=_day(rules.read_on))
     return say("{advice} {read}", advice=NO_ADVICE, read=read)
 
 
@@ -144,7 +145,7 @@ def _head(inputs: Inputs, taken: Sequence[str]) -> str:
     head = say(
         "{chip} from {origin} to {dest} on {date}, buyer's headquarters in {hq}",
         chip=str(inputs["chip"]),
-        date=str(inputs["date"]),
+        date=_day(inputs["date"]),
         origin=_country(str(inputs["origin"])),
         dest=_country(str(inputs["dest"])),
         hq=_country(str(inputs["hq"])),
@@ -153,6 +154,10 @@ def _head(inputs: Inputs, taken: Sequence[str]) -> str:
         return head
     names = [f"--{'origin' if each == 'origin' else 'buyer-hq'}" for each in taken]
     return say("{head} (not given, taken: {names: and })", head=head, names=names)
+
+
+def _day(text: Value) -> date:
+    return date.fromisoformat(str(text))
 
 
 def _country(code: str) -> str:
@@ -199,9 +204,9 @@ def _verdict_lines(answer: Explained, inputs: Inputs) -> list[str]:
         rule = reading.rule
         if rule.id in behind or rule.concerns(inputs) is False:
             continue
-        lines.append(_line(_not_behind(reading, inputs)))
-        if reading.applies is False:
-            lines += _margin_lines(answer.margins[rule.id], applies=False)
+        near = answer.margins[rule.id] if reading.applies is False else ()
+        lines.append(_line(_not_behind(reading, () if near else rule.not_met(inputs))))
+        lines += _margin_lines(near, applies=False)
     if not verdict.decided_by:
         lines += _none_lines(verdict, inputs)
     return lines
@@ -217,7 +222,7 @@ def _none_lines(verdict: Verdict, inputs: Inputs) -> list[str]:
     """What is cited where no rule is behind a verdict and none comes near."""
     if verdict.to_come:
         rule = verdict.to_come[0]
-        says = say("no rule was in force; the first comes on {date}", date=str(rule.row.effective_from))
+        says = say("no rule was in force; the first comes on {date}", date=_day(rule.row.effective_from))
         return [_line(says), _line(_cite(rule))]
     if not verdict.readings:
         return [_line(say("no rule was in force"))]
@@ -227,14 +232,13 @@ def _none_lines(verdict: Verdict, inputs: Inputs) -> list[str]:
     return [_line(says), *(_line(_cite(each.rule)) for each in verdict.readings)]
 
 
-def _not_behind(reading: Reading, inputs: Inputs) -> str:
+def _not_behind(reading: Reading, not_met: Sequence[str]) -> str:
     cite = _cite(reading.rule)
     if reading.applies:
         return say("applies too: {cite}", cite=cite)
     if reading.applies is None:
         names = [INPUTS[name].says for name in reading.undecided]
         return say("not known whether it applies ({names}): {cite}", names=names, cite=cite)
-    not_met = reading.rule.not_met(inputs)
     if not_met:
         cite = say("{cite} (not met: {not_met})", cite=cite, not_met=list(not_met))
     return say("does not apply: {cite}", cite=cite)
@@ -297,9 +301,9 @@ def _change(change: Change, inputs: Inputs) -> str:
     known = INPUTS[change.name]
     then = _position(change.licence_required, change.policy)
     if change.last:
-        return say("until {date}: {then}", date=change.last, then=then)
+        return say("until {date}: {then}", date=_day(change.last), then=then)
     if change.first:
-        return say("from {date} on: {then}", date=change.first, then=then)
+        return say("from {date} on: {then}", date=_day(change.first), then=then)
     if change.span is None:
         return say("{input} {values}: {then}", input=known.says, values=_values(change), then=then)
     span = _span(change.span, known.unit)
