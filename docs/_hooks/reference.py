@@ -113,6 +113,75 @@ def facts() -> str:
     return table(head, cells)
 
 
+def export_rules() -> str:
+    """Rules of export law."""
+    from gpufleet.catalog import export_rules as rules
+
+    head = ("id", "role", "from", "to", "what", "citation", "trust", "source")
+    rows = rules().values()
+    cells = (
+        (
+            *(f"`{r.id}`", r.role, r.effective_from, r.effective_to, r.title),
+            *(r.citation or f"{r.instrument}, {r.published}", r.trust, link(r.source)),
+        )
+        for r in rows
+    )
+    return table(head, cells)
+
+
+def export_chips() -> str:
+    """Chips with the numbers that rules read."""
+    from gpufleet.catalog import export_chips as chips
+    from gpufleet.models.export_chip import chip_inputs
+
+    head = ("chip", "product", "TPP", "density", "memory GB/s", "I/O GB/s", "data centre", "trust", "source")
+    names = ("tpp", "pd", "mem_bw_gbps", "io_gbps", "dc")
+    rows = ((row, chip_inputs(row)) for row in chips().values())
+    cells = (
+        (f"`{row.id}`", row.product, *(found[name] for name in names), row.trust, link(row.source))
+        for row, found in rows
+    )
+    return table(head, cells)
+
+
+def export_inputs() -> str:
+    """What a rule may read."""
+    from gpufleet.models.export_inputs import INPUTS
+
+    cells = (
+        (f"`{name}`", f"`{each.column}`", each.says, each.unit or each.kind, _empty(each))
+        for name, each in INPUTS.items()
+    )
+    return table(("in expressions", "in files", "what", "unit or kind", "empty means"), cells)
+
+
+def _empty(known: Any) -> str:
+    """What an empty cell means."""
+    if known.needed:
+        return "never empty"
+    if known.name == "direct_from_us":
+        return "1 if the origin is the US, else 0"
+    if known.empty is None:
+        return "not known"
+    return "none" if known.empty == "" else f"{known.empty:.0f}" if known.kind != "word" else known.empty
+
+
+def export_policies() -> str:
+    """Policies of each authority, the strictest first."""
+    from gpufleet.models.export_policies import AUTHORITIES, POLICIES
+
+    parts = []
+    for name, authority in AUTHORITIES.items():
+        parts.append(f"`{name}`, {authority.says}:")
+        only = ((each, "only by a rule with role sets_policy") for each in authority.by_setting_only)
+        order = ((each, at) for at, each in enumerate(authority.strictest_first, 1))
+        cells = (
+            (f"`{each}`", POLICIES[each].outcome, POLICIES[each].says, at) for each, at in (*order, *only)
+        )
+        parts.append(table(("policy", "comes to", "in words", "strictness"), cells))
+    return "\n\n".join(parts)
+
+
 def aliases() -> str:
     """Names that are read as a row."""
     rows = (r for r in _catalogue_rows("aliases.csv") if r["id"])
@@ -310,6 +379,10 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "catalogue.products": products,
     "catalogue.systems": systems,
     "catalogue.facts": facts,
+    "catalogue.export-rules": export_rules,
+    "catalogue.export-chips": export_chips,
+    "export.inputs": export_inputs,
+    "export.policies": export_policies,
     "catalogue.aliases": aliases,
     "catalogue.unclear": unclear_names,
     "plan.keys": plan_keys,

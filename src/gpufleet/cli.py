@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gpufleet import __version__
-from gpufleet.commands import admission, files, plans, runs
+from gpufleet.commands import admission, exports, files, plans, runs
 from gpufleet.console import leave, speak
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (plans.run, "Simulate a plan and write a run folder."),
     (runs.why, "Why a job waited, what holds a lot or a promise: causes, plan lines."),
     (admission.admit, "What a scheduler with quotas would decide: whom it admits, who yields."),
+    (exports.export_check, "What export law says about a shipment: licence, exception, ban, duty."),
     (runs.compare, "What differs between two runs."),
     (runs.report, "Write report.html of a run anew and print its summary."),
     (runs.export, "Tables of a run as CSV, Excel or Parquet files."),
@@ -35,10 +36,10 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (files.explain, "What the code of a finding means."),
     (files.catalog, "GPUs, systems, prices, grids and profiles that gpufleet knows."),
 )
-"""The commands, and what each does in a line; they are called like their functions."""
+"""The commands, and what each does in a line; they are called like their functions, with - for _."""
 
 for _command, _short in COMMANDS:
-    app.command(short_help=_short)(_command)
+    app.command(_command.__name__.replace("_", "-"), short_help=_short)(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,7 +15,8 @@ from gpufleet.catalog.rows import Row
 NO_TABLE: Final = explain_code(
     "U005",
     "no such table of the catalogue",
-    "The catalogue has five tables: gpus, systems, prices, grids, profiles.",
+    "The catalogue has eight tables: gpus, systems, prices, grids, profiles, export-rules, export-chips, "
+    "countries.",
     "gpufleet catalog systems",
 ).code
 
@@ -44,6 +45,24 @@ _SHOWN: Final[dict[str, tuple[Callable[[], Mapping[str, Row]], tuple[str, ...]]]
         profiles,
         ("id", "jobs", "weeks", "mean_gpus", "mean_run_s", "mean_gpu_s", "trust", "title"),
     ),
+    "export-rules": (
+        load.export_rules,
+        ("id", "role", "effective_from", "effective_to", "citation", "trust", "title"),
+    ),
+    "export-chips": (
+        load.export_chips,
+        (
+            "id",
+            "product",
+            "tpp",
+            "performance_density",
+            "mem_bw_gbps",
+            "io_gbps",
+            "dc_marketed",
+            "trust",
+        ),
+    ),
+    "countries": (load.countries, ("id", "name", "a5", "a6", "d1", "d4", "d5", "mo", "trust")),
 }
 """Tables and the columns of each that fit on a terminal."""
 

@@ -9,14 +9,28 @@ import pytest
 
 from gpufleet.base.errors import GpufleetError
 from gpufleet.catalog import gpus, grids, prices, systems
-from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
+from gpufleet.catalog.rows import (
+    FOLDER,
+    Country,
+    ExportChip,
+    ExportRule,
+    Gpu,
+    Grid,
+    Price,
+    Row,
+    SystemRow,
+    read,
+)
 
-KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, Price, Grid)
+KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, Price, Grid, Country, ExportChip, ExportRule)
 TRUST = {
     Gpu: {"confirmed", "partly", "memory"},
     SystemRow: {"confirmed", "partly", "memory"},
     Price: {"high", "medium", "low"},
     Grid: {"high", "medium", "low"},
+    Country: {"high", "medium"},
+    ExportChip: {"high", "medium", "low"},
+    ExportRule: {"high", "medium", "low"},
 }
 
 

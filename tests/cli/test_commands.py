@@ -40,7 +40,7 @@ def modules_after(*arguments: str) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_reference():
-    commands = "admit catalog check compare explain export new profile report run schema why"
+    commands = "admit catalog check compare explain export export-check new profile report run schema why"
     assert commands.split() == COMMANDS
 
 
@@ -60,6 +60,11 @@ def test_without_a_command_there_is_help(capsys):
 
 def test_help_imports_nothing_that_takes_time():
     assert not modules_after("--help") & (HEAVY | {"pydantic", "yaml"})
+
+
+def test_export_check_imports_no_arrays():
+    asked = ("export-check", "H20", "--to", "CN", "--on", "2025-05-01")
+    assert not modules_after(*asked) & (HEAVY | {"yaml"})
 
 
 def test_check_imports_no_arrays(tmp_path):
@@ -103,7 +108,10 @@ def test_the_schema_is_a_json_schema_that_takes_the_starter_plan(capsys, tmp_pat
     Draft202012Validator(schema).validate(data)
 
 
-@pytest.mark.parametrize("table", ["gpus", "systems", "prices", "grids", "profiles"])
+@pytest.mark.parametrize(
+    "table",
+    ["gpus", "systems", "prices", "grids", "profiles", "export-rules", "export-chips", "countries"],
+)
 def test_the_catalogue_as_text_and_as_json(capsys, table):
     code, out, _ = run(capsys, "catalog", table)
     assert code == 0

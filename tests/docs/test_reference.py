@@ -55,6 +55,10 @@ def test_a_mark_that_is_not_known_fails_the_build(reference: ModuleType) -> None
         "run.preemptions",
         "run.quotas",
         "findings",
+        "catalogue.export-rules",
+        "catalogue.export-chips",
+        "export.inputs",
+        "export.policies",
     ],
 )
 def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) -> None:
@@ -65,6 +69,7 @@ def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) 
             "## gpufleet why",
             "## gpufleet profile",
             "## gpufleet export",
+            "## gpufleet export-check",
             "--lang",
             "--against",
             "--fresh",
@@ -91,6 +96,21 @@ def test_fragments_have_a_line_for_each_thing(reference: ModuleType, name: str) 
         "run.shortage": ["`step`", "`overdue`", "`place`"],
         "run.preemptions": ["`preemptor`", "InCohortReclamation", "`lost_gpu_s`"],
         "run.quotas": ["`borrowed_gpu_h`", "in proportion to their unused lendable quota", "`taken_by_gpus`"],
+        "catalogue.export-rules": [
+            "| `US-2023-10-17` | imposes | 2023-11-17 |",
+            "88 FR 73458",
+            "| `CN-2026-05-15` |",
+        ],
+        "catalogue.export-chips": [
+            "| `H20` | H20 | 2,368 | 2.909 | 4,000 | 1,028 | 1 |",
+            "| `RTX 4090D` |  |",
+        ],
+        "export.inputs": [
+            "| `dc` | `dc_marketed` |",
+            "| `tpp` | `tpp` | TPP | number | not known |",
+            "never empty",
+        ],
+        "export.policies": ["`presumption_of_denial` | licence |", "| `aca` | exception |", "`duty_0`"],
         "findings": ["## P006", "## P072", "## P081", "## P108", "## C002", "## T006", "## T081", "## U020"],
     }
     text = reference.FRAGMENTS[name]()

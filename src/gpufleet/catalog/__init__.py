@@ -1,17 +1,38 @@
 """Facts as data, each row with unit, source, date and trust; and the names that people write for them."""
 
-from gpufleet.catalog.load import Resolved, gpus, grids, prices, resolve_product, resolve_system, systems
-from gpufleet.catalog.rows import Gpu, Grid, Price, SystemRow
+from gpufleet.catalog.load import (
+    Resolved,
+    countries,
+    export_chips,
+    export_rules,
+    gpus,
+    grids,
+    prices,
+    resolve_chip,
+    resolve_country,
+    resolve_product,
+    resolve_system,
+    systems,
+)
+from gpufleet.catalog.rows import Country, ExportChip, ExportRule, Gpu, Grid, Price, SystemRow
 
 __all__ = [
+    "Country",
+    "ExportChip",
+    "ExportRule",
     "Gpu",
     "Grid",
     "Price",
     "Resolved",
     "SystemRow",
+    "countries",
+    "export_chips",
+    "export_rules",
     "gpus",
     "grids",
     "prices",
+    "resolve_chip",
+    "resolve_country",
     "resolve_product",
     "resolve_system",
     "systems",

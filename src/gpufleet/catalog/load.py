@@ -12,7 +12,18 @@ from typing import Literal, NamedTuple, NoReturn, TypeVar
 
 from gpufleet.base.errors import GpufleetError, explain_code, finding
 from gpufleet.base.say import Said, say
-from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
+from gpufleet.catalog.rows import (
+    FOLDER,
+    Country,
+    ExportChip,
+    ExportRule,
+    Gpu,
+    Grid,
+    Price,
+    Row,
+    SystemRow,
+    read,
+)
 
 Kind = Literal["product", "system"]
 _KINDS = {"product": say("product"), "system": say("system")}
@@ -31,6 +42,14 @@ explain_code(
     "A short name is read as the SXM or per-GPU form, and this is said. Where even then more than one row is "
     "left, gpufleet does not choose, because the rows differ in memory, power or rate.",
     "`A100` has 40 or 80 GB: write A100-SXM4-40GB or A100-SXM4-80GB.",
+)
+
+explain_code(
+    "C040",
+    "a country that the catalogue does not have",
+    "Export law reads in which Country Groups a destination or a headquarters is. A country without a row "
+    "has no groups, and a guess could turn a ban into a permission. `gpufleet catalog countries` prints all.",
+    "gpufleet export-check H20 --to UK      # did you mean GB (United Kingdom)?",
 )
 
 _VENDORS = re.compile(
@@ -102,6 +121,99 @@ def grids() -> Mapping[str, Grid]:
     [(0.4173, 'kgCO2e/kWh')]
     """
     return _table(Grid)
+
+
+@cache
+def countries() -> Mapping[str, Country]:
+    """All destinations by ISO code, with the Country Groups of US export law.
+
+    >>> row = countries()["VN"]
+    >>> row.name, row.d1, row.d5
+    ('Vietnam', 1, 0)
+    """
+    return _table(Country)
+
+
+@cache
+def export_chips() -> Mapping[str, ExportChip]:
+    """What export law reads of chips, by the name that the rules use.
+
+    >>> export_chips()["H20"].tpp
+    2368.0
+    """
+    return _table(ExportChip)
+
+
+@cache
+def export_rules() -> Mapping[str, ExportRule]:
+    """All rules of export law by id, in the order of the file.
+
+    >>> export_rules()["US-2023-10-17"].citation
+    '88 FR 73458'
+    """
+    return _table(ExportRule)
+
+
+def resolve_country(name: str) -> str:
+    """The ISO code of a country that is written as code or name.
+
+    Raises: GpufleetError C040 if the catalogue does not have it.
+
+    >>> resolve_country("cn"), resolve_country("Vietnam")
+    ('CN', 'VN')
+    """
+    rows = countries()
+    if name in rows:
+        return name
+    by_name = {key.casefold(): row.id for row in rows.values() for key in (row.id, row.name)}
+    if (found := by_name.get(name.strip().casefold())) is not None:
+        return found
+    initials = {"".join(w[0] for w in row.name.split()).casefold(): row.id for row in rows.values()}
+    near = [initials[name.casefold()]] if name.casefold() in initials else []
+    if not near and len(name.strip()) > 2:
+        near = [by_name[key] for key in difflib.get_close_matches(name.casefold(), by_name, n=1, cutoff=0.7)]
+    meant = say("did you mean {id} ({name})? ", id=near[0], name=rows[near[0]].name) if near else ""
+    says = say("{name!r} is none of the {n:,} countries of the catalogue", name=name, n=len(rows))
+    fix = say("{meant}`gpufleet catalog countries` lists all", meant=meant)
+    raise GpufleetError(finding("C040", says, fix))
+
+
+def resolve_chip(name: str) -> ExportChip:
+    """What export law reads of the chip that a name means: a name of the rules, else of a product.
+
+    Raises: GpufleetError C001 if neither is known, C002 if it may mean several products.
+
+    >>> resolve_chip("RTX 4090D").tpp, resolve_chip("H100").id, resolve_chip("A100-SXM4-80GB").id
+    (4707.0, 'H100 SXM5', 'A100 SXM4 80GB')
+    """
+    by_name = _chip_names()
+    if (row := find_chip(name)) is not None:
+        return row
+    if _key(name) not in _meanings("product"):
+        near = difflib.get_close_matches(_key(name), by_name, n=3, cutoff=0.6)
+        ids = tuple(dict.fromkeys(by_name[key].id for key in near))
+        _refuse_unnamed("product", name, ids, "export-chips")
+    return by_name[_key(resolve_product(name).id)]
+
+
+def find_chip(name: str) -> ExportChip | None:
+    """As `resolve_chip`; None where that refuses.
+
+    >>> find_chip("nvidia h100 sxm5 80gb").id, find_chip("A100"), find_chip("my own")
+    ('H100 SXM5', None, None)
+    """
+    by_name = _chip_names()
+    meaning = _meanings("product").get(_key(name))
+    if (row := by_name.get(_key(name))) is not None or meaning is None or meaning.refused:
+        return row
+    return by_name[_key(meaning.ids[0])]
+
+
+@cache
+def _chip_names() -> Mapping[str, ExportChip]:
+    """Chips by the key of their product's name and, where the two differ, of the name in the rules."""
+    chips = export_chips().values()
+    return {_key(name): row for row in chips for name in (row.product, row.id) if name}
 
 
 def resolve_product(name: str) -> Resolved:
@@ -225,8 +337,11 @@ def _refuse_unknown(kind: Kind, name: str) -> NoReturn:
         _refuse_unclear(kind, name, holding, say("this is a product"))
     near = difflib.get_close_matches(_key(name), _meanings(kind), n=3, cutoff=0.6)
     ids = tuple(dict.fromkeys(i for key in near for i in _meanings(kind)[key].ids))
+    _refuse_unnamed(kind, name, ids, "gpus" if kind == "product" else "systems")
+
+
+def _refuse_unnamed(kind: Kind, name: str, ids: tuple[str, ...], listing: str) -> NoReturn:
     fix = say("did you mean {either}? ", either=_either(ids)) if ids else ""
-    listing = "gpus" if kind == "product" else "systems"
     says = say("{name!r} is no {kind} of the catalogue", name=name, kind=_KINDS[kind])
     raise GpufleetError(
         finding("C001", says, say("{fix}`gpufleet catalog {listing}` lists all", fix=fix, listing=listing))

@@ -161,6 +161,78 @@ class Grid(Row):
     note: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Country(Row):
+    """One destination, and the Country Groups of US export law that it is in (0 or 1)."""
+
+    file: ClassVar[str] = "catalog/countries.csv"
+    name: str
+    a5: int
+    a6: int
+    d1: int
+    d4: int
+    d5: int
+    mo: int
+    source: str
+    trust: str
+    verified_on: str
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportChip(Row):
+    """What export law reads of one chip. What is empty may follow from the row of its product."""
+
+    file: ClassVar[str] = "catalog/export_chips.csv"
+    product: str | None
+    vendor: str
+    maker_hq: str
+    tpp: float | None
+    die_area_mm2: float | None
+    performance_density: float | None
+    mem_bw_gbps: float | None
+    io_gbps: float | None
+    dc_marketed: int | None
+    declared_not_3a090: int | None
+    source: str | None
+    trust: str
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportRule(Row):
+    """One rule, letter, licence, duty or bill. Its expressions are read by `gpufleet.models.export_rules`."""
+
+    file: ClassVar[str] = "catalog/export_rules.csv"
+    title: str
+    instrument: str
+    citation: str | None
+    published: str
+    effective_from: str | None
+    effective_to: str | None
+    read_on: str
+    authority: str
+    authority_group: str
+    role: str
+    modifies: str | None
+    destination_expr: str
+    entity_hq_expr: str
+    combine: str
+    formula_a: str | None
+    formula_b: str | None
+    exclusion_expr: str | None
+    licence_required: str | None
+    policy_expr: str | None
+    scope: str
+    excluded: str | None
+    exceptions: str | None
+    conditions: str | None
+    status: str
+    source: str | None
+    trust: str
+    note: str | None
+
+
 R = TypeVar("R", bound=Row)
 
 
@@ -181,6 +253,15 @@ def read(kind: type[R]) -> Iterator[R]:
             except (KeyError, ValueError) as fault:
                 raise ValueError(f"{kind.file}:{reader.line_num}: {fault}") from fault
             yield kind(line=reader.line_num, **values)
+
+
+def column_names(kind: type[Row]) -> tuple[str, ...]:
+    """The columns of a table.
+
+    >>> column_names(Country)[:3]
+    ('id', 'name', 'a5')
+    """
+    return tuple(f.name for f in dataclasses.fields(kind) if f.name != "line")
 
 
 def _cell(declared: str, text: str) -> Any:

@@ -159,7 +159,11 @@ def explain(
 
 def catalog(
     table: Annotated[
-        str, typer.Argument(metavar="gpus|systems|prices|grids|profiles", help="Which table.")
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="gpus, systems, prices, grids, profiles, export-rules, export-chips or countries.",
+        ),
     ] = "gpus",
     as_json: Json = False,
 ) -> None:

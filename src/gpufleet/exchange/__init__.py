@@ -1,1 +1,1 @@
-"""Files of other systems, in and out: for now cases of quota decisions, with what those systems decide."""
+"""Files of other systems, in and out: cases of quota decisions, shipments and rules of export law."""
