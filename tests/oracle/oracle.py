@@ -69,6 +69,7 @@ def next_moment(sim: Simulation, *, first: bool = False) -> int | None:
     times = [job.submit for job in sim.jobs if job.stage == FUTURE and job.submit < sim.clock.end_s]
     times += [job.ends for job in sim.running()]
     times += [change.t for change in sim.changes] + sim.more_moments()
+    times += [window.ends for window in sim.sets.windows if window.ends > sim.now]
     if sim.due:
         step = sim.policy.interval_s
         times.append((sim.now // step + 1) * step)  # without an interval nothing is left due
@@ -88,6 +89,7 @@ def one_second(sim: Simulation) -> None:
     for job in sim.jobs:
         if job.stage == FUTURE and job.submit == sim.now < sim.clock.end_s:
             sim.become_eligible(job)
+    sim.end_windows()
     sim.more_events()
     step = sim.policy.interval_s
     if step == 0 or sim.now % step == 0:

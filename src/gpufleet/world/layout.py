@@ -243,6 +243,21 @@ class SharedQuotas(NamedTuple):
     return_last: int  # 1 = it returns behind those who wait, 0 = to its old place
 
 
+class NodeSets(NamedTuple):
+    """Who may take which nodes, and when: partitions and reservations.
+
+    Nodes that are in the same partitions and reservations are one group.
+    """
+
+    node_group: Ints  # (n_nodes,)
+    class_groups: Ints  # (n_classes, n_groups) 1 = jobs of the class may use nodes of the group
+    class_holds: Ints  # (n_classes, n_reservations) 1 = the reservation is for jobs of the class
+    window_group: Ints  # (n_windows,) ascending; a window keeps a group for a reservation
+    window_reservation: Ints  # (n_windows,)
+    window_from_s: Ints  # (n_windows,)
+    window_to_s: Ints  # (n_windows,) later than its from_s
+
+
 class World(NamedTuple):
     """All that the engine needs but the jobs."""
 
@@ -255,6 +270,7 @@ class World(NamedTuple):
     policy: Policy
     clock: Clock
     shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
+    node_sets: NodeSets | None = None  # None: every job may take every node at any time
 
 
 class Jobs(NamedTuple):
