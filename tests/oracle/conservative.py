@@ -72,7 +72,8 @@ class ConservativePass:
             self.planned.append((job, best.option.cell))
 
     def hold(self, job: Job, find: Find) -> Held:
-        held = place(find.view, find.option.cell, job.gpus, self.sim.policy.placement)
+        view = self.sim.choice(job, find.option, find.view, find.t)
+        held = place(view, find.option.cell, job.gpus, self.sim.policy.placement)
         self.holds.append(Hold(find.t, find.t + find.seconds, held))
         return held
 

@@ -168,8 +168,10 @@ class Lending(Simulation):
         """The first option of the product that fits, and the nodes there."""
         for option in job.options:
             if option.cell.product == product and not self.has_no_place_because(job, option, []):
-                view, rule = self.open_now(job, option), self.policy.placement
-                return option, place_wish(view, option.cell, job.gpus, rule, self.wish(job), self.site)
+                view, rule, wish = self.open_now(job, option), self.policy.placement, self.wish(job)
+                own = self.sets.own(job, view, self.now)
+                view = own if wish_fits(own, option.cell, job.gpus, wish, self.site) else view
+                return option, place_wish(view, option.cell, job.gpus, rule, wish, self.site)
         raise AssertionError("no place")
 
     # ------------------------------------------------------------------ the life of a job

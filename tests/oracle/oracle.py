@@ -166,6 +166,7 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
 
     products = len(sim.busy[0]) if sim.busy else 0
     waiting = dense(sim.waiting_gpus, N_REFUSALS)
+    kept = np.array([w.held for w in sim.sets.windows], np.int64).reshape(-1, 3)
     if isinstance(sim, Lending):
-        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products))
-    return Tallies(dense(sim.busy, products), waiting, dense([], 1))
+        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products), kept)
+    return Tallies(dense(sim.busy, products), waiting, dense([], 1), kept)

@@ -27,7 +27,7 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
     for option in job.options:
         refusal = _refusal_on(sim, job, option, objection)
         if refusal is None:
-            held = place(sim.open_now(job, option), option.cell, job.gpus, sim.policy.placement)
+            held = place_now(sim, job, option)
             sim.start(job, option, held)
             return None
         refusals.append(refusal)
@@ -42,8 +42,14 @@ def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection 
         return Refusal(cause)
     if objection is None:
         return None
-    held = place(sim.open_now(job, option), option.cell, job.gpus, sim.policy.placement)
+    held = place_now(sim, job, option)
     return objection(job, option, held)
+
+
+def place_now(sim: Simulation, job: Job, option: Option) -> Held:
+    """The nodes that a job gets that fits."""
+    view = sim.choice(job, option, sim.open_now(job, option), sim.now)
+    return place(view, option.cell, job.gpus, sim.policy.placement)
 
 
 def is_refusal(why: int) -> bool:

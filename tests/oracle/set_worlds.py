@@ -11,23 +11,25 @@ from gpufleet.world.layout import NodeSets, World
 
 
 def node_sets(random: Random, world: World) -> NodeSets | None:
-    """Node sets for a world: groups lie anywhere in the cells, and few classes are shut out of most."""
+    """Node sets for a world: groups lie anywhere in the cells, and few queues are shut out of most."""
     if random.random() < 0.5:
         return None
-    n_classes, n_groups, n_reservations = len(world.classes.queue), random.randint(1, 4), random.randint(0, 2)
+    n_classes, n_queues = len(world.classes.queue), len(world.queues.tenant)
+    n_groups, n_reservations = random.randint(1, 4), random.randint(0, 2)
     partitions = random.random() < 0.6
     windows = [_window(random, n_groups, n_reservations, world.clock.end_s) for _ in range(3)]
     windows = sorted(windows[: random.randint(1, 3)] if n_reservations else [])
 
-    def table(columns: int, often: float) -> Any:
-        rows = [[int(random.random() < often) for _ in range(columns)] for _ in range(n_classes)]
-        return np.array(rows, np.int64).reshape(n_classes, columns)
+    def table(rows: int, columns: int, often: float) -> Any:
+        cells = [int(random.random() < often) for _ in range(rows * columns)]
+        return np.array(cells, np.int64).reshape(rows, columns)
 
     columns = np.array(windows, np.int64).reshape(-1, 4).T
     return NodeSets(
         _groups(random, len(world.nodes.size), n_groups),
-        table(n_groups, 0.75 if partitions else 1.0),
-        table(n_reservations, 0.4),
+        table(n_queues, n_groups, 0.75 if partitions else 1.0),
+        table(n_queues, n_reservations, 0.4),
+        table(n_classes, n_reservations, 0.4),
         *(np.ascontiguousarray(column) for column in columns),
     )
 

@@ -63,7 +63,9 @@ def _take_victims(sim: Simulation, job: Job) -> bool:
     victims = [
         other
         for other in sim.running()
-        if any(other.option and other.option.cell is o.cell and sim.open_now(job, o, other.held) for o in options)
+        if any(
+            other.option and other.option.cell is o.cell and sim.open_now(job, o, other.held) for o in options
+        )
         and other.remaining_at(sim.now) > remaining
     ]
     victims.sort(key=lambda other: (-other.remaining_at(sim.now), -other.sequence))

@@ -228,6 +228,11 @@ class Simulation:
         whole = free_now(option.cell) if view is None else view
         return self.sets.may_take(job, whole, self.now, seconds)
 
+    def choice(self, job: Job, option: Option, view: View, t: int) -> View:
+        """Of the nodes that a job may take, those to place it on: its own reservations' if they hold it."""
+        own = self.sets.own(job, view, t)
+        return own if fits(own, option.cell, job.gpus) else view
+
     def end_windows(self) -> None:
         """Windows that end now make passes due."""
         for window in self.sets.windows:
@@ -283,6 +288,7 @@ class Simulation:
             elif job.stage == ON_NODES:
                 assert job.option is not None
                 job.run_s += seconds
+                self.sets.account(job, self.now, t)
                 self._tally(self.busy[job.queue.index][job.option.cell.product], t, job.gpus)
 
     def _tally(self, bins: dict[int, int], t: int, gpus: int) -> None:

@@ -1,7 +1,7 @@
 """When will a job fit on nodes that it may take: `forecast` held to node sets.
 
-Between two changes of what a job may take, or of service, the earliest time is an order statistic of the times
-at which these nodes are free.
+Between two changes of what a job may take, or of service, the earliest time is an order statistic of the
+times at which these nodes are free.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from gpufleet.engine.forecast import in_service_at
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.node_sets import may_take
+from gpufleet.engine.node_sets import is_own, may_take
 from gpufleet.engine.order import estimate_on
 from gpufleet.engine.place import clear_picks, pick_node
 from gpufleet.engine.quota import may, never, test_option
@@ -123,7 +123,7 @@ def _times(w: Rules, s: State, option: int) -> int:
 
 @kernel
 def _earliest(w: Rules, s: State, i: int, option: int) -> int:
-    """The earliest time, from now on, at which the plan has room for job ``i``; UNKNOWN_S if none is known."""
+    """The earliest time from now on at which the plan has room for job ``i``; UNKNOWN_S if none is known."""
     now, estimate = s.scalar[NOW], estimate_on(w, s, i, option)
     if _fits_at(w, s, i, option, now, estimate):
         return int(now)
@@ -219,6 +219,25 @@ def _pick_planned(w: Rules, s: State, cell: int, gpus: int) -> None:
             n = _extreme(s, first, last, part, most)
         pick_node(s, n, part)
     clear_picks(s)
+
+
+@kernel
+def _prefer_own(w: Rules, s: State, i: int, option: int, t: int) -> None:
+    """Have only the nodes of the job's own reservations count, if they alone hold it at ``t``."""
+    cell, gpus, cls = w.option_cell[option], s.slot[i].gpus, s.slot[i].cls
+    if not w.option_masked[option]:
+        return
+    per_node, first, idle, enough = s.cell[cell].per_node, s.cell[cell].first_node, 0, 0
+    whole, part = gpus // per_node, gpus % per_node
+    last = first + s.cell[cell].n_nodes
+    for n in range(first, last):
+        if is_own(w, cls, n, t):
+            idle += 1 if s.trial[n, 0] == per_node else 0
+            enough += 1 if s.trial[n, 0] >= part else 0
+    if idle >= whole and (part == 0 or enough > whole):
+        for n in range(first, last):
+            if not is_own(w, cls, n, t):
+                s.trial[n, 0] = -1
 
 
 # --- the walk --
@@ -317,6 +336,7 @@ def _meet(w: Rules, s: State, lane: int, i: int, rank: int) -> None:
     if option >= 0:
         cell, gpus, estimate = w.option_cell[option], s.slot[i].gpus, estimate_on(w, s, i, option)
         _fits_at(w, s, i, option, t, estimate)
+        _prefer_own(w, s, i, option, t)
         _pick_planned(w, s, cell, gpus)
         if t == now:
             leave_lane(w, s, lane, i)

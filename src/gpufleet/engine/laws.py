@@ -18,13 +18,13 @@ def check_laws(world: World, state: State) -> None:
     held = np.zeros(len(node), np.int64)
     used = np.zeros_like(state.used)
     for i in np.flatnonzero(status == RUNS):
-        queue, cls = world.classes.queue[slot.cls[i]], slot.cls[i]
+        queue = world.classes.queue[slot.cls[i]]
         used[queue, state.cell.product[slot.cell[i]]] += slot.gpus[i]
         g, total = slot.grants[i], 0
         while g >= 0:
             held[state.grant.node[g]] += state.grant.gpus[g]
             total += state.grant.gpus[g]
-            assert sets is None or sets.class_groups[cls, sets.node_group[state.grant.node[g]]], "node sets"
+            assert sets is None or sets.queue_groups[queue, sets.node_group[state.grant.node[g]]], "node sets"
             g = state.grant.next_of_job[g]
         assert total == slot.gpus[i], "a gang holds all its GPUs"
     assert (held + node.free == node.gpus).all(), "GPUs per node"

@@ -9,8 +9,6 @@ import numpy as np
 from gpufleet.base.arrays import Ints
 from gpufleet.world.layout import World
 
-_TABLES = ("node_group", "class_groups", "class_holds")
-
 
 class Masks(NamedTuple):
     """Node sets as the kernels read them; without any, tables without rows."""
@@ -19,7 +17,9 @@ class Masks(NamedTuple):
     class_groups: Ints  # (n_classes, n_groups)
     class_window: Ints  # (n_classes, n_windows) 1 = the window's reservation is for the class
     class_masked: Ints  # (n_classes,) 1 = some option of it is
-    option_masked: Ints  # (n_options,) 1 = some node of its cell is not open to the class at all times
+    option_masked: (
+        Ints  # (n_options,) 1 = its class may not use some node of its cell, or some is in a window
+    )
     option_future: Ints  # (n_options,) row of its usable nodes in State.future
     group_window: Ints  # (n_groups + 1,) first window of a group
     window_from_s: Ints  # (n_windows,)
@@ -29,9 +29,9 @@ class Masks(NamedTuple):
 
 
 def masks_of(world: World) -> tuple[Masks, list[tuple[int, Any]]]:
-    """The masks of a world, and the rows of `State.future` behind those of the cells: (cell, nodes that count).
+    """The masks of a world, and the rows of `State.future` behind those of the cells.
 
-    The nodes are a boolean array over the fleet.
+    A row is a cell and its nodes that count, a boolean array over the fleet.
     """
     none = np.zeros(0, np.int64)
     n_classes, cell = len(world.classes.queue), np.asarray(world.options.cell, np.int64)
@@ -41,12 +41,15 @@ def masks_of(world: World) -> tuple[Masks, list[tuple[int, Any]]]:
         idle = np.zeros(n_classes, np.int64)
         return Masks(none, table, table, idle, masked, cell.copy(), none, none, none, none, none), []
     sets = world.node_sets
-    n_groups = sets.class_groups.shape[1]
+    class_groups = sets.queue_groups[world.classes.queue]
+    n_groups = class_groups.shape[1]
     holds = sets.class_holds[:, sets.window_reservation]
     class_masked, future, rows = np.zeros(n_classes, np.int64), cell.copy(), _Rows(world)
-    for cls, first, n in zip(range(n_classes), world.classes.first_option, world.classes.n_options, strict=True):
-        may, kept = sets.class_groups[cls] != 0, np.zeros(n_groups, bool)
-        kept[sets.window_group[holds[cls] == 0]] = True
+    for cls, first, n in zip(
+        range(n_classes), world.classes.first_option, world.classes.n_options, strict=True
+    ):
+        may, kept = class_groups[cls] != 0, np.zeros(n_groups, bool)
+        kept[sets.window_group] = True
         for option in range(first, first + n):
             groups = rows.groups_of(int(cell[option]))
             masked[option] = bool((~may | kept)[groups].any())
@@ -55,7 +58,7 @@ def masks_of(world: World) -> tuple[Masks, list[tuple[int, Any]]]:
                 future[option] = rows.row(int(cell[option]), may)
     group_window = np.searchsorted(sets.window_group, np.arange(n_groups + 1)).astype(np.int64)
     return Masks(
-        sets.node_group, sets.class_groups, holds, class_masked, masked, future, group_window,
+        sets.node_group, class_groups, holds, class_masked, masked, future, group_window,
         sets.window_from_s, sets.window_to_s, *_opens(world),
     ), rows.found  # fmt: skip
 

@@ -1,7 +1,7 @@
 """May it be there: whether a job may take a node for a time, by partitions and reservations.
 
-Asked only for options that are masked (`gpufleet.engine.masks`); for these every test looks at all nodes of the
-cell, one by one.
+Asked only for options that are masked (`gpufleet.engine.masks`); for these every test looks at all nodes of
+the cell, one by one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,16 @@ def is_kept(w: Rules, cls: int, n: int, t: int, estimate: int) -> bool:
 def may_take(w: Rules, cls: int, n: int, t: int, estimate: int) -> bool:
     """Whether a job of the class may take the node for ``[t, t + estimate)``."""
     return may_use(w, cls, n) and not is_kept(w, cls, n, t, estimate)
+
+
+@kernel
+def is_own(w: Rules, cls: int, n: int, t: int) -> bool:
+    """Whether the node is kept for jobs of the class at ``t``."""
+    group = w.node_group[n]
+    for window in range(w.group_window[group], w.group_window[group + 1]):
+        if w.class_window[cls, window] and w.window_from_s[window] <= t < w.window_to_s[window]:
+            return True
+    return False
 
 
 @kernel

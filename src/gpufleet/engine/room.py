@@ -202,7 +202,9 @@ def _scratch_fields(world: World, n_slots: int) -> dict[str, Any]:
     return {
         "pick_node": np.zeros(n_nodes + 1, np.int32),
         "pick_gpus": np.zeros(n_nodes + 1, np.int32),
-        "scratch": np.zeros((3, n_gpus + n_nodes + len(world.capacity.t_s) + _windows(world) + 1024), np.int64),
+        "scratch": np.zeros(
+            (3, n_gpus + n_nodes + len(world.capacity.t_s) + _windows(world) + 1024), np.int64
+        ),
         "trial": np.zeros((n_nodes, 2), np.int64),
         "roll": np.zeros((2, n_slots), np.int64),
         "plan": np.zeros((1024, 4), np.int64),
@@ -221,6 +223,7 @@ def _book_fields(world: World) -> dict[str, Any]:
     return {
         "used": np.zeros((n_queues, n_products), np.int64),
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
+        "kept": np.zeros((_windows(world), 3), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
     }
 

@@ -151,6 +151,7 @@ class State(NamedTuple):
     plan_first: Ints  # (n_nodes,)
     busy: Ints  # (2, n_queues, n_products, n_bins + 1): part of the bin, and rate from the next bin on
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
+    kept: Ints  # (n_windows, 3) as in Tallies
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)

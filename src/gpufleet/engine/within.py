@@ -1,4 +1,4 @@
-"""Can it, on the nodes that a job may take: the tests and choices of `place` and `topology`, held to node sets.
+"""Can it, on the nodes that a job may take: tests and choices of `place` and `topology`, held to node sets.
 
 An option that is not masked goes the quick way. For another one the nodes of its cell are counted one by one,
 and to choose among them those that the job may not take are taken out of service for the moment.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.node_sets import is_kept, may_use
+from gpufleet.engine.node_sets import is_kept, is_own, may_use
 from gpufleet.engine.order import estimate_on
 from gpufleet.engine.place import fit, pick, set_service
 from gpufleet.engine.state import NOW, State
@@ -71,7 +71,7 @@ def fit_option(w: Rules, s: State, i: int, option: int) -> int:
 
 # --- other nodes out of the way --
 
-HIDDEN = 2  # in State.trial: in service, but for the moment
+HIDDEN, OTHERS = 2, 3  # in State.trial: in service, but for the moment
 
 
 @kernel
@@ -88,13 +88,32 @@ def hide(w: Rules, s: State, i: int, option: int, windows: bool) -> None:
 
 
 @kernel
-def show(w: Rules, s: State, cell: int) -> None:
-    """Undo `hide`."""
+def _show(w: Rules, s: State, cell: int, least: int) -> None:
+    """Bring back what is hidden; with ``least`` OTHERS only what is beside the job's own reservations."""
     first = s.cell[cell].first_node
     for n in range(first, first + s.cell[cell].n_nodes):
-        if s.trial[n, 1] == HIDDEN:
+        if s.trial[n, 1] >= least:
             s.trial[n, 1] = 0
             set_service(w, s, n, 1)
+
+
+@kernel
+def _hide_for_pick(w: Rules, s: State, i: int, option: int) -> None:
+    """Leave only nodes that job ``i`` may take; of these its own reservations' if they alone hold it."""
+    cls, cell, any_own = s.slot[i].cls, w.option_cell[option], False
+    hide(w, s, i, option, True)
+    first = s.cell[cell].first_node
+    for n in range(first, first + s.cell[cell].n_nodes):
+        any_own = any_own or (s.node[n].online and is_own(w, cls, n, s.scalar[NOW]))
+    if not any_own:
+        return
+    for n in range(first, first + s.cell[cell].n_nodes):
+        if s.node[n].online and not is_own(w, cls, n, s.scalar[NOW]):
+            set_service(w, s, n, 0)
+            s.trial[n, 1] = OTHERS
+    gpus = s.slot[i].gpus
+    if fit(s, cell, gpus) != STARTABLE or not has_place(w, s, cls, cell, gpus):
+        _show(w, s, cell, OTHERS)
 
 
 @kernel
@@ -102,9 +121,9 @@ def pick_option(w: Rules, s: State, i: int, option: int) -> None:
     """Choose nodes for job ``i``, which fits the option, by the policy's placement."""
     cell, gpus = w.option_cell[option], s.slot[i].gpus
     if w.option_masked[option]:
-        hide(w, s, i, option, True)
+        _hide_for_pick(w, s, i, option)
         pick(w, s, cell, gpus)
-        show(w, s, cell)
+        _show(w, s, cell, HIDDEN)
     else:
         pick(w, s, cell, gpus)
 
@@ -128,18 +147,18 @@ def wish_option(w: Rules, s: State, i: int, option: int) -> int:
         hide(w, s, i, option, True)
         if not has_place(w, s, cls, cell, gpus):
             refusal = RESERVATION
-    show(w, s, cell)
+    _show(w, s, cell, HIDDEN)
     return refusal
 
 
 @kernel
 def pick_wish_option(w: Rules, s: State, i: int, option: int) -> None:
-    """Choose nodes for job ``i``, which fits the option, by its class's wish or else the policy's placement."""
+    """Choose nodes for job ``i``, which fits the option, by its wish or else the policy's placement."""
     cls, gpus, cell = s.slot[i].cls, s.slot[i].gpus, w.option_cell[option]
     if w.option_masked[option]:
-        hide(w, s, i, option, True)
+        _hide_for_pick(w, s, i, option)
         pick_wish(w, s, cls, cell, gpus)
-        show(w, s, cell)
+        _show(w, s, cell, HIDDEN)
     else:
         pick_wish(w, s, cls, cell, gpus)
 

@@ -24,6 +24,7 @@ from gpufleet.world.layout import (
     Clock,
     Jobs,
     Nodes,
+    NodeSets,
     Options,
     Policy,
     Queues,
@@ -33,7 +34,7 @@ from gpufleet.world.layout import (
 )
 from gpufleet.world.names import Names
 
-FORMAT: Final = "gpufleet.world/3"
+FORMAT: Final = "gpufleet.world/4"
 NOT_A_WORLD: Final = explain_code(
     "R060",
     "not a saved world",
@@ -68,7 +69,9 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
     Recorded jobs are arrays; generated ones are the seed and the numbers that make them.
     """
     tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
-    shared = tables.pop("shared")
+    shared, sets = tables.pop("shared"), tables.pop("node_sets")
+    if sets is not None:
+        tables["node_sets"] = sets
     if shared is not None:
         tables |= {"shared": shared, **{f"shared.{table}": getattr(shared, table) for table in _INNER}}
     tables |= {_STREAM.format(i): stream for i, stream in enumerate(arrivals.streams)}
@@ -76,6 +79,7 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
         "format": FORMAT,
         "generated": len(arrivals.streams),
         "shared": shared is not None,
+        "node_sets": sets is not None,
         "names": json.loads(names.to_json()),
     }
     buffer = io.BytesIO()
@@ -115,11 +119,12 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
     with _opened(path) as (archive, about):
         tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
         shared = _read_shared(archive) if about["shared"] else None
+        sets = _read(archive, "node_sets", NodeSets) if about["node_sets"] else None
         streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
         workload = _array(archive, _WORKLOAD)
         names = Names.from_json(json.dumps(about["names"]))
     jobs = tables.pop("jobs")
-    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
+    return World(**tables, shared=shared, node_sets=sets), Arrivals(jobs, workload, tuple(streams)), names
 
 
 def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:

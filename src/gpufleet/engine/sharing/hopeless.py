@@ -57,7 +57,13 @@ def _product(h: Share) -> int:
 def is_hopeless(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
     """Whether the last search of a job like ``i`` failed, and not enough was given back since."""
     lane, job = s.lane[s.slot[i].lane], s.slot[i]
-    if w.class_masked[job.cls] or lane.known == 0 or lane.gpus != job.gpus or lane.near != job.prio or lane.cls != _product(h):
+    if (
+        w.class_masked[job.cls]
+        or lane.known == 0
+        or lane.gpus != job.gpus
+        or lane.near != job.prio
+        or lane.cls != _product(h)
+    ):
         return False
     if lane.left != s.scalar[NEXT_CHANGE]:
         return False
