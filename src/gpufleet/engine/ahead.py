@@ -31,7 +31,7 @@ def _segment_end(w: Rules, s: State, cls: int, cell: int, estimate: int, t: int)
         here = first <= w.change_first_node[row] < first + s.cell[cell].n_nodes
         counts = w.finish == 1 or w.change_t_s[row] < w.end_s
         if here and counts and w.change_t_s[row] > t:
-            return min(end, w.change_t_s[row])
+            return int(min(end, w.change_t_s[row]))
     return end
 
 
@@ -62,7 +62,7 @@ def earliest_within(w: Rules, s: State, i: int, option: int) -> int:
         if part > 0 and at < end:
             at = max(at, _ready_by_rank(w, s, i, option, t, part, whole + 1))
         if at < end or end >= UNKNOWN_S:
-            return at
+            return int(at)
         t = end
 
 
@@ -86,7 +86,7 @@ def holds_within(w: Rules, s: State, i: int, option: int, t: int) -> bool:
             free -= s.trial[n, 0]
             idle += int(free == per_node)
             others += int(part <= free < per_node)
-    return idle >= whole and (part == 0 or idle + others > whole)
+    return bool(idle >= whole and (part == 0 or idle + others > whole))
 
 
 @kernel

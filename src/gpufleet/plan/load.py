@@ -14,6 +14,7 @@ from gpufleet.base.say import say
 from gpufleet.plan import (
     codes,
     horizon,
+    node_set_checks,
     other_products,
     profile_checks,
     promised,
@@ -39,6 +40,7 @@ __all__ = [
     "codes",
     "horizon",
     "load_plan",
+    "node_set_checks",
     "other_products",
     "profile_checks",
     "promised",

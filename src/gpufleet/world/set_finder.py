@@ -11,6 +11,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, Severity, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.plan.sharing_checks import queues_of
+from gpufleet.plan.workloads import CampaignWorkload
 from gpufleet.world.bought import bought_nodes
 from gpufleet.world.layout import UP
 from gpufleet.world.node_sets import Flags, Kept, Sets, holds_of
@@ -64,6 +65,15 @@ NO_NODE: Final = explain_code(
     "tenants:    {research: {partitions: old}}\n"
     "workloads:  {train: {queue: research, products: {B200: 1.0}, ...}}",
 ).code
+TOO_LARGE: Final = explain_code(
+    "P157",
+    "a campaign larger than its partitions",
+    "A job runs on one product at one site, on nodes of one owner and of its queue's partitions. One that is "
+    "larger than these ever are is refused for ever; the run goes on without it.",
+    "partitions: {debug: {site: lab, nodes: [1, 2]}}          # 16 GPUs\n"
+    "tenants:    {research: {partitions: debug}}\n"
+    "workloads:  {big: {kind: campaign, queue: research, gpus: 64, ...}}",
+).code
 CANNOT_USE: Final = explain_code(
     "P155",
     "a reservation for somebody who cannot use it",
@@ -87,7 +97,7 @@ class _Finder:
     def __init__(self, plan: Plan, names: Names, fleet: Fleet) -> None:
         self.plan, self.names, self.fleet = plan, names, fleet
         self.bought = bought_nodes(plan, names)
-        self.size = self.bought.size
+        self.size, self.cell = self.bought.size, fleet.nodes.cell
         self.none: Flags = np.zeros(self.size.size, bool)
         self.findings: list[Finding] = []
 
@@ -119,7 +129,7 @@ class _Finder:
 
     def at(self, site: str, product: str | None) -> Flags:
         """Nodes of a site, of one product or of all."""
-        here = self.bought.site == self.names.sites.index(site)
+        here: Flags = self.bought.site == self.names.sites.index(site)
         if product is None:
             return here
         known = product in self.names.products
@@ -182,8 +192,13 @@ class _Finder:
 
     def usable(self, queue: Queue, workload: str | None) -> Flags:
         """Nodes that jobs of a workload in a queue can use; without a workload, of any product."""
+        nodes: Flags = self.queue_nodes[queue.name] & self.accepted(queue, workload)
+        return nodes
+
+    def accepted(self, queue: Queue, workload: str | None) -> Flags:
+        """The same, whatever its queue's partitions are."""
         owner = self.names.tenants.index(queue.tenant)
-        nodes = self.queue_nodes[queue.name] & np.isin(self.bought.tenant, [-1, owner])
+        nodes: Flags = np.isin(self.bought.tenant, [-1, owner])
         accepted = [p for p, _ in self.plan.workloads[workload].products] if workload else []
         if accepted:
             nodes &= np.isin(self.bought.product, [self.names.products.index(p) for p in accepted])
@@ -199,7 +214,9 @@ class _Finder:
         """Whether partitions leave every queue some node for some of its workloads."""
         can: dict[str, bool] = {}
         for queue, workload in self.waiting():
-            can[queue.name] = can.get(queue.name, False) or bool(self.usable(queue, workload).any())
+            usable = self.usable(queue, workload)
+            can[queue.name] = can.get(queue.name, False) or bool(usable.any())
+            self.check_campaign(queue, workload, usable)
         for name in (name for name, found in can.items() if not found):
             queue = self.plan.queues[name]
             if queue.partitions:
@@ -217,6 +234,21 @@ class _Finder:
             fix = say("name a partition with nodes that they accept, in `partitions` of the queue")
             at = self.plan.line(f"tenants.{queue.tenant}.queues.{name}.partitions") or queue.line
             self.report(NO_NODE, says, fix, at, "error")
+
+    def check_campaign(self, queue: Queue, name: str, usable: Flags) -> None:
+        """Whether a campaign is larger than what its queue's nodes hold in one place."""
+        workload = self.plan.workloads[name]
+        if not isinstance(workload, CampaignWorkload) or not usable.any():
+            return
+        every = self.accepted(queue, name)
+        most, ever = (int(np.bincount(self.cell[nodes], self.size[nodes]).max()) for nodes in (usable, every))
+        if most < workload.gpus <= ever:
+            says = say(
+                "{name} wants {gpus:,} GPUs at once; the nodes of queue {queue} have {most:,} in one place",
+                name=name, gpus=workload.gpus, queue=queue.name, most=most,
+            )  # fmt: skip
+            fix = say("make it smaller, or give its queue larger partitions")
+            self.report(TOO_LARGE, says, fix, workload.line)
 
     # --- reservations
 
@@ -250,7 +282,7 @@ class _Finder:
             short = reservation.nodes - taken.size
             enough = int(there.sum()) >= reservation.nodes
         else:
-            taken = self.count_off(free[::-1], reservation.gpus)
+            taken = self.count_off(free[::-1], reservation.gpus or 0)
             asked = reservation.gpus or 0
             short = asked - int(self.size[taken].sum())
             enough = int(self.size[there].sum()) >= asked
