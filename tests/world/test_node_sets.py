@@ -36,8 +36,8 @@ deliveries:
   - {name: other, to: lab, system: tray, gpus: 16, at: 2026-01-06}
 partitions:
   debug: {site: lab, product: chip, nodes: [1, 2], max_run_time: 1 h}
-  batch: {site: lab, product: chip, gpus: 32}
-  cores: {site: lab, product: core, exclusive: true}
+  batch: {site: lab, product: chip, gpus: 32, max_run_time: 1 h}
+  cores: {site: lab, product: core, exclusive: true, max_run_time: 1 h}
 reservations:
   exam: {site: lab, product: chip, gpus: 16, from: 2026-01-12 09:00, to: 2026-01-14, for: courses}
   night: {site: lab, partition: batch, nodes: 2, from: 2026-01-13, to: 2026-01-13 06:00, for: [train, all]}
@@ -127,7 +127,7 @@ def test_a_reservation_is_for_queues_tenants_or_workloads(read: Read) -> None:
 def test_the_shortest_run_time_of_queue_and_partitions_counts(read: Read) -> None:
     plan = read()
     limits = {name: queue.limit_s(0) for name, queue in plan.queues.items()}
-    assert limits == {"train": 3600, "quick": 3600, "courses": 0, "all": 0}
+    assert limits == {"train": 3600, "quick": 3600, "courses": 0, "all": 3600}
 
 
 def test_what_can_never_run_there_is_known(read: Read) -> None:
@@ -178,11 +178,11 @@ CASES = [
      "exam keeps 24 GPUs at lab: 24 that it can have are in service on 2026-01-06 00:00 (8 GPUs short)"),
     ("no whole node", ("product: chip, gpus: 16", "product: chip, gpus: 14"), "P152 plan.yaml:20 warning",
      "exam is 14 GPUs; in whole nodes 16"),
-    ("no whole node of a partition", ("gpus: 32}", "gpus: 30}"), "P152 plan.yaml:17 warning",
+    ("no whole node of a partition", ("gpus: 32,", "gpus: 30,"), "P152 plan.yaml:17 warning",
      "batch is 30 GPUs; in whole nodes 32"),
     ("more nodes than ever come", ("nodes: [1, 2]", "nodes: [1, 11]"), "P153 plan.yaml:16 warning",
      "debug goes to node 11 of chip at lab; 10 ever come"),
-    ("more GPUs than ever come", ("gpus: 32}", "gpus: 44}"), "P153 plan.yaml:17 warning", "44 chip GPUs"),
+    ("more GPUs than ever come", ("gpus: 32,", "gpus: 44,"), "P153 plan.yaml:17 warning", "44 chip GPUs"),
     ("every node is in an exclusive one", ("product: core, exclusive", "exclusive"),
      "P154 plan.yaml:24 error", "queue courses has no partition"),
     ("a queue without a node", ("queue: quick, gpus: 4", "queue: quick, products: {core: 1.0}, gpus: 4"),
@@ -191,6 +191,9 @@ CASES = [
      "P155 plan.yaml:20 error", "exam is for courses; its jobs can use none of its nodes (core at lab)"),
     ("a partition that nobody uses", ("partitions: [batch, cores]", "partitions: batch"),
      "P156 plan.yaml:18 warning", "cores, and it is exclusive"),
+    ("unlike run times", ("gpus: 32, max_run_time: 1 h", "gpus: 32, max_run_time: 3 d"),
+     "P158 plan.yaml:23 warning",
+     "queue train runs on partitions with unlike run times (debug 1 h, batch 3 d): for all of its jobs"),
     ("a campaign that is too large", ("queue: quick, gpus: 4", "queue: quick, gpus: 12"),
      "P157 plan.yaml:28 warning", "b wants 12 GPUs at once; the nodes of queue quick have 8 in one place"),
     ("an unknown partition", ("partitions: debug, max", "partitions: debog, max"), "P016 plan.yaml:23 error",
@@ -198,12 +201,12 @@ CASES = [
     ("an unknown holder", ("for: courses", "for: course"), "P016 plan.yaml:20 error",
      "there is no queue, tenant or workload `course`"),
     ("an unknown site", ("debug: {site: lab", "debug: {site: lob"), "P016 plan.yaml:16 error", "lob"),
-    ("GPUs and nodes", ("gpus: 32}", "gpus: 32, nodes: [1, 2]}"), "P023 plan.yaml:17 error", "both"),
+    ("GPUs and nodes", ("gpus: 32,", "gpus: 32, nodes: [1, 2],"), "P023 plan.yaml:17 error", "both"),
     ("neither", ("product: chip, gpus: 16,", "product: chip,"), "P023 plan.yaml:20 error", "neither"),
-    ("parts and a site", ("gpus: 32}", "parts: [{site: far}]}"), "P023 plan.yaml:17 error", "`parts` and"),
-    ("no site", ("batch: {site: lab, product: chip, gpus: 32}", "batch: {}"), "P007 plan.yaml:17 error",
-     "has no nodes"),
-    ("an empty list of parts", ("batch: {site: lab, product: chip, gpus: 32}", "batch: {parts: []}"),
+    ("parts and a site", ("gpus: 32,", "parts: [{site: far}],"), "P023 plan.yaml:17 error", "`parts` and"),
+    ("no site", ("batch: {site: lab, product: chip, gpus: 32, max_run_time: 1 h}", "batch: {}"),
+     "P007 plan.yaml:17 error", "has no nodes"),
+    ("an empty list of parts", ("batch: {site: lab, product: chip, gpus: 32,", "batch: {parts: [],"),
      "P008 plan.yaml:17 error", "is empty"),
     ("a range of one", ("nodes: [1, 2]", "nodes: [1]"), "P008 plan.yaml:16 error", "range of nodes"),
     ("a range turned round", ("nodes: [1, 2]", "nodes: [2, 1]"), "P014 plan.yaml:16 error", "ends at 1"),
