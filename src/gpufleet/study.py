@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gpufleet.base.errors import Finding, explain_code, finding
+from gpufleet.base.errors import Finding, explain_code, finding, raise_errors
 from gpufleet.base.say import say
 
 if TYPE_CHECKING:
@@ -216,11 +216,12 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
     Raises: GpufleetError T0xx if a trace cannot be used, P074 if more jobs are asked for than can be made.
     """
     generates = any(hasattr(workload, "profile") for workload in plan.workloads.values())
-    if not (traces or generates or plan.retirements):
+    if not (traces or generates or plan.retirements or plan.partitions or plan.reservations):
         return Checked([], [])  # without NumPy, which takes longer than all else
     from gpufleet.world.asked import demand_findings, implied
     from gpufleet.world.capacity import capacity_of
     from gpufleet.world.names import Names
+    from gpufleet.world.set_finder import sets_of
 
     if traces:
         from gpufleet.world.build import build
@@ -230,8 +231,10 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
         return Checked(findings, notes, implied(plan, built.demand.streams))
     names = Names.of(plan)
     fleet = capacity_of(plan, names)
+    sets = sets_of(plan, names, fleet)
+    raise_errors(sets.findings)
     asks, found = demand_findings(plan, names, fleet)
-    return Checked([*fleet.findings, *found], [], implied(plan, [ask.stream for ask in asks]))
+    return Checked([*fleet.findings, *sets.findings, *found], [], implied(plan, [ask.stream for ask in asks]))
 
 
 def never_fits(plan: Plan, built: Built) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from gpufleet.world.layout import (
     NO_FREE,
     NOT_ONLINE,
     OWN_QUOTA,
+    RESERVATION,
     TOPOLOGY,
 )
 
@@ -23,7 +24,7 @@ from .sharing.cycle import ADMITTED, PENDING, REFUSED_NO_CANDIDATES, REFUSED_NO_
 from .sharing.order import candidate_rank
 from .sharing.world import Line, World
 
-RANK = (OWN_QUOTA, COHORT, NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY)
+RANK = (OWN_QUOTA, COHORT, NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY, RESERVATION)
 Lane = tuple[int, ...]
 
 

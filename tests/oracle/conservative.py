@@ -72,7 +72,8 @@ class ConservativePass:
             self.planned.append((job, best.option.cell))
 
     def hold(self, job: Job, find: Find) -> Held:
-        held = place(find.view, find.option.cell, job.gpus, self.sim.policy.placement)
+        view = self.sim.choice(job, find.option, find.view, find.t)
+        held = place(view, find.option.cell, job.gpus, self.sim.policy.placement)
         self.holds.append(Hold(find.t, find.t + find.seconds, held))
         return held
 
@@ -83,7 +84,7 @@ class ConservativePass:
     def refusal_on(self, job: Job, option: Option) -> Refusal:
         if not job.queue.admits(option.cell.product, job.gpus):
             return Refusal(OWN_QUOTA)
-        cause = self.sim.does_not_fit_because(option, job.gpus)
+        cause = self.sim.does_not_fit_because(job, option)
         if cause:
             return Refusal(cause)
         # It fits the present: only plans of jobs ahead can be in its way.
@@ -95,7 +96,8 @@ class ConservativePass:
             return None
         seconds = estimate(job, option, self.sim.policy)
         for t in self.moments():
-            view = self.least_free(option.cell, t, t + seconds)
+            whole = self.least_free(option.cell, t, t + seconds)
+            view = self.sim.sets.may_take(job, whole, t, seconds)
             if fits(view, option.cell, job.gpus):
                 return Find(t, option, view, seconds)
         return None
@@ -104,6 +106,7 @@ class ConservativePass:
         now, step = self.sim.now, self.sim.policy.resolution_s
         later = [hold.ends for hold in self.holds if hold.ends < UNKNOWN_S]
         later += [change.t for change in self.sim.changes if change.kind == UP]
+        later += [window.ends for window in self.sim.sets.windows if window.ends > now]
         if step > 0:
             later = [-(-t // step) * step for t in later]
         return sorted({now, *later})

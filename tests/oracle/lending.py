@@ -16,6 +16,7 @@ from gpufleet.world.layout import (
     NOT_ONLINE,
     OWN_QUOTA,
     PRIORITY,
+    RESERVATION,
     RETURNING,
     TOPOLOGY,
     UNKNOWN_S,
@@ -154,18 +155,24 @@ class Lending(Simulation):
         return view
 
     def has_no_place_because(self, job: Job, option: Option, gone: list[Job]) -> int:
-        """0 if the job has a place, else NOT_ONLINE, NO_FREE, FRAGMENTED or TOPOLOGY."""
-        view = self.view(option, gone)
-        if wish_fits(view, option.cell, job.gpus, self.wish(job), self.site):
-            return 0
-        return self.why_not(view, option, job.gpus) or TOPOLOGY
+        """0 if the job has a place, else NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY or RESERVATION."""
+        view, wish = self.view(option, gone), self.wish(job)
+        cause = self.why_not(job, option, view)
+        if cause:
+            return cause
+        if not wish_fits(self.sets.may_use(job, view), option.cell, job.gpus, wish, self.site):
+            return TOPOLOGY
+        open_now = self.open_now(job, option, view)
+        return 0 if wish_fits(open_now, option.cell, job.gpus, wish, self.site) else RESERVATION
 
     def place_now(self, job: Job, product: int) -> tuple[Option, dict[int, int]]:
         """The first option of the product that fits, and the nodes there."""
         for option in job.options:
             if option.cell.product == product and not self.has_no_place_because(job, option, []):
-                view, rule = self.view(option, []), self.policy.placement
-                return option, place_wish(view, option.cell, job.gpus, rule, self.wish(job), self.site)
+                view, rule, wish = self.open_now(job, option), self.policy.placement, self.wish(job)
+                own = self.sets.own(job, view, self.now)
+                view = own if wish_fits(own, option.cell, job.gpus, wish, self.site) else view
+                return option, place_wish(view, option.cell, job.gpus, rule, wish, self.site)
         raise AssertionError("no place")
 
     # ------------------------------------------------------------------ the life of a job
@@ -246,13 +253,17 @@ class Lending(Simulation):
         for option in job.options:
             if job.gpus > self.most_ever[job.queue.index][option.cell.product]:
                 causes.append(OWN_QUOTA)
-            elif not wish_can_fit(option.cell, job.gpus, self.wish(job), self.site):
+            elif not wish_can_fit(self.usable(job, option), option.cell, job.gpus, self.wish(job), self.site):
                 causes.append(TOPOLOGY)
-            elif self._ever_holds(option, job.gpus):
+            elif self._ever_holds(job, option):
                 return 0
             else:
                 causes.append(NOT_ONLINE)
         return max(causes)
+
+    def usable(self, job: Job, option: Option) -> View:
+        """All nodes of the cell that its class may use, in service or not, empty."""
+        return self.sets.may_use(job, {node.index: node.size for node in option.cell.nodes})
 
     # ------------------------------------------------------------------ books
 

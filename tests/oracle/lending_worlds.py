@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from tests.oracle.worlds import failures_of
+from tests.oracle.set_worlds import node_sets
 
 from gpufleet.world.layout import (
     BLOCK_LEVEL,
@@ -61,8 +62,8 @@ def lending_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:
     return st.builds(lending_world, st.integers(0, 2**32 - 1), st.integers(1, MAX_JOBS))
 
 
-def lending_world(seed: int, n_jobs: int = MAX_JOBS) -> tuple[World, Jobs]:
-    """The world of a seed with the first so many of its jobs."""
+def lending_world(seed: int, n_jobs: int = MAX_JOBS, *, sets: bool = True) -> tuple[World, Jobs]:
+    """The world of a seed with the first so many of its jobs; without ``sets`` jobs may take every node."""
     random = Random(seed)
     n_queues, n_products = random.randint(1, 5), random.choice((1, 1, 2))
     nodes, cells, blocks = _fleet(random, n_products)
@@ -87,6 +88,8 @@ def lending_world(seed: int, n_jobs: int = MAX_JOBS) -> tuple[World, Jobs]:
         failures=failures_of(seed, len(nodes["size"]), clock.end_s),
         shared=_shared(random, tree, gpus, blocks, len(classes["queue"]), clock.end_s),
     )
+    if sets:
+        world = world._replace(node_sets=node_sets(Random(f"sets {seed}"), world))
     return world, _jobs(random, n_jobs, world)
 
 

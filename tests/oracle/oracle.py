@@ -70,6 +70,7 @@ def next_moment(sim: Simulation, *, first: bool = False) -> int | None:
     times += [job.ends for job in sim.running()]
     times += [change.t for change in sim.changes] + sim.more_moments()
     times += [t for fault in sim.faults for t in (fault.t, fault.repaired) if first or t > sim.now]
+    times += [window.ends for window in sim.sets.windows if window.ends > sim.now]
     if sim.due:
         step = sim.policy.interval_s
         times.append((sim.now // step + 1) * step)  # without an interval nothing is left due
@@ -90,6 +91,7 @@ def one_second(sim: Simulation) -> None:
     for job in sim.jobs:
         if job.stage == FUTURE and job.submit == sim.now < sim.clock.end_s:
             sim.become_eligible(job)
+    sim.end_windows()
     sim.more_events()
     step = sim.policy.interval_s
     if step == 0 or sim.now % step == 0:
@@ -168,6 +170,7 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
 
     products = len(sim.busy[0]) if sim.busy else 0
     waiting = dense(sim.waiting_gpus, N_REFUSALS)
+    kept = np.array([w.held for w in sim.sets.windows], np.int64).reshape(-1, 3)
     if isinstance(sim, Lending):
-        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products))
-    return Tallies(dense(sim.busy, products), waiting, dense([], 1))
+        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products), kept)
+    return Tallies(dense(sim.busy, products), waiting, dense([], 1), kept)

@@ -14,7 +14,7 @@ from gpufleet.world.layout import (
 )
 
 from .model import Cell, Job, Option, Refusal, estimate, estimate_at_speed_one, estimated_end
-from .placing import View, fits, free_now, place
+from .placing import View, fits, place
 from .state import Simulation
 
 Held = dict[int, int]
@@ -27,7 +27,7 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
     for option in job.options:
         refusal = _refusal_on(sim, job, option, objection)
         if refusal is None:
-            held = place(free_now(option.cell), option.cell, job.gpus, sim.policy.placement)
+            held = place_now(sim, job, option)
             sim.start(job, option, held)
             return None
         refusals.append(refusal)
@@ -37,12 +37,19 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
 def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection | None) -> Refusal | None:
     if not job.queue.admits(option.cell.product, job.gpus):
         return Refusal(OWN_QUOTA)
-    cause = sim.does_not_fit_because(option, job.gpus)
+    cause = sim.does_not_fit_because(job, option)
     if cause:
         return Refusal(cause)
     if objection is None:
         return None
-    return objection(job, option, place(free_now(option.cell), option.cell, job.gpus, sim.policy.placement))
+    held = place_now(sim, job, option)
+    return objection(job, option, held)
+
+
+def place_now(sim: Simulation, job: Job, option: Option) -> Held:
+    """The nodes that a job gets that fits."""
+    view = sim.choice(job, option, sim.open_now(job, option), sim.now)
+    return place(view, option.cell, job.gpus, sim.policy.placement)
 
 
 def is_refusal(why: int) -> bool:
@@ -150,7 +157,8 @@ class EasyPass:
 
     def objection(self, job: Job, option: Option, held: Held) -> Refusal | None:
         for holder in self.holders:
-            if option.cell in holder.cells and self.would_delay(holder, job, option, held):
+            cares = option.cell in holder.cells and self.sim.sets.may_use(holder, held)
+            if cares and self.would_delay(holder, job, option, held):
                 return Refusal(RESERVATION, holder, holder.root())
         return None
 
@@ -162,18 +170,29 @@ class EasyPass:
             return True
         if sim.now + seconds <= reserved:
             return False
-        return not any(fits(view_at(sim, cell, reserved, held), cell, holder.gpus) for cell in holder.cells)
+        return not can_be_placed(sim, holder, reserved, held)
 
 
 def reservation(sim: Simulation, holder: Job) -> int:
     """The earliest time at which the holder can be placed, by trying every moment at which something is
     planned to happen; UNKNOWN_S if it is none of them."""
     moments = {sim.now} | {change.t for change in sim.changes}
+    moments |= {window.ends for window in sim.sets.windows if window.ends > sim.now}
     moments |= {estimated_end(job, sim.now, sim.policy) for job in sim.running()}
     for t in sorted(moments - {UNKNOWN_S}):
-        if any(fits(view_at(sim, cell, t, {}), cell, holder.gpus) for cell in holder.cells):
+        if can_be_placed(sim, holder, t, {}):
             return t
     return UNKNOWN_S
+
+
+def can_be_placed(sim: Simulation, holder: Job, t: int, also_held: Held) -> bool:
+    """Whether the holder can be placed at t in any of its cells."""
+    for option in holder.options:
+        view = view_at(sim, option.cell, t, also_held)
+        seconds = estimate(holder, option, sim.policy)
+        if fits(sim.sets.may_take(holder, view, t, seconds), option.cell, holder.gpus):
+            return True
+    return False
 
 
 def view_at(sim: Simulation, cell: Cell, t: int, also_held: Held) -> View:

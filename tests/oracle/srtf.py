@@ -63,7 +63,9 @@ def _take_victims(sim: Simulation, job: Job) -> bool:
     victims = [
         other
         for other in sim.running()
-        if any(other.option is not None and other.option.cell is o.cell for o in options)
+        if any(
+            other.option and other.option.cell is o.cell and sim.open_now(job, o, other.held) for o in options
+        )
         and other.remaining_at(sim.now) > remaining
     ]
     victims.sort(key=lambda other: (-other.remaining_at(sim.now), -other.sequence))
@@ -74,7 +76,7 @@ def _take_victims(sim: Simulation, job: Job) -> bool:
             view = views[victim.option.cell.index]
             if n in view:  # a drained node gives nothing back
                 view[n] += gpus
-        if any(fits(views[o.cell.index], o.cell, job.gpus) for o in options):
+        if any(fits(sim.open_now(job, o, views[o.cell.index]), o.cell, job.gpus) for o in options):
             for other in victims[:taken]:
                 sim.preempt(other)
             return True

@@ -36,6 +36,7 @@ from .model import (
     Node,
     Option,
     Refusal,
+    estimate,
     estimate_at_speed_one,
     load_changes,
     load_faults,
@@ -45,6 +46,7 @@ from .model import (
     overhead,
     run_length,
 )
+from .node_sets import load_node_sets
 from .placing import View, empty_now, fits, free_now
 
 
@@ -59,6 +61,7 @@ class Simulation:
         self.changes = load_changes(world, self.nodes)  # those that have not happened yet
         self.faults = load_faults(world)
         self.queues = load_queues(world)
+        self.sets = load_node_sets(world)
         self.jobs = load_jobs(world, jobs, self.cells, self.queues)
         self.due: dict[int, bool] = {}  # island -> whether the pass that is due is full
         self.sequence = 0
@@ -116,6 +119,7 @@ class Simulation:
     def start(self, job: Job, option: Option, held: dict[int, int]) -> None:
         assert job.stage == IN_LANE
         assert sum(held.values()) == job.gpus
+        assert self.open_now(job, option, held) == held
         for n, gpus in held.items():
             assert self.nodes[n].in_service
             self.nodes[n].used += gpus
@@ -176,10 +180,10 @@ class Simulation:
         return True
 
     def set_refusal(self, job: Job, refusal: Refusal) -> None:
-        job.why, job.reservation_root = refusal.code, refusal.root
+        job.why, job.reservation_root = refusal.code, refusal.root if refusal.behind else refusal.code
         job.stands_behind = refusal.behind
-        if refusal.code == RESERVATION:
-            assert refusal.behind is not None
+        if refusal.behind is not None:
+            assert refusal.code == RESERVATION
             job.last_behind = refusal.behind.id
 
     def put_behind(self, job: Job, closer: Job) -> None:
@@ -195,15 +199,15 @@ class Simulation:
             quota = job.queue.quota[option.cell.product]
             if 0 <= quota < job.gpus:
                 causes.append(OWN_QUOTA)
-            elif self._ever_holds(option, job.gpus):
+            elif self._ever_holds(job, option):
                 return 0
             else:
                 causes.append(NOT_ONLINE)
         return max(causes)
 
-    def _ever_holds(self, option: Option, gpus: int) -> bool:
+    def _ever_holds(self, job: Job, option: Option) -> bool:
         view = {node.index: node.size for node in option.cell.nodes if node.planned}
-        if fits(view, option.cell, gpus):
+        if fits(self.sets.may_use(job, view), option.cell, job.gpus):
             return True
         for place, change in enumerate(self.changes):
             for node in change.nodes:
@@ -212,21 +216,42 @@ class Simulation:
                 elif node.cell is option.cell:
                     view.pop(node.index, None)
             same_second = place + 1 < len(self.changes) and self.changes[place + 1].t == change.t
-            if not same_second and fits(view, option.cell, gpus):
+            if not same_second and fits(self.sets.may_use(job, view), option.cell, job.gpus):
                 return True
         return False
 
-    def does_not_fit_because(self, option: Option, gpus: int) -> int:
-        """0 if the job fits its cell now, else NOT_ONLINE, NO_FREE or FRAGMENTED."""
-        return self.why_not(free_now(option.cell), option, gpus)
+    def does_not_fit_because(self, job: Job, option: Option) -> int:
+        """0 if the job fits now, else NOT_ONLINE, NO_FREE, FRAGMENTED or RESERVATION by a window."""
+        cause = self.why_not(job, option, free_now(option.cell))
+        return cause or (0 if fits(self.open_now(job, option), option.cell, job.gpus) else RESERVATION)
 
-    def why_not(self, view: View, option: Option, gpus: int) -> int:
-        """The same, if the nodes of the cell had so much free."""
-        if fits(view, option.cell, gpus):
+    def why_not(self, job: Job, option: Option, view: View) -> int:
+        """Why the job does not fit the nodes that its class may use, if these had so much free."""
+        view = self.sets.may_use(job, view)
+        if fits(view, option.cell, job.gpus):
             return 0
-        if not fits(empty_now(option.cell), option.cell, gpus):
+        if not fits(self.sets.may_use(job, empty_now(option.cell)), option.cell, job.gpus):
             return NOT_ONLINE
-        return NO_FREE if sum(view.values()) < gpus else FRAGMENTED
+        return NO_FREE if sum(view.values()) < job.gpus else FRAGMENTED
+
+    def open_now(self, job: Job, option: Option, view: View | None = None) -> View:
+        """Of a view of the cell, by default that of the present, the nodes that the job may take now."""
+        seconds = estimate(job, option, self.policy)
+        whole = free_now(option.cell) if view is None else view
+        return self.sets.may_take(job, whole, self.now, seconds)
+
+    def choice(self, job: Job, option: Option, view: View, t: int) -> View:
+        """Of the nodes that a job may take, those to place it on: its own reservations' if they hold it."""
+        own = self.sets.own(job, view, t)
+        return own if fits(own, option.cell, job.gpus) else view
+
+    def end_windows(self) -> None:
+        """Windows that end now make passes due."""
+        for window in self.sets.windows:
+            if window.ends == self.now:
+                for node in self.nodes:
+                    if self.sets.group[node.index] == window.group:
+                        self.mark_due(node.cell.island, full=True)
 
     # ------------------------------------------------------------------ capacity
 
@@ -297,6 +322,7 @@ class Simulation:
             elif job.stage == ON_NODES:
                 assert job.option is not None
                 job.run_s += seconds
+                self.sets.account(job, self.now, t)
                 self._tally(self.busy[job.queue.index][job.option.cell.product], t, job.gpus)
 
     def _tally(self, bins: dict[int, int], t: int, gpus: int) -> None:
@@ -316,6 +342,7 @@ class Simulation:
             for n, gpus in job.held.items():
                 used[n] += gpus
                 assert self.nodes[n].cell is job.option.cell
+                assert self.sets.may_use(job, {n: gpus})
             in_use[job.queue.index][job.option.cell.product] += job.gpus
         for node in self.nodes:
             assert node.used == used[node.index]

@@ -23,7 +23,7 @@ def test_accounts_close(case: tuple[World, Jobs]) -> None:
     outcomes, tallies = result.outcomes, result.tallies
     assert (outcomes.wait_by_refusal_s.sum(axis=1) == outcomes.wait_s).all()
     assert (outcomes.wait_by_root_s.sum(axis=1) == outcomes.wait_s).all()
-    assert not outcomes.wait_by_root_s[:, [code.STARTABLE, code.RESERVATION, code.ORDER]].any()
+    assert not outcomes.wait_by_root_s[:, [code.STARTABLE, code.ORDER]].any()
     queue: Any = world.classes.queue[jobs.cls]
     for q in range(len(world.queues.island)):
         assert tallies.busy[q].sum() == (outcomes.run_s * jobs.gpus)[queue == q].sum()
@@ -53,6 +53,6 @@ def test_everything_happens() -> None:
         result = simulate(*lending_world(seed))
         seen.update(np.flatnonzero(result.outcomes.wait_by_refusal_s.sum(axis=0)).tolist())
         why.update(row[3] for row in result.preemptions)
-    never = {code.STARTABLE, code.RESERVATION, code.BEYOND_DEPTH}
+    never = {code.STARTABLE, code.BEYOND_DEPTH}
     assert set(seen) == set(range(code.N_REFUSALS)) - never
     assert set(why) == set(range(len(REASONS)))

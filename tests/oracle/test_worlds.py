@@ -34,7 +34,7 @@ def test_accounts_close(case: tuple[World, Jobs]) -> None:
     outcomes, tallies = result.outcomes, result.tallies
     assert (outcomes.wait_by_refusal_s.sum(axis=1) == outcomes.wait_s).all()
     assert (outcomes.wait_by_root_s.sum(axis=1) == outcomes.wait_s).all()
-    assert not outcomes.wait_by_root_s[:, [code.STARTABLE, code.RESERVATION, code.ORDER]].any()
+    assert not outcomes.wait_by_root_s[:, [code.STARTABLE, code.ORDER]].any()
     queue: Any = world.classes.queue[jobs.cls]
     for q in range(len(world.queues.island)):
         mine = queue == q

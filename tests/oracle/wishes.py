@@ -76,12 +76,11 @@ def wish_fits(view: View, cell: Cell, gpus: int, wish: Wish, site: Site) -> bool
     return together(idle(view, cell), nodes_for(cell, gpus), wish.level, site)
 
 
-def wish_can_fit(cell: Cell, gpus: int, wish: Wish, site: Site) -> bool:
+def wish_can_fit(everything: View, cell: Cell, gpus: int, wish: Wish, site: Site) -> bool:
     """Is any node, domain or block of the required level large enough, with all its nodes idle."""
     if wish.kind != REQUIRED or wish.level == SITE_LEVEL or not wish.counts(cell, gpus):
         return True
-    everything = idle({node.index: node.size for node in cell.nodes}, cell)
-    return together(everything, nodes_for(cell, gpus), wish.level, site)
+    return together(idle(everything, cell), nodes_for(cell, gpus), wish.level, site)
 
 
 def place_wish(view: View, cell: Cell, gpus: int, rule: int, wish: Wish, site: Site) -> dict[int, int]:

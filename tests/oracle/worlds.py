@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.oracle.set_worlds import node_sets
 
 from gpufleet.world.layout import (
     DRAIN,
@@ -53,8 +54,13 @@ def random_world(seed: int, order: int, backfill: int, placement: int, strict: i
     return world_of(seed, 1 + Random(seed).randrange(MAX_JOBS), (order, backfill, placement, strict))
 
 
-def world_of(seed: int, n_jobs: int, rules: tuple[int, int, int, int]) -> tuple[World, Jobs]:
-    """The world of a seed with the first so many of its jobs; rules: order, backfill, placement, strict."""
+def world_of(
+    seed: int, n_jobs: int, rules: tuple[int, int, int, int], *, sets: bool = True
+) -> tuple[World, Jobs]:
+    """The world of a seed with the first so many of its jobs; rules: order, backfill, placement, strict.
+
+    Without ``sets`` every job may take every node.
+    """
     random = Random(seed)
     n_queues, n_products = random.randint(1, 3), random.randint(1, 2)
     nodes, cells = _fleet(random, n_products)
@@ -80,6 +86,8 @@ def world_of(seed: int, n_jobs: int, rules: tuple[int, int, int, int]) -> tuple[
         clock=clock,
         failures=failures_of(seed, len(nodes["size"]), clock.end_s),
     )
+    if sets:
+        world = world._replace(node_sets=node_sets(Random(f"sets {seed}"), world))
     return world, _jobs(random, n_jobs, len(classes["queue"]), world)
 
 

@@ -37,9 +37,17 @@ deliveries:
 retirements:
   - {from: lab, system: DGX B200, gpus: 16, at: 2026-02-12, mode: kill, for: research,
      source: a, trust: stated}
+partitions:
+  own: {title: Own, site: hall, product: own-gpu, gpus: 32, max_run_time: 2 d, source: a, trust: stated}
+  first: {site: lab, nodes: [1, 4]}
+  both: {parts: [{site: lab, product: B200, nodes: [5, 8]}, {site: hall, gpus: 16}], exclusive: true}
+reservations:
+  course: {title: Course, site: hall, product: own-gpu, partition: own, nodes: 4, from: 2026-02-10,
+           to: 2026-02-11 12:00, for: [vision, by-hours], source: a, trust: stated}
+  test: {site: lab, gpus: 8, from: 2026-01-20, to: 2026-01-21, for: big}
 tenants:
-  research: {title: Research, quota: {B200: 32}, source: a, trust: assumption}
-  vision: {queues: {train: {quota: {own-gpu: 8}, source: a, trust: stated}, debug: {}}}
+  research: {title: Research, quota: {B200: 32}, partitions: [first, both], source: a, trust: assumption}
+  vision: {queues: {train: {quota: {own-gpu: 8}, source: a, trust: stated}, debug: {partitions: own}}}
 workloads:
   history:
     kind: trace

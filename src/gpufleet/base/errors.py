@@ -146,6 +146,13 @@ def complete(found: Finding, code: str, severity: Severity) -> Finding:
     return replace(found, code=code, title=explanations[code].title, severity=severity)
 
 
+def raise_errors(findings: Iterable[Finding]) -> None:
+    """Raise what cannot be meant. Raises: GpufleetError with all findings that are errors, if any are."""
+    errors = [found for found in findings if found.severity == "error"]
+    if errors:
+        raise GpufleetError(*errors)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was most likely meant, or None.
 

@@ -9,7 +9,7 @@ from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
 from gpufleet.engine.room import grow_bins
 from gpufleet.engine.state import AWAY, NOW, RUNS, TOP_SLOT, WAITS, State
-from gpufleet.engine.tally import book, leave, step
+from gpufleet.engine.tally import book, book_kept, leave, step
 from gpufleet.world.layout import RUNNING, WAITING
 
 
@@ -21,6 +21,7 @@ def close_slots(w: Rules, s: State, now: int) -> None:
         job = s.slot[i]
         if job.status == RUNS:
             job.run += now - job.start
+            book_kept(w, s, i, now)
             queue, product = w.class_queue[job.cls], s.cell[job.cell].product
             step(s.busy, queue, product, w.grid_s, now, -job.gpus)
             _hand_out_later(s, i, RUNNING)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from gpufleet.engine import heap
 from gpufleet.engine.easy import begin_walk, end_walk, leave_lane, next_in_order, put_state
+from gpufleet.engine.forecast import in_service_at
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.order import ceil_s, estimate_s
+from gpufleet.engine.node_sets import is_own, may_take
+from gpufleet.engine.order import estimate_on
 from gpufleet.engine.place import clear_picks, pick_node
 from gpufleet.engine.quota import may, never, test_option
 from gpufleet.engine.state import N_PICKS, N_PLANNED, NEXT_CHANGE, NOW, State
@@ -59,21 +61,10 @@ def _used_at(s: State, n: int, t: int) -> int:
 
 
 @kernel
-def _in_service_at(w: Rules, s: State, n: int, t: int) -> bool:
-    online = s.node[n].online == 1
-    for row in range(s.scalar[NEXT_CHANGE], len(w.change_t_s)):
-        if w.change_t_s[row] > t or (w.finish == 0 and w.change_t_s[row] >= w.end_s):
-            break
-        if w.change_first_node[row] <= n < w.change_first_node[row] + w.change_n_nodes[row]:
-            online = w.change_kind[row] == UP
-    return bool(online)
-
-
-@kernel
 def _least_free(w: Rules, s: State, n: int, t: int, until: int) -> int:
     """The fewest GPUs that the plan leaves free on the node over [t, until); -1 if it is not in service at
     ``t``."""
-    if not _in_service_at(w, s, n, t):
+    if not in_service_at(w, s, n, t):
         return -1
     most = _used_at(s, n, t)
     p = s.plan_first[n]
@@ -85,13 +76,16 @@ def _least_free(w: Rules, s: State, n: int, t: int, until: int) -> int:
 
 
 @kernel
-def _fits_at(w: Rules, s: State, cell: int, gpus: int, t: int, estimate: int) -> bool:
-    """Whether the job can be placed for [t, t + estimate); ``trial[:, 0]`` keeps what each node has."""
+def _fits_at(w: Rules, s: State, i: int, option: int, t: int, estimate: int) -> bool:
+    """Whether job ``i`` can be placed for [t, t + estimate); ``trial[:, 0]`` keeps what each node has."""
+    cell, gpus, masked = w.option_cell[option], s.slot[i].gpus, w.option_masked[option]
     per_node, first = s.cell[cell].per_node, s.cell[cell].first_node
     whole, part = gpus // per_node, gpus % per_node
     idle, enough = 0, 0
     for n in range(first, first + s.cell[cell].n_nodes):
-        free = _least_free(w, s, n, t, t + estimate)
+        free = -1
+        if not masked or may_take(w, s.slot[i].cls, n, t, estimate):
+            free = _least_free(w, s, n, t, t + estimate)
         s.trial[n, 0] = free
         idle += 1 if free == per_node else 0
         enough += 1 if free >= part else 0
@@ -99,8 +93,9 @@ def _fits_at(w: Rules, s: State, cell: int, gpus: int, t: int, estimate: int) ->
 
 
 @kernel
-def _times(w: Rules, s: State, cell: int) -> int:
+def _times(w: Rules, s: State, option: int) -> int:
     """Times at which something of the cell ends or comes up, as a heap in ``scratch[0]``; how many."""
+    cell = w.option_cell[option]
     first, count = s.cell[cell].first_node, 0
     for n in range(first, first + s.cell[cell].n_nodes):
         g = s.node[n].grants
@@ -118,16 +113,21 @@ def _times(w: Rules, s: State, cell: int) -> int:
         if here and w.change_kind[row] == UP and (w.finish == 1 or w.change_t_s[row] < w.end_s):
             heap.push(s.scratch[0], count, w.change_t_s[row])
             count += 1
+    if w.option_masked[option]:
+        for window in range(len(w.window_to_s)):
+            if w.window_to_s[window] > s.scalar[NOW]:
+                heap.push(s.scratch[0], count, w.window_to_s[window])
+                count += 1
     return count
 
 
 @kernel
-def _earliest(w: Rules, s: State, cell: int, gpus: int, estimate: int) -> int:
-    """The earliest time, from now on, at which the plan has room for the job; UNKNOWN_S if none is known."""
-    now = s.scalar[NOW]
-    if _fits_at(w, s, cell, gpus, now, estimate):
+def _earliest(w: Rules, s: State, i: int, option: int) -> int:
+    """The earliest time from now on at which the plan has room for job ``i``; UNKNOWN_S if none is known."""
+    now, estimate = s.scalar[NOW], estimate_on(w, s, i, option)
+    if _fits_at(w, s, i, option, now, estimate):
         return int(now)
-    left, last = _times(w, s, cell), now
+    left, last = _times(w, s, option), now
     while left > 0:
         t = heap.pop(s.scratch[0], left)
         left -= 1
@@ -135,7 +135,7 @@ def _earliest(w: Rules, s: State, cell: int, gpus: int, estimate: int) -> int:
             t = -(-t // w.resolution_s) * w.resolution_s
         if t > last:
             last = t
-            if _fits_at(w, s, cell, gpus, t, estimate):
+            if _fits_at(w, s, i, option, t, estimate):
                 return int(t)
     return UNKNOWN_S
 
@@ -221,6 +221,25 @@ def _pick_planned(w: Rules, s: State, cell: int, gpus: int) -> None:
     clear_picks(s)
 
 
+@kernel
+def _prefer_own(w: Rules, s: State, i: int, option: int, t: int) -> None:
+    """Have only the nodes of the job's own reservations count, if they alone hold it at ``t``."""
+    cell, gpus, cls = w.option_cell[option], s.slot[i].gpus, s.slot[i].cls
+    if not w.option_masked[option]:
+        return
+    per_node, first, idle, enough = s.cell[cell].per_node, s.cell[cell].first_node, 0, 0
+    whole, part = gpus // per_node, gpus % per_node
+    last = first + s.cell[cell].n_nodes
+    for n in range(first, last):
+        if is_own(w, cls, n, t):
+            idle += 1 if s.trial[n, 0] == per_node else 0
+            enough += 1 if s.trial[n, 0] >= part else 0
+    if idle >= whole and (part == 0 or enough > whole):
+        for n in range(first, last):
+            if not is_own(w, cls, n, t):
+                s.trial[n, 0] = -1
+
+
 # --- the walk --
 
 
@@ -249,12 +268,6 @@ def _clear_plan(s: State, island: int) -> None:
 
 
 @kernel
-def _estimate_on(w: Rules, s: State, i: int, option: int) -> int:
-    job = s.slot[i]
-    return int(estimate_s(w, job.limit, max(1, ceil_s(job.work / w.option_speed[option])) + w.finish_lag_s))
-
-
-@kernel
 def _find_place(w: Rules, s: State, i: int) -> tuple[int, int]:
     """(time, option) of the earliest place of job ``i`` in the plan."""
     job = s.slot[i]
@@ -263,21 +276,23 @@ def _find_place(w: Rules, s: State, i: int) -> tuple[int, int]:
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
         if may(w, s, w.class_queue[job.cls], s.cell[cell].product, job.gpus):
-            t = _earliest(w, s, cell, job.gpus, _estimate_on(w, s, i, option))
+            t = _earliest(w, s, i, option)
             if t < best:
                 best, best_option = t, option
     return best, best_option
 
 
 @kernel
-def _refusal(w: Rules, s: State, i: int) -> int:
-    """What the free GPUs of now say; RESERVATION if it would fit."""
+def _refusal(w: Rules, s: State, i: int) -> tuple[int, bool]:
+    """(what the free GPUs of now say, RESERVATION if it would fit; whether a window reserves them)."""
     job = s.slot[i]
-    highest, first = STARTABLE, w.class_option[job.cls]
+    highest, window, first = STARTABLE, False, w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
-        refusal = test_option(w, s, job.cls, option, job.gpus)
-        highest = max(highest, RESERVATION if refusal == STARTABLE else refusal)
-    return int(highest)
+        refusal = test_option(w, s, i, option)
+        if max(RESERVATION if refusal == STARTABLE else refusal, highest) > highest:
+            window = refusal == RESERVATION
+            highest = RESERVATION if refusal == STARTABLE else refusal
+    return highest, window
 
 
 @kernel
@@ -292,14 +307,15 @@ def _first_planned(w: Rules, s: State, i: int) -> int:
 
 
 @kernel
-def _refuse(w: Rules, s: State, lane: int, i: int, refusal: int) -> None:
+def _refuse(w: Rules, s: State, lane: int, i: int) -> None:
+    refusal, window = _refusal(w, s, i)
     cause = never(w, s, i) if refusal == NOT_ONLINE else STARTABLE
     if cause != STARTABLE:
         leave_lane(w, s, lane, i)
         refuse_for_ever(s, i, cause)
         return
     root, behind = refusal, -1
-    if refusal == RESERVATION:
+    if refusal == RESERVATION and not window:
         ahead = _first_planned(w, s, i)
         root, behind = s.slot[ahead].root, s.slot[ahead].id
     put_state(w, s, lane, i, refusal, root, behind)
@@ -318,14 +334,15 @@ def _meet(w: Rules, s: State, lane: int, i: int, rank: int) -> None:
     now = s.scalar[NOW]
     t, option = _find_place(w, s, i)
     if option >= 0:
-        cell, gpus, estimate = w.option_cell[option], s.slot[i].gpus, _estimate_on(w, s, i, option)
-        _fits_at(w, s, cell, gpus, t, estimate)
+        cell, gpus, estimate = w.option_cell[option], s.slot[i].gpus, estimate_on(w, s, i, option)
+        _fits_at(w, s, i, option, t, estimate)
+        _prefer_own(w, s, i, option, t)
         _pick_planned(w, s, cell, gpus)
         if t == now:
             leave_lane(w, s, lane, i)
             start(w, s, i, option)
             return
-    _refuse(w, s, lane, i, _refusal(w, s, i))
+    _refuse(w, s, lane, i)
     if option >= 0 and (w.window_s == 0 or t <= now + w.window_s):
         _add_to_plan(s, i, cell, t, estimate, rank)
 

@@ -7,16 +7,17 @@ of the job tested."""
 
 from __future__ import annotations
 
+from gpufleet.engine.ahead import any_usable, earliest_within, holds_within
 from gpufleet.engine.forecast import NOW_FREE, count_by, earliest, has_cell, sweep
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.order import ceil_s, estimate_s, insert, plain_estimate_s, precedes, set_key, take_out
-from gpufleet.engine.place import pick
+from gpufleet.engine.order import estimate_on, insert, plain_estimate_s, precedes, set_key, take_out
 from gpufleet.engine.quota import never, test_option
 from gpufleet.engine.shapes import shape_of
 from gpufleet.engine.state import N_PICKS, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import book, set_state
+from gpufleet.engine.within import pick_option
 from gpufleet.world.layout import (
     BEYOND_DEPTH,
     EASY,
@@ -29,6 +30,7 @@ from gpufleet.world.layout import (
 )
 
 CODE, ROOT, BEHIND = 1, 2, 3  # columns of shape_mark; column 0 is the pass
+SCANNED = 2  # a reservation on an option that is masked holds until something changes, or the clock goes on
 
 
 # --- the reservation of a lane's holder --
@@ -44,12 +46,22 @@ def _still_known(s: State, lane: int) -> bool:
         or (row.reserved_at <= now and row.reserved_on != now)
     ):
         return False
+    if row.known == SCANNED:
+        return bool(row.reserved_on == now)
     per_node = s.cell[row.reserved_cell].per_node
     whole, part = row.gpus // per_node, row.gpus % per_node
     if row.whole_by < whole or (part > 0 and row.part_by <= whole):
         return False
     sooner = row.whole_before >= whole and (part == 0 or row.part_before > whole)
     return bool(row.reserved_at == NOW_FREE or not sooner)
+
+
+@kernel
+def _earliest_of(w: Rules, s: State, i: int, option: int) -> int:
+    """Earliest time at which job ``i`` can be placed on an option; UNKNOWN_S if none is known."""
+    if w.option_masked[option]:
+        return earliest_within(w, s, i, option)
+    return earliest(w, s, w.option_cell[option], s.slot[i].gpus)
 
 
 @kernel
@@ -63,12 +75,14 @@ def _reserve(w: Rules, s: State, lane: int) -> int:
     best, best_cell = UNKNOWN_S, -1
     first = w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
-        t = earliest(w, s, w.option_cell[option], job.gpus)
+        t = _earliest_of(w, s, row.holder, option)
         if t < best:
-            best, best_cell = t, w.option_cell[option]
+            best, best_cell, row.found = t, w.option_cell[option], option
     row.known, row.reserved_cell, row.cls, row.gpus = 0, best_cell, job.cls, job.gpus
     row.reserved_for, row.reserved_on = job.id, now
-    if best_cell >= 0 and best < s.cell[best_cell].next_down:
+    if w.class_masked[job.cls]:
+        row.known, row.reserved_at = SCANNED, best
+    elif best_cell >= 0 and best < s.cell[best_cell].next_down:
         per_node = s.cell[best_cell].per_node
         part = job.gpus % per_node
         row.known = 1
@@ -85,7 +99,9 @@ def _holds_without_picks(w: Rules, s: State, lane: int, t: int) -> bool:
     """Whether the holder can be placed at ``t`` in its reserved cell with the picked GPUs taken beyond it."""
     row = s.lane[lane]
     cell = row.reserved_cell
-    if not row.known:
+    if row.known == SCANNED and w.option_masked[row.found]:
+        return holds_within(w, s, row.holder, row.found, t)
+    if row.known != 1:
         return sweep(w, s, cell, row.gpus, t) == t
     per_node = s.cell[cell].per_node
     need, part = row.gpus // per_node, row.gpus % per_node
@@ -107,7 +123,7 @@ def _delays(w: Rules, s: State, lane: int, cell: int, estimate: int) -> bool:
     """Whether a job on the picked nodes of ``cell`` would delay the lane's holder."""
     h = s.lane[lane].holder
     cls = s.slot[h].cls
-    if not has_cell(w, cls, cell):
+    if not has_cell(w, cls, cell) or (w.class_masked[cls] and not any_usable(w, s, cls)):
         return False
     if estimate >= UNKNOWN_S:
         return True
@@ -122,8 +138,7 @@ def _delays(w: Rules, s: State, lane: int, cell: int, estimate: int) -> bool:
         return False
     first = w.class_option[cls]
     for option in range(first, first + w.class_options[cls]):
-        other = w.option_cell[option]
-        if other != cell and earliest(w, s, other, s.slot[h].gpus) == t:
+        if w.option_cell[option] != cell and _earliest_of(w, s, h, option) == t:
             return False
     return True
 
@@ -131,9 +146,7 @@ def _delays(w: Rules, s: State, lane: int, cell: int, estimate: int) -> bool:
 @kernel
 def _first_delayed(w: Rules, s: State, island: int, i: int, option: int) -> int:
     """The first holder, in order, that job ``i`` on the picked nodes would delay; -1 if there is none."""
-    job = s.slot[i]
-    duration = max(1, ceil_s(job.work / w.option_speed[option])) + w.finish_lag_s
-    estimate = estimate_s(w, job.limit, duration)
+    estimate = estimate_on(w, s, i, option)
     found = -1
     lane = s.island[island].first_lane
     while lane >= 0:
@@ -223,20 +236,20 @@ def leave_lane(w: Rules, s: State, lane: int, i: int) -> None:
 @kernel
 def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
     """Start job ``i``, refuse it for ever, or write down why it does not start."""
-    cls, gpus = s.slot[i].cls, s.slot[i].gpus
+    cls = s.slot[i].cls
     first = w.class_option[cls]
     highest, holder = STARTABLE, -1
     for option in range(first, first + w.class_options[cls]):
-        refusal = test_option(w, s, cls, option, gpus)
+        refusal = test_option(w, s, i, option)
         if refusal == STARTABLE:
-            pick(w, s, w.option_cell[option], gpus)
+            pick_option(w, s, i, option)
             delayed = _first_delayed(w, s, island, i, option)
             if delayed < 0:
                 leave_lane(w, s, lane, i)
                 start(w, s, i, option)
                 return
             refusal = RESERVATION
-            holder = delayed if holder < 0 else holder
+            holder = delayed if highest < RESERVATION else holder
         highest = max(highest, refusal)
     if highest == NOT_ONLINE:
         cause = never(w, s, i)
@@ -245,8 +258,9 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
             refuse_for_ever(s, i, cause)
             return
     root, behind = highest, -1
-    if highest == RESERVATION:
+    if holder >= 0:
         root, behind = s.slot[holder].root, s.slot[holder].id
+    if highest == RESERVATION:
         s.shape_est[s.slot[i].shape_no] = plain_estimate_s(w, s, i)
     memory = s.shape_mark[s.slot[i].shape_no]
     memory[0], memory[CODE], memory[ROOT], memory[BEHIND] = s.scalar[PASS], highest, root, behind

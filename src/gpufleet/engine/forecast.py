@@ -74,7 +74,7 @@ def _tell(w: Rules, s: State, cell: int, f: int, old: int, new: int) -> None:
     per_node = s.cell[cell].per_node
     while lane >= 0:
         row = s.lane[lane]
-        if row.known and row.reserved_cell == cell:
+        if row.known == 1 and row.reserved_cell == cell:
             t = row.reserved_at
             by = (1 if new <= t else 0) - (1 if old <= t else 0)
             before = (1 if new < t else 0) - (1 if old < t else 0)
@@ -90,7 +90,19 @@ def _tell(w: Rules, s: State, cell: int, f: int, old: int, new: int) -> None:
 
 
 @kernel
-def _select(values: Ints, n: int, rank: int) -> int:
+def in_service_at(w: Rules, s: State, n: int, t: int) -> bool:
+    """Whether the node is in service at ``t``, as planned."""
+    online = s.node[n].online == 1
+    for row in range(s.scalar[NEXT_CHANGE], len(w.change_t_s)):
+        if w.change_t_s[row] > t or (w.finish == 0 and w.change_t_s[row] >= w.end_s):
+            break
+        if w.change_first_node[row] <= n < w.change_first_node[row] + w.change_n_nodes[row]:
+            online = w.change_kind[row] == UP
+    return bool(online)
+
+
+@kernel
+def select(values: Ints, n: int, rank: int) -> int:
     """The ``rank``-th smallest (from 0) of ``values[:n]``, which are reordered."""
     low, high = 0, n - 1
     while low < high:
@@ -124,7 +136,7 @@ def _ranked(s: State, cell: int, f: int, rank: int) -> int:
         if s.free_at[n, f] < UNKNOWN_S:
             s.scratch[2, count] = s.free_at[n, f]
             count += 1
-    return UNKNOWN_S if count < rank else _select(s.scratch[2], count, rank - 1)
+    return UNKNOWN_S if count < rank else select(s.scratch[2], count, rank - 1)
 
 
 @kernel

@@ -10,11 +10,11 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
-from gpufleet.engine.place import pick
 from gpufleet.engine.quota import examine, never
 from gpufleet.engine.shapes import shape_of
 from gpufleet.engine.state import N_TODO, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import join, leave, set_head, set_root
+from gpufleet.engine.within import pick_option
 from gpufleet.world.layout import NOT_ONLINE, STARTABLE
 
 
@@ -131,7 +131,7 @@ def pass_lanes(w: Rules, s: State, island: int, full: int) -> None:
         i, option = s.lane_first[best, 0], s.lane[best].found
         take_out(s, best, i)
         leave(w, s, i, best, now)
-        pick(w, s, w.option_cell[option], s.slot[i].gpus)
+        pick_option(w, s, i, option)
         start(w, s, i, option)
         if not full and w.strict and s.lane[best].head >= 0 and s.lane[best].head == s.lane_first[best, 0]:
             s.lane[best].refused, s.lane[best].closed = s.lane[best].root, 1  # its refusal stands

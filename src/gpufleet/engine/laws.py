@@ -11,6 +11,7 @@ from gpufleet.world.layout import World
 def check_laws(world: World, state: State) -> None:
     """Raise AssertionError if GPUs or jobs were made or lost."""
     slot, node = state.slot, state.node
+    sets = world.node_sets
     status = np.asarray(slot.status)
     alive = int(np.isin(status, (WAITS, RUNS, OVER, AWAY)).sum())
     assert alive == state.scalar[ALIVE], "jobs alive"
@@ -23,6 +24,7 @@ def check_laws(world: World, state: State) -> None:
         while g >= 0:
             held[state.grant.node[g]] += state.grant.gpus[g]
             total += state.grant.gpus[g]
+            assert sets is None or sets.queue_groups[queue, sets.node_group[state.grant.node[g]]], "node sets"
             g = state.grant.next_of_job[g]
         assert total == slot.gpus[i], "a gang holds all its GPUs"
     assert (held + node.free == node.gpus).all(), "GPUs per node"

@@ -30,7 +30,7 @@ from gpufleet.engine.state import (
     WAITS,
     State,
 )
-from gpufleet.engine.tally import book, step
+from gpufleet.engine.tally import book, book_kept, step
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
     DONE,
@@ -147,6 +147,7 @@ def stop(w: Rules, s: State, i: int) -> None:
     job = s.slot[i]
     now = s.scalar[NOW]
     queue, product = w.class_queue[job.cls], s.cell[job.cell].product
+    book_kept(w, s, i, now)
     release_grants(w, s, i)
     s.used[queue, product] -= job.gpus
     step(s.busy, queue, product, w.grid_s, now, -job.gpus)

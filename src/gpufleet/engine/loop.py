@@ -29,6 +29,7 @@ from gpufleet.engine.state import (
     NEXT_CHANGE,
     NEXT_FAULT,
     NEXT_JOB,
+    NEXT_OPEN,
     NEXT_QUOTA,
     NOW,
     PASS,
@@ -129,6 +130,8 @@ def _next_event(w: Rules, s: State, submit: int) -> int:
         now = min(now, w.fault_t_s[s.scalar[NEXT_FAULT]])
     if s.scalar[NEXT_QUOTA] < len(w.quota_t_s):
         now = min(now, w.quota_t_s[s.scalar[NEXT_QUOTA]])
+    if s.scalar[NEXT_OPEN] < len(w.open_t_s):
+        now = min(now, w.open_t_s[s.scalar[NEXT_OPEN]])
     return now
 
 
@@ -141,6 +144,14 @@ def _change_quotas(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
         for queue in range(s.used.shape[0]):
             if root_of(t, h.scalar[FIRST_QUEUE] + queue) == root:
                 mark_due(s, w.queue_island[queue], 1)
+
+
+@kernel
+def _end_windows(w: Rules, s: State, now: int) -> None:
+    """Where nodes are kept no longer, a full pass is due."""
+    while s.scalar[NEXT_OPEN] < len(w.open_t_s) and w.open_t_s[s.scalar[NEXT_OPEN]] <= now:
+        mark_due(s, w.open_island[s.scalar[NEXT_OPEN]], 1)
+        s.scalar[NEXT_OPEN] += 1
 
 
 @kernel
@@ -181,6 +192,7 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         _change_capacity(w, s, t, h, now)
         _change_faults(w, s, t, h, now)
         _change_quotas(w, s, t, h, now)
+        _end_windows(w, s, now)
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS

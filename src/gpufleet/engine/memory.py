@@ -29,6 +29,7 @@ from numba.np import numpy_support
 
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
+from gpufleet.engine.masks import masks_of
 from gpufleet.engine.rows import RowsType, load_rows
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -67,6 +68,17 @@ class Rules(NamedTuple):
     fault_t_s: Ints  # when nodes fail and are repaired
     fault_node: Ints
     fault_of: Ints  # number of the failure from 1 on; a repair has it with a minus
+    node_group: Ints  # as in Masks, to the end of the arrays
+    class_groups: Ints
+    class_window: Ints
+    class_masked: Ints
+    option_masked: Ints
+    option_future: Ints
+    group_window: Ints
+    window_from_s: Ints
+    window_to_s: Ints
+    open_t_s: Ints
+    open_island: Ints
     order: int
     strict: int
     backfill: int
@@ -104,6 +116,7 @@ def rules_of(world: World) -> Rules:
         arrays[-2:] = [np.zeros(1, np.int64), np.zeros(1, np.int64)]
     arrays.insert(4, own(world.options.speed, np.float64))
     arrays += _shared_arrays(world) + _faults(world.failures)
+    arrays += [own(array, np.int64) for array in masks_of(world)[0]]
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
     kills = world.failures is not None or bool((world.capacity.kind == KILL).any())
     numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or kills)

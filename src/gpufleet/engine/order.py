@@ -40,6 +40,13 @@ def plain_estimate_s(w: Rules, s: State, i: int) -> int:
 
 
 @kernel
+def estimate_on(w: Rules, s: State, i: int, option: int) -> int:
+    """The estimate of job ``i`` on an option."""
+    job = s.slot[i]
+    return estimate_s(w, job.limit, max(1, ceil_s(job.work / w.option_speed[option])) + w.finish_lag_s)
+
+
+@kernel
 def set_key(w: Rules, s: State, i: int) -> None:
     """Give job ``i`` its place in the order: ``(key, seq)``, smaller first."""
     job = s.slot[i]

@@ -52,11 +52,12 @@ def fit(s: State, cell: int, gpus: int) -> int:
 
 
 @kernel
-def fits_ever(s: State, cell: int, epoch: int, gpus: int) -> bool:
-    """Whether the cell, empty, holds the job now (``epoch``) or after a later capacity change."""
+def fits_ever(s: State, cell: int, row: int, epoch: int, gpus: int) -> bool:
+    """Whether the cell's nodes that ``row`` of the future counts, empty, hold the job now (``epoch``) or
+    after a later capacity change."""
     per_node = s.cell[cell].per_node
     for e in range(epoch, s.future.shape[1]):  # noqa: SIM110
-        if _holds(s.future[:, e], cell, per_node, gpus):
+        if _holds(s.future[:, e], row, per_node, gpus):
             return True
     return False
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.place import fit, fits_ever
+from gpufleet.engine.place import fits_ever
 from gpufleet.engine.state import EPOCH, State
-from gpufleet.engine.topology import holds_level
-from gpufleet.world.layout import NOT_ONLINE, OWN_QUOTA, REQUIRED, STARTABLE, TOPOLOGY
+from gpufleet.engine.within import fit_option, level_holds
+from gpufleet.world.layout import NOT_ONLINE, OWN_QUOTA, STARTABLE, TOPOLOGY
 
 
 @kernel
@@ -18,23 +18,23 @@ def may(w: Rules, s: State, queue: int, product: int, gpus: int) -> bool:
 
 
 @kernel
-def test_option(w: Rules, s: State, cls: int, option: int, gpus: int) -> int:
-    """STARTABLE, or the refusal of one option."""
-    cell = w.option_cell[option]
-    if not may(w, s, w.class_queue[cls], s.cell[cell].product, gpus):
+def test_option(w: Rules, s: State, i: int, option: int) -> int:
+    """STARTABLE, or the refusal of one option of job ``i``."""
+    job, cell = s.slot[i], w.option_cell[option]
+    if not may(w, s, w.class_queue[job.cls], s.cell[cell].product, job.gpus):
         return OWN_QUOTA
-    return fit(s, cell, gpus)
+    return fit_option(w, s, i, option)
 
 
 @kernel
 def examine(w: Rules, s: State, i: int) -> tuple[int, int]:
     """(STARTABLE, option), or (the highest refusal over the options, -1) of job ``i``."""
     job = s.slot[i]
-    cls, gpus = job.cls, job.gpus
+    cls = job.cls
     first = w.class_option[cls]
     highest = 0
     for option in range(first, first + w.class_options[cls]):
-        refusal = test_option(w, s, cls, option, gpus)
+        refusal = test_option(w, s, i, option)
         if refusal == STARTABLE:
             return STARTABLE, option
         highest = max(highest, refusal)
@@ -53,9 +53,9 @@ def never(w: Rules, s: State, i: int) -> int:
         quota = w.quota[w.class_queue[cls], s.cell[cell].product]
         if 0 <= quota < gpus:
             highest = max(highest, OWN_QUOTA)
-        elif w.class_wish[cls] == REQUIRED and not holds_level(s, cell, gpus, w.class_level[cls]):
+        elif not level_holds(w, s, cls, option, gpus):
             highest = max(highest, TOPOLOGY)
-        elif fits_ever(s, cell, s.scalar[EPOCH], gpus):
+        elif fits_ever(s, cell, w.option_future[option], s.scalar[EPOCH], gpus):
             return STARTABLE
         else:
             highest = max(highest, NOT_ONLINE)

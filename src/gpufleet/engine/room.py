@@ -11,6 +11,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.engine import sets
+from gpufleet.engine.masks import masks_of
 from gpufleet.engine.memory import counts_domains
 from gpufleet.engine.state import (
     CELL,
@@ -58,12 +59,16 @@ def blocks_of(world: World) -> Ints:
 def futures(world: World, most: int) -> tuple[Ints, Ints]:
     """Nodes in service by (cell, size) after every instant with capacity changes; row 0 is the start.
 
+    Behind the cells: the same of the parts of cells that classes may use, see `gpufleet.engine.masks`.
+
     Changes at or after the end of the plan count only if the run goes on (``finish``).
     """
     capacity, clock = world.capacity, world.clock
     counts = (capacity.t_s < clock.end_s) | (clock.finish == 1)
     instants = np.unique(capacity.t_s[counts])
-    table = np.zeros((len(world.cells.first_node), len(instants) + 1, most + 1), np.int64)
+    parts = masks_of(world)[1]
+    n_cells = len(world.cells.first_node)
+    table = np.zeros((n_cells + len(parts), len(instants) + 1, most + 1), np.int64)
     online = np.zeros(len(world.nodes.size), bool)
     at = 0
     for row, instant in enumerate(instants, start=1):
@@ -73,6 +78,8 @@ def futures(world: World, most: int) -> tuple[Ints, Ints]:
             at += 1
         place: Any = (world.nodes.cell[online], row, world.nodes.size[online])
         np.add.at(table, place, 1)
+        for part, (_, counts) in enumerate(parts, start=n_cells):
+            table[part, row] = np.bincount(world.nodes.size[online & counts], minlength=most + 1)
     return table, np.r_[np.int64(-1), instants].astype(np.int64)
 
 
@@ -195,7 +202,9 @@ def _scratch_fields(world: World, n_slots: int) -> dict[str, Any]:
     return {
         "pick_node": np.zeros(n_nodes + 1, np.int32),
         "pick_gpus": np.zeros(n_nodes + 1, np.int32),
-        "scratch": np.zeros((3, n_gpus + n_nodes + len(world.capacity.t_s) + 1024), np.int64),
+        "scratch": np.zeros(
+            (3, n_gpus + n_nodes + len(world.capacity.t_s) + _windows(world) + 1024), np.int64
+        ),
         "trial": np.zeros((n_nodes, 2), np.int64),
         "roll": np.zeros((2, n_slots), np.int64),
         "plan": np.zeros((1024, 4), np.int64),
@@ -204,12 +213,17 @@ def _scratch_fields(world: World, n_slots: int) -> dict[str, Any]:
     }
 
 
+def _windows(world: World) -> int:
+    return 0 if world.node_sets is None else len(world.node_sets.window_to_s)
+
+
 def _book_fields(world: World) -> dict[str, Any]:
     n_queues, n_products = world.queues.quota.shape
     n_bins = int(min(world.clock.end_s // world.clock.grid_s + 2, 1 << 20))
     return {
         "used": np.zeros((n_queues, n_products), np.int64),
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
+        "kept": np.zeros((_windows(world), 3), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
     }
 

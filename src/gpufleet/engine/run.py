@@ -219,4 +219,5 @@ def _tallies(state: State, sharing: Sharing, world: World, end_s: int) -> Tallie
         total[..., :bins] = (table[0] + np.cumsum(table[1], axis=-1))[..., :bins]
         return total
 
-    return Tallies(summed(state.busy), summed(state.waiting), summed(sharing.share.borrowing))
+    borrowing = summed(sharing.share.borrowing)
+    return Tallies(summed(state.busy), summed(state.waiting), borrowing, state.kept)

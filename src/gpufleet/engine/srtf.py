@@ -9,11 +9,13 @@ from __future__ import annotations
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, requeue, start
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.order import insert, set_key, take_out
-from gpufleet.engine.place import fit, pick
+from gpufleet.engine.node_sets import may_take
+from gpufleet.engine.order import estimate_on, insert, set_key, take_out
+from gpufleet.engine.place import change_free
 from gpufleet.engine.quota import examine, may, never
 from gpufleet.engine.state import NOW, PASS, RUNS, SEQUENCE, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, set_state
+from gpufleet.engine.within import fit_option, pick_option
 from gpufleet.world.layout import (
     NO_FREE,
     NOT_ONLINE,
@@ -115,7 +117,7 @@ def _preempt(w: Rules, s: State, i: int) -> None:
 def _start_from_lane(w: Rules, s: State, i: int, option: int) -> None:
     take_out(s, s.slot[i].lane, i)
     book(w, s, i, s.scalar[NOW])
-    pick(w, s, w.option_cell[option], s.slot[i].gpus)
+    pick_option(w, s, i, option)
     start(w, s, i, option)
     s.slot[i].seq = s.scalar[SEQUENCE]
     s.scalar[SEQUENCE] += 1
@@ -204,7 +206,8 @@ def _candidates(w: Rules, s: State, i: int) -> int:
         if other.status == RUNS and other.key > job.key:
             for option in range(first, first + w.class_options[job.cls]):
                 cell = w.option_cell[option]
-                if cell == other.cell and may(w, s, queue, s.cell[cell].product, job.gpus):
+                helps = cell == other.cell and may(w, s, queue, s.cell[cell].product, job.gpus)
+                if helps and _holds_usable(w, s, v, i, option):
                     s.roll[0, n] = v
                     n += 1
                     break
@@ -213,20 +216,25 @@ def _candidates(w: Rules, s: State, i: int) -> int:
 
 
 @kernel
-def _lend(s: State, v: int, sign: int) -> None:
-    """Count the GPUs of job ``v`` as free (+1), or take that back (-1). Only counts change."""
+def _holds_usable(w: Rules, s: State, v: int, i: int, option: int) -> bool:
+    """Whether job ``v`` holds a node that job ``i`` may take now."""
+    if not w.option_masked[option]:
+        return True
+    g, estimate = s.slot[v].grants, estimate_on(w, s, i, option)
+    while g >= 0:
+        if may_take(w, s.slot[i].cls, s.grant[g].node, s.scalar[NOW], estimate):
+            return True
+        g = s.grant[g].next_of_job
+    return False
+
+
+@kernel
+def _lend(w: Rules, s: State, v: int, sign: int) -> None:
+    """Count the GPUs of job ``v`` as free (+1), or take that back (-1); it keeps its grants."""
     g = s.slot[v].grants
     while g >= 0:
-        grant = s.grant[g]
-        n = grant.node
-        if s.node[n].online:
-            cell = s.node[n].cell
-            old = s.node[n].free + s.trial[n, 0]
-            s.trial[n, 0] += sign * grant.gpus
-            s.n_free[cell, old] -= 1
-            s.n_free[cell, s.node[n].free + s.trial[n, 0]] += 1
-            s.cell[cell].free += sign * grant.gpus
-        g = grant.next_of_job
+        change_free(w, s, s.grant[g].node, sign * s.grant[g].gpus)
+        g = s.grant[g].next_of_job
 
 
 @kernel
@@ -235,7 +243,7 @@ def _would_fit(w: Rules, s: State, i: int) -> bool:
     queue, first = w.class_queue[job.cls], w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
-        if may(w, s, queue, s.cell[cell].product, job.gpus) and fit(s, cell, job.gpus) == STARTABLE:
+        if may(w, s, queue, s.cell[cell].product, job.gpus) and fit_option(w, s, i, option) == STARTABLE:
             return True
     return False
 
@@ -246,11 +254,11 @@ def _take_victims(w: Rules, s: State, i: int) -> bool:
     n = _candidates(w, s, i)
     taken, fits = 0, False
     while taken < n and not fits:
-        _lend(s, s.roll[0, n - 1 - taken], 1)
+        _lend(w, s, s.roll[0, n - 1 - taken], 1)
         taken += 1
         fits = _would_fit(w, s, i)
     for at in range(taken):
-        _lend(s, s.roll[0, n - 1 - at], -1)
+        _lend(w, s, s.roll[0, n - 1 - at], -1)
     if fits:
         for at in range(taken):
             _preempt(w, s, s.roll[0, n - 1 - at])

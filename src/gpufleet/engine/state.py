@@ -21,6 +21,7 @@ NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0
 DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9, 10, 11, 12, 13, 14, 15
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
 SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 26
+NEXT_OPEN = 30
 N_SCALARS = 32
 
 # Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
@@ -115,7 +116,7 @@ class State(NamedTuple):
     cell: Any  # (n_cells,) CELL
     n_free: Ints  # (n_cells, F + 1) nodes in service by free GPUs
     n_size: Ints  # (n_cells, F + 1) nodes in service by size
-    future: Ints  # (n_cells, n_epochs, F + 1) the same after each instant with capacity changes
+    future: Ints  # (n_cells + n_parts, n_epochs, F + 1) the same after each instant with capacity changes
     epoch_s: Ints  # (n_epochs,) those instants; the first is before all time
     words: Words  # the sets of nodes
     where: Ints  # (n_cells * (F + 1), 4)
@@ -152,6 +153,7 @@ class State(NamedTuple):
     plan_first: Ints  # (n_nodes,)
     busy: Ints  # (2, n_queues, n_products, n_bins + 1): part of the bin, and rate from the next bin on
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
+    kept: Ints  # (n_windows, 3) as in Tallies
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)

@@ -10,7 +10,7 @@ from gpufleet.base.arrays import Ints, SmallInts
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.state import State
-from gpufleet.world.layout import N_REFUSALS, ORDER
+from gpufleet.world.layout import BEFORE_S, HELD_BEFORE, HELD_BY_ITS, HELD_BY_OTHERS, N_REFUSALS, ORDER
 
 
 @kernel
@@ -59,6 +59,26 @@ def set_state(w: Rules, s: State, i: int, now: int, why: int, root: int, behind:
         job.root = root
     if behind >= 0:
         job.behind = behind
+
+
+@kernel
+def _overlap(a: int, b: int, c: int, d: int) -> int:
+    return max(0, min(b, d) - max(a, c))
+
+
+@kernel
+def book_kept(w: Rules, s: State, i: int, now: int) -> None:
+    """Running job ``i`` holds its GPUs until ``now``: book what of it lies in windows of reservations."""
+    job = s.slot[i]
+    g = job.grants if len(w.window_to_s) > 0 else -1
+    while g >= 0:
+        group, gpus = w.node_group[s.grant[g].node], s.grant[g].gpus
+        for window in range(w.group_window[group], w.group_window[group + 1]):
+            begins, ends = w.window_from_s[window], w.window_to_s[window]
+            whose = HELD_BY_ITS if w.class_window[job.cls, window] else HELD_BY_OTHERS
+            s.kept[window, whose] += gpus * _overlap(job.start, now, begins, ends)
+            s.kept[window, HELD_BEFORE] += gpus * _overlap(job.start, now, begins - BEFORE_S, begins)
+        g = s.grant[g].next_of_job
 
 
 # --- lanes without backfill: the state is the lane's, and a job takes part in it from joining to leaving --

@@ -14,6 +14,7 @@ from gpufleet.base.say import say
 from gpufleet.plan import (
     codes,
     horizon,
+    node_set_checks,
     other_products,
     profile_checks,
     promised,
@@ -22,6 +23,7 @@ from gpufleet.plan import (
 )
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
+from gpufleet.plan.node_sets import HOLDER
 from gpufleet.plan.plan import Files, Plan
 from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.reader import Reader, UnreadableError
@@ -38,6 +40,7 @@ __all__ = [
     "codes",
     "horizon",
     "load_plan",
+    "node_set_checks",
     "other_products",
     "profile_checks",
     "promised",
@@ -283,6 +286,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("scenario", "scenarios"),
         ("promise", "promises"),
         ("cohort", "cohorts"),
+        ("partition", "partitions"),
         ("priority", "priorities"),
         ("sum", "sums"),
     ):
@@ -291,6 +295,9 @@ def _know_names(tree: Map, reader: Reader) -> None:
         with suppress(UnreadableError):
             Priorities().read(tree.items["priorities"], "priorities", reader)
     reader.known["queue"] = list(_queue_names(tree))
+    reader.known[HOLDER] = list(
+        dict.fromkeys([*reader.known["queue"], *reader.known["tenant"], *_keys(tree, "workloads")])
+    )
     reader.known["lot"] = list(_lot_names(tree))
     reader.site_zones = dict(_site_zones(tree))
     reader.known["product"] = list(_own_products(tree))

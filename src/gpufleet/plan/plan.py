@@ -18,6 +18,7 @@ from gpufleet.plan.failures import FailurePlan
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.name_list import NameList
+from gpufleet.plan.node_sets import Partition, Reservation, limited
 from gpufleet.plan.policy import PolicyPlan
 from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.promises import Actual, Promise
@@ -162,6 +163,12 @@ class Plan(Keyed):
     cohorts: Annotated[dict[str, Cohort], Key(Parts(Cohort), "queues that lend to each other, in a tree")] = (
         Field(default_factory=dict)
     )
+    partitions: Annotated[
+        dict[str, Partition], Key(Parts(Partition), "sets of nodes that queues run on; they may overlap")
+    ] = Field(default_factory=dict)
+    reservations: Annotated[
+        dict[str, Reservation], Key(Parts(Reservation), "nodes that are kept for somebody for a time")
+    ] = Field(default_factory=dict)
     tenants: Annotated[dict[str, Tenant], Key(Parts(Tenant), "who uses the fleet")]
     priorities: Annotated[dict[str, int], Key(Priorities(), "names for priorities; higher goes first")] = (
         Field(default_factory=dict)
@@ -205,7 +212,8 @@ class Plan(Keyed):
                     raise reader.pass_on(error, part.line) from error
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
-        values["queues"] = _all_queues(values["tenants"], reader)
+        queues = _all_queues(values["tenants"], reader)
+        values["queues"] = limited(queues, values.get("partitions", {}))
         if check_sharing(values, reader):
             values |= {"shares": True, "queues": with_ceilings(values, values["queues"])}
         _check_jobs_until(values, reader)

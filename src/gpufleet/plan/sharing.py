@@ -15,6 +15,7 @@ from gpufleet.plan import quotas
 from gpufleet.plan.declared import Declared, Key, Part, Sourced
 from gpufleet.plan.kinds import Choice, Flag, Kind, Number, Ref, Schema, Text
 from gpufleet.plan.moments import Duration
+from gpufleet.plan.name_list import NameList
 from gpufleet.plan.priorities import PriorityKind
 from gpufleet.plan.quotas import Quotas, QuotaTerms
 from gpufleet.plan.reader import Reader
@@ -100,6 +101,13 @@ class Shared(Sourced):
     fungibility: Annotated[
         Fungibility | None, Key(Part(Fungibility), "which of several products a job gets")
     ] = None
+    partitions: Annotated[
+        tuple[str, ...],
+        Key(
+            NameList("partition"),
+            "its jobs run on nodes of these only, any of them; left out: on all that are in no exclusive one",
+        ),
+    ] = ()
     max_run_time_s: Annotated[
         int | None,
         Key(

@@ -19,7 +19,8 @@ MAX_INPUTS: Final = 4_000
 """Values that the page lists; plan.lock.yaml has all. More would make the page too large to send."""
 
 _KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "sums", "cohorts",
-                 "tenants", "queues", "priorities", "workloads", "policy")  # fmt: skip
+                 "partitions", "reservations", "tenants", "queues", "priorities", "workloads",
+                 "policy")  # fmt: skip
 _TOP: Final = ("start", "end", "as_of", "jobs_until", "time_zone", "after_end", "seed")
 _UNITS: Final = {"gpus": "GPU", "makes": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date",
                  "from_": "date", "until": "date", "ordered": "date", "start": "date", "end": "date",

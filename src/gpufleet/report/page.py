@@ -11,7 +11,18 @@ import polars as pl
 
 from gpufleet import __version__
 from gpufleet.base.say import say, tell
-from gpufleet.report import arrived, demand, figures, limits, measured, promises, sharing, sums, supply
+from gpufleet.report import (
+    arrived,
+    demand,
+    figures,
+    limits,
+    measured,
+    promises,
+    reservations,
+    sharing,
+    sums,
+    supply,
+)
 from gpufleet.report.against import Against, against
 from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
@@ -136,7 +147,11 @@ def page_of(run: Run, other: Run | None = None) -> Page:
             *_present(_more_supply(view, stairs) if stairs.worth_showing else ()),
             *(replace(f, until=until) for f in _present(_detail(view))),
         ),
-        lists=tuple(part for part in (_refused(view), _findings(run), _dropped(run)) if part is not None),
+        lists=tuple(
+            part
+            for part in (_reserved(view), _refused(view), _findings(run), _dropped(run))
+            if part is not None
+        ),
         sources=say(
             "Each number with its formula, what it is made from, the line of the plan, the source, and "
             "how far that is trusted. ◆ marks what rests on an assumption."
@@ -217,6 +232,19 @@ def _supply_numbers(stairs: Stairs, assumed: set[str]) -> Iterator[Number]:
     if bought is not None:
         what = say("GPUs contracted or installed so far, also those that count toward no promise")
         yield Number(f"{bought:,.0f}", what, contracted, contracted in assumed)
+
+
+def _reserved(view: View) -> Part | None:
+    """Reservations, and how much of them was used."""
+    says, rows = reservations.says(view), reservations.reserved_table(view)
+    if says is None or rows is None:
+        return None
+    return Part(
+        "reservations",
+        says,
+        say("GPU-hours from the begin of each reservation to its end. Who runs when it begins may stay."),
+        table=rows,
+    )
 
 
 def _refused(view: View) -> Part | None:

@@ -18,7 +18,7 @@ from gpufleet.base.errors import SEVERITIES
 from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
-from gpufleet.report import findings, frames, limits, measured, promises, sharing, waits
+from gpufleet.report import findings, frames, limits, measured, promises, reservations, sharing, waits
 from gpufleet.report.stairs import Stairs
 from gpufleet.report.view import View
 from gpufleet.report.words import percent, root_name, short
@@ -90,6 +90,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
         _why(view, style),
         _waits(view, style),
         _shared(view, style),
+        _reserved(view, style),
         _notes(view, style),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -219,6 +220,19 @@ def _shared(view: View, style: Style) -> str:
     says = _wrapped(sharing.says(view), style.width)
     head, *rows = sharing.summary_rows(view)
     lines = _columns([head, *((clean(name), *rest) for name, *rest in rows[:MAX_TENANTS])])
+    if max(columns(line) for line in lines) > style.width:
+        return says
+    return "\n".join([says, style.bold(lines[0]), *lines[1:]])
+
+
+def _reserved(view: View, style: Style) -> str:
+    """How much of what was reserved was used, if anything was; a table if it fits."""
+    told = reservations.says(view)
+    if told is None:
+        return ""
+    head, *rows = reservations.summary_rows(view)
+    lines = _columns([head, *((clean(name), *rest) for name, *rest in rows[:MAX_TENANTS])])
+    says = _wrapped(told, style.width)
     if max(columns(line) for line in lines) > style.width:
         return says
     return "\n".join([says, style.bold(lines[0]), *lines[1:]])

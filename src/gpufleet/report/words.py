@@ -17,6 +17,7 @@ ROOT_TITLES: Final = {
     "cohort": say("for quota that its cohort can lend"),
     "not_online": say("for GPUs that are not online"),
     "fragmented": say("for free GPUs that lie together"),
+    "reservation": say("for nodes that are reserved"),
     "topology": say("for a domain or block with room"),
     "returning": say("for the return after a preemption"),
     "between_passes": say("for the next scheduling pass"),

@@ -30,6 +30,7 @@ _WORDS: Final = {
     "cohorts": say("cohort at {place}"),
     "workloads": say("workload at {place}"),
     "tenants": say("quota at {place}"),
+    "reservations": say("reservation at {place}"),
     "policy": say("policy at {place}"),
 }
 """What a section of the plan is called in the sentence."""

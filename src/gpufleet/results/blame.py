@@ -86,6 +86,9 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     """
     if cause == "cohort":
         return [line(lock, path) for path in cohort_paths(lock, wish.queue, wish.products)]
+    if cause == "reservation":
+        off = [line(lock, f"reservations.{name}") for name in reservations_off(lock, wish)]
+        return off or [line(lock, "policy.backfill")]
     if cause == "topology":
         return [line(lock, f"workloads.{wish.workload}.topology")]
     if cause == "own_quota":
@@ -115,8 +118,23 @@ def _depth(lock: Lock) -> Blame:
     return own if own.at else Blame(own.path, chosen.at)
 
 
+def reservations_off(lock: Lock, wish: Wish) -> list[str]:
+    """Reservations that are not for a job, where it may run, and that end after it came, by their begin.
+
+    Those that begin after it had started count only if there is none before.
+    """
+    tenant = lock["queues"][wish.queue]["tenant"]
+    found = {}
+    for name, one in lock.get("reservations", {}).items():
+        mine = {wish.queue, tenant, wish.workload} & set(one["holders"])
+        ours = one.get("product") in (None, *wish.products)
+        if not mine and ours and seconds(lock, one["to"]) > wish.from_s:
+            found[name] = seconds(lock, one["from_"])
+    early = [name for name, from_s in found.items() if from_s < wish.until_s]
+    return sorted(early or found, key=lambda name: found[name])
+
+
 _SETTINGS: Final = {
-    "reservation": "policy.backfill",
     "order": "policy.order",
     "between_passes": "policy.interval",
     "returning": "policy.sharing.return_after",

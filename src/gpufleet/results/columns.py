@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from gpufleet.base.say import say
-from gpufleet.world.layout import ORDER, REFUSALS, RESERVATION, STATES
+from gpufleet.world.layout import ORDER, REFUSALS, STATES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,15 +30,16 @@ class Column:
 WAITS: Final = REFUSALS[1:]
 """What a job can wait in, by code - 1."""
 
-ROOTS: Final = tuple(name for code, name in enumerate(REFUSALS) if code not in (0, RESERVATION, ORDER))
-"""What can be the root of a wait. Order and reservation always have another job's refusal as root."""
+ROOTS: Final = tuple(name for code, name in enumerate(REFUSALS) if code not in (0, ORDER))
+"""What can be the root of a wait. Order always has another job's refusal as root; a reservation only if it is
+one of backfill, for a job ahead: one of the plan is a root itself."""
 
 WORDS: Final = {
     "own_quota": say("own quota"),
     "not_online": say("not online"),
     "no_free": say("no free GPUs"),
     "fragmented": say("fragmented"),
-    "reservation": say("backfill reservation"),
+    "reservation": say("reservation"),
     "order": say("held by order"),
     "between_passes": say("between passes"),
     "beyond_depth": say("beyond depth"),
@@ -53,7 +54,9 @@ MEANINGS: Final = {
     "not_online": say("the GPUs in service would not hold the job even if all of them were free"),
     "no_free": say("fewer GPUs are free than the job wants"),
     "fragmented": say("enough GPUs are free, but not on nodes where the job can be placed"),
-    "reservation": say("the job would delay the reserved start of a job ahead of it"),
+    "reservation": say(
+        "nodes that would hold the job are reserved: by the plan, or by backfill for a job ahead of it"
+    ),
     "order": say("a job ahead in the queue is refused, and the order is strict"),
     "between_passes": say("the scheduler has not looked at the job yet"),
     "beyond_depth": say("the job stands further back than the scheduler looks"),

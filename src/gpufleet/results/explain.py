@@ -16,6 +16,7 @@ from gpufleet.base.wide import right
 from gpufleet.results.blame import FOREVER_S, Blame, Lock, Wish, blame, line, quotas, unpowered_in, usable
 from gpufleet.results.blame_sharing import cohort_paths
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
+from gpufleet.results.explain_reserved import KeptOff, kept_off
 from gpufleet.results.explain_sharing import (
     Move,
     QuotaThen,
@@ -94,6 +95,7 @@ class Explanation:
     lost: tuple[Move, ...] = ()  # its preemptions
     took: tuple[Move, ...] = ()  # preemptions for it
     moments: dict[int, str] = field(default_factory=dict)  # local times of these
+    kept_off: tuple[KeptOff, ...] = ()  # reservations of the plan that it had to keep clear of
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, schema ``gpufleet.why/1``."""
@@ -111,6 +113,7 @@ class Explanation:
             "quotas": [quota_json(each) for each in self.quotas],
             "preempted": [move_json(each) for each in self.lost],
             "took": [move_json(each) for each in self.took],
+            "kept_off": [each.to_json() for each in self.kept_off],
         }
 
     def text(self) -> str:
@@ -187,6 +190,9 @@ class Explanation:
             rows.append(f"  {right(format_duration(cause.wait_s), 12)}  {tell(meaning)}")
             if cause.root == "beyond_depth":
                 rows.append(f"  {'':>12}  {say('it looks at {depth:,} jobs of a queue', depth=self.depth)}")
+            if cause.root == "reservation" and self.kept_off:
+                rows += [f"  {'':>12}  {each.text()}" for each in self.kept_off[:MOST_LINES]]
+                continue
             rows.append(f"  {'':>12}  {_lines_text(cause.lines)}")
         return [*rows, *self._passed(), ""]
 
@@ -242,7 +248,7 @@ def why(run: Run, job: int | str) -> Explanation:
     wish = wish_of(row, came)
     causes = _causes(run, row, wish)
     parts = [
-        Part(state, row[f"wait_{state}_s"], _part_lines(run, wish, state))
+        Part(state, row[f"wait_{state}_s"], _part_lines(run, row, wish, state))
         for state in WAITS
         if row[f"wait_{state}_s"]
     ]
@@ -261,6 +267,7 @@ def why(run: Run, job: int | str) -> Explanation:
         lost=lost,
         took=took,
         moments={move.t_s: _local(run, move.t_s) for move in (*lost, *took)},
+        kept_off=kept_off(run, row, wish),
     )
 
 
@@ -334,8 +341,10 @@ def _lines(run: Run, wish: Wish, cause: str) -> tuple[Blame, ...]:
     return tuple(blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"])))
 
 
-def _part_lines(run: Run, wish: Wish, state: str) -> tuple[Blame, ...]:
+def _part_lines(run: Run, row: Row, wish: Wish, state: str) -> tuple[Blame, ...]:
     """The lines behind a state: order is the policy's order and its strictness."""
+    if state == "reservation" and not row.get("root_reservation_s"):
+        return (line(run.plan, "policy.backfill"),)
     strict = (line(run.plan, "policy.strict"),) if state == "order" else ()
     return _lines(run, wish, state) + strict
 

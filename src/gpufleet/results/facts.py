@@ -15,6 +15,7 @@ from gpufleet.results import folder
 from gpufleet.results.columns import LOST_NODE, ROOTS
 
 if TYPE_CHECKING:
+    from gpufleet.results.reserved import Reserved
     from gpufleet.results.run import Run
     from gpufleet.world.demand import Intake
     from gpufleet.world.service import Shortage
@@ -40,6 +41,7 @@ class Seen:
     runs_on: bool  # beyond the plan's end, until every job has ended
     intakes: Sequence[Intake] = field(default=())
     shortages: Sequence[Shortage] = field(default=())
+    reserved: Sequence[Reserved] = field(default=())
 
 
 def size_class() -> pl.Expr:

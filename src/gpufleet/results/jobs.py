@@ -20,7 +20,7 @@ from gpufleet.results.columns import JOBS, ROOTS, WAITS
 from gpufleet.results.living import Living, Rows
 from gpufleet.results.parquet import TableWriter, batch_of, coded_schema, optional, words
 from gpufleet.results.swap import sync_file, sync_folder
-from gpufleet.world.layout import ORDER, REFUSALS, RESERVATION, STARTABLE, STATES, Outcomes, World
+from gpufleet.world.layout import ORDER, REFUSALS, STARTABLE, STATES, Outcomes, World
 
 if TYPE_CHECKING:
     from gpufleet.world.demand import Batch
@@ -191,9 +191,7 @@ def _at(codes: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> np.ndarray[A
 def _check_sums(out: Outcomes) -> None:
     by_root = out.wait_by_root_s
     sums = (out.wait_by_refusal_s.sum(axis=1), by_root.sum(axis=1))
-    odd = by_root[:, [STARTABLE, RESERVATION, ORDER]].any(axis=1) | out.wait_by_refusal_s[
-        :, STARTABLE
-    ].astype(bool)
+    odd = by_root[:, [STARTABLE, ORDER]].any(axis=1) | out.wait_by_refusal_s[:, STARTABLE].astype(bool)
     for total in sums:
         odd |= total != out.wait_s
     if odd.any():

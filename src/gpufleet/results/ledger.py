@@ -20,6 +20,7 @@ _INPUTS: Final = {
     "promises": {"gpus": "GPU", "at": "date", "from": "date", "until": "date"},
     "actuals": {"gpus": "GPU", "at": "date"},
     "sums": {"makes": "GPU"},
+    "reservations": {"gpus": "GPU", "nodes": "node", "from": "date", "to": "date", "for": ""},
     "sites": {"power": "W", "pue": "1"},
     "workloads": {
         "file": "file", "profile": "profile", "load": "1", "gpu_hours_per_month": "GPU·h/month", "scale": "",
@@ -39,15 +40,16 @@ _OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.")
 _ASIDE: Final = ("promises", "actuals", "sums")
 """What stands beside the plan: no job runs by it."""
 
-_ONE: Final = ("promise", "lot")
+_ONE: Final = ("promise", "lot", "reservation")
 """What narrows any measure. Other dimensions do so where jobs have no part in it: those follow from all."""
 
 _CHOSEN: Final = ("queues", "policy")
-_CHOSEN_KEYS: Final = ("counts_toward", "file", "mode", "products")
+_CHOSEN_KEYS: Final = ("counts_toward", "file", "mode", "products", "for")
 """What is decided, not known: nobody can vouch for it."""
 
 _FIELDS: Final = {"power": "power_w", "duration": "duration_s", "shift": "shift_s", "interval": "interval_s",
-                  "finish_lag": "finish_lag_s", "from": "from_"}  # fmt: skip
+                  "finish_lag": "finish_lag_s", "from": "from_",
+                  "for": "holders"}  # fmt: skip
 """What a key of the plan is called in the lock, where that carries its unit."""
 
 

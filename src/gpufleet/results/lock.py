@@ -28,9 +28,14 @@ SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
     "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
     "systems", "deliveries", "retirements", "promises", "actuals", "sums", "priorities", "cohorts",
-    "tenants", "queues", "workloads", "policy", "sources",
+    "partitions", "reservations", "tenants", "queues", "workloads", "policy", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
+_NAMED: Final = (
+    "sites", "systems", "promises", "sums", "cohorts", "partitions", "reservations", "tenants", "queues",
+    "workloads",
+)  # fmt: skip
+"""Sections whose parts have names."""
 
 
 def lock_of(plan: Plan) -> dict[str, Any]:
@@ -181,7 +186,7 @@ def _lines(plan: Plan, origins: Mapping[str, Origin], root: Path) -> dict[str, s
     parts: dict[str, Any] = {f"deliveries.{d.name}": d for d in plan.deliveries}
     for section in ("retirements", "actuals"):
         parts |= {f"{section}.{i}": part for i, part in enumerate(getattr(plan, section))}
-    for section in ("sites", "systems", "promises", "sums", "cohorts", "tenants", "queues", "workloads"):
+    for section in _NAMED:
         parts |= {f"{section}.{name}": part for name, part in getattr(plan, section).items()}
     parts["policy"] = plan.policy
     lines = {path: place(part.line, root) for path, part in parts.items()}

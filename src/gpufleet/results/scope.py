@@ -20,6 +20,8 @@ def scope_of(lock: Lock, by: Mapping[str, str]) -> Scope:
 
     Args: lock: plan.lock.yaml; by: dimension -> name.
     """
+    if "reservation" in by:
+        return {"reservations": frozenset((by["reservation"],))}
     if not any(dim in by for dim in NARROWING):
         return {}
     lots = frozenset(name for name in lock["deliveries"] if _is_about(lock, name, by))

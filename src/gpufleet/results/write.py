@@ -22,6 +22,7 @@ from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
 from gpufleet.results.preemptions import Preempted, write_preemptions
 from gpufleet.results.quota_ledger import write_quotas
+from gpufleet.results.reserved import reserved_of
 from gpufleet.results.run import Run
 from gpufleet.results.supply import write_supply
 from gpufleet.results.timeline import write_timeline
@@ -61,7 +62,8 @@ def write_results(
     if preempted is not None:
         rows = write_preemptions(path / folder.PREEMPTIONS, run, preempted)
         write_quotas(path / folder.QUOTAS, built.world, built.names, tallies, end_s, rows)
-    seen = Seen(clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages)
+    reserved = reserved_of(built.world, list(plan.reservations), tallies, end_s)
+    seen = Seen(clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages, reserved)
     facts = Facts(run, seen)
     measures = measured(facts)
     root = Path(plan.root).resolve()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from gpufleet.base.arrays import Ints
-from gpufleet.base.errors import Finding
+from gpufleet.base.errors import Finding, raise_errors
 from gpufleet.base.say import say
 from gpufleet.world import layout
 from gpufleet.world.asked import demand_findings
@@ -16,7 +16,9 @@ from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.failures import failures_of
 from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
+from gpufleet.world.node_sets import Sets, arrays_of
 from gpufleet.world.service import Shortage
+from gpufleet.world.set_finder import sets_of
 from gpufleet.world.shared import shared_of
 
 if TYPE_CHECKING:
@@ -45,12 +47,14 @@ class Built:
 def build(plan: Plan) -> Built:
     """Make the world of a plan; reads its traces.
 
-    Raises: GpufleetError T0xx when a trace cannot be used.
+    Raises: GpufleetError T0xx when a trace cannot be used, P15x for wrong node sets.
     """
     from gpufleet.world.demand import demand_of  # imports polars: not for those who look at capacity only
 
     names = Names.of(plan)
     fleet = capacity_of(plan, names)
+    sets = sets_of(plan, names, fleet)
+    raise_errors(sets.findings)
     asks, found = demand_findings(plan, names, fleet)
     demand = demand_of(plan, names, fleet.cells, asks)
     notes = tuple(
@@ -58,11 +62,12 @@ def build(plan: Plan) -> Built:
         for intake in demand.intakes
         for note in intake.notes
     )
-    world = world_of(plan, names, fleet, demand)
-    return Built(world, names, demand, fleet.shortages, notes, fleet.findings + found + demand.findings)
+    world = world_of(plan, names, fleet, demand, sets)
+    findings = fleet.findings + sets.findings + found + demand.findings
+    return Built(world, names, demand, fleet.shortages, notes, findings)
 
 
-def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand) -> World:
+def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets) -> World:
     """Put the tables together and number the islands."""
     of_queue, of_cell = islands(len(names.queues), fleet.cells.site.size, demand.classes, demand.options)
     return World(
@@ -76,6 +81,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand) -> World:
         clock=_clock(plan),
         failures=failures_of(plan, fleet),
         shared=shared_of(plan, names, fleet, demand.rules),
+        node_sets=arrays_of(sets, demand.classes, demand.holds),
     )
 
 

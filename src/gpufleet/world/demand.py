@@ -20,6 +20,7 @@ from gpufleet.world.generate import Stream
 from gpufleet.world.layout import Cells, Classes, Jobs, Options, empty_jobs
 from gpufleet.world.merge import Rows
 from gpufleet.world.names import Names
+from gpufleet.world.node_sets import Holds, holds_of
 from gpufleet.world.recorded import limited, over_level, over_limit
 from gpufleet.world.shared import RuleRow, rules_of
 
@@ -93,6 +94,7 @@ class Demand:
     findings: tuple[Finding, ...]
     streams: tuple[Stream, ...] = ()
     rules: tuple[RuleRow, ...] = ()  # of the classes
+    holds: tuple[Holds, ...] = ()  # of the classes: the reservations that are for them
 
     @property
     def arrivals(self) -> Arrivals:
@@ -190,14 +192,15 @@ class ClassBook:
         self.queues = list(plan.queues.values())
         self.cells = cells
         self.plan = plan
-        self.found: dict[tuple[int, tuple[tuple[int, float], ...], RuleRow], int] = {}
+        self.found: dict[tuple[int, tuple[tuple[int, float], ...], RuleRow, Holds], int] = {}
 
     def class_of(self, queue: int, workload: Workload) -> int:
         """The class of a workload's jobs in a queue; without products they accept every one at speed 1."""
         accepted = workload.products or [(product, 1.0) for product in self.names.products]
         owner = self.names.tenants.index(self.queues[queue].tenant)
         options = tuple(options_of(self.cells, self.names, owner, accepted))
-        return self.found.setdefault((queue, options, rules_of(self.plan, workload)), len(self.found))
+        holds = holds_of(self.plan, self.queues[queue], workload.name)
+        return self.found.setdefault((queue, options, rules_of(self.plan, workload), holds), len(self.found))
 
 
 def options_of(
@@ -256,9 +259,10 @@ def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) 
     merged = pl.concat(frames)
     order = np.argsort(merged["submit_s"].to_numpy(), kind="stable")
     streams = tuple(ask.stream._replace(cls=generated[ask.workload.name]) for ask in asks)
-    tables = class_tables((queue, options) for queue, options, _ in book.found)
-    rules = tuple(rules for _, _, rules in book.found)
-    return Demand(merged[order], names, *tables, tuple(intakes), tuple(findings), streams, rules)
+    tables = class_tables((queue, options) for queue, options, *_ in book.found)
+    rules = tuple(rules for _, _, rules, _ in book.found)
+    holds = tuple(holds for *_, holds in book.found)
+    return Demand(merged[order], names, *tables, tuple(intakes), tuple(findings), streams, rules, holds)
 
 
 def _with_codes(frame: pl.DataFrame, code: int, workload: Workload, book: ClassBook) -> pl.DataFrame:

@@ -38,12 +38,17 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
     if shared is not None:
         rules = zip(shared.classes, job_rules(job), strict=True)
         shared = shared._replace(classes=ClassRules._make(_longer(old, new) for old, new in rules))
+    sets = world.node_sets
+    if sets is not None:
+        holds = np.concatenate([sets.class_holds, sets.queue_holds[queue : queue + 1]])
+        sets = sets._replace(class_holds=holds)
     joined = world._replace(
         cells=world.cells._replace(island=of_cell),
         queues=world.queues._replace(island=of_queue),
         classes=classes,
         options=options,
         shared=shared,
+        node_sets=sets,
     )
     return joined, row
 

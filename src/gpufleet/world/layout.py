@@ -251,6 +251,22 @@ class SharedQuotas(NamedTuple):
     return_last: int  # 1 = it returns behind those who wait, 0 = to its old place
 
 
+class NodeSets(NamedTuple):
+    """Who may take which nodes, and when: partitions and reservations.
+
+    Nodes that are in the same partitions and reservations are one group.
+    """
+
+    node_group: Ints  # (n_nodes,)
+    queue_groups: Ints  # (n_queues, n_groups) 1 = jobs of the queue may use nodes of the group
+    queue_holds: Ints  # (n_queues, n_reservations) 1 = the reservation is for all jobs of the queue
+    class_holds: Ints  # (n_classes, n_reservations) 1 = it is for jobs of the class
+    window_group: Ints  # (n_windows,) ascending; a window keeps a group for a reservation
+    window_reservation: Ints  # (n_windows,)
+    window_from_s: Ints  # (n_windows,)
+    window_to_s: Ints  # (n_windows,) later than its from_s
+
+
 class World(NamedTuple):
     """All that the engine needs but the jobs."""
 
@@ -264,6 +280,7 @@ class World(NamedTuple):
     clock: Clock
     failures: Failures | None = None  # None: nothing fails
     shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
+    node_sets: NodeSets | None = None  # None: every job may take every node at any time
 
 
 class Jobs(NamedTuple):
@@ -299,12 +316,22 @@ class Outcomes(NamedTuple):
     wait_by_root_s: Ints
 
 
+# --- who holds the nodes of a window: jobs for whom it is, others; and anybody in the time before it
+HELD_BY_ITS, HELD_BY_OTHERS, HELD_BEFORE = 0, 1, 2
+BEFORE_S: Final = 86400  # how long that time is, s
+NO_WINDOWS: Final = np.zeros((0, 3), np.int64)
+
+
 class Tallies(NamedTuple):
-    """GPU-seconds per bin of the timeline, exact. A bin b covers [b * grid_s, (b + 1) * grid_s)."""
+    """GPU-seconds per bin of the timeline, exact. A bin b covers [b * grid_s, (b + 1) * grid_s).
+
+    And GPU-seconds per window of a reservation, over all of it.
+    """
 
     busy: Ints  # (n_queues, n_products, n_bins): GPUs held
     waiting: Ints  # (n_queues, N_REFUSALS, n_bins): GPUs asked for by waiting jobs, by root
     borrowing: Ints  # (rows of the quota tree, n_products, n_bins): GPUs used beyond quota
+    kept: Ints = NO_WINDOWS  # (n_windows, 3): GPU-seconds, columns HELD_BY_ITS, HELD_BY_OTHERS, HELD_BEFORE
 
 
 def empty_jobs() -> Jobs:

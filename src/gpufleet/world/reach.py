@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
 from gpufleet.world.layout import UP, World
@@ -13,18 +14,24 @@ def most_for_class(world: World) -> Ints:
 
     Returns: shape (n_classes,).
     """
-    in_service = most_in_service(world)
+    in_service, sets = most_in_service(world), world.node_sets
+    of_queue: dict[int, Ints] = {}  # of queues that may not use every node
     most = np.zeros(world.classes.queue.size, np.int64)
     for row, (queue, first, n) in enumerate(zip(*(c.tolist() for c in world.classes), strict=True)):
         cells = world.options.cell[first : first + n]
+        if sets is not None and queue not in of_queue:
+            of_queue[queue] = most_in_service(world, sets.queue_groups[queue, sets.node_group] != 0)
+        ever = of_queue.get(queue, in_service)[cells]
         quota = world.queues.quota[queue, world.cells.product[cells]]
-        within = np.where(quota < 0, in_service[cells], np.minimum(quota, in_service[cells]))
+        within = np.where(quota < 0, ever, np.minimum(quota, ever))
         most[row] = within.max(initial=0)
     return most
 
 
-def most_in_service(world: World) -> Ints:
+def most_in_service(world: World, counts: NDArray[np.bool_] | None = None) -> Ints:
     """The most GPUs that each cell ever has in service at one time, until a run that stops at its end.
+
+    Args: counts: nodes that count, shape (n_nodes,); None: all.
 
     Returns: shape (n_cells,).
     """
@@ -35,7 +42,10 @@ def most_in_service(world: World) -> Ints:
         if t_s >= world.clock.end_s and not world.clock.finish:
             break
         nodes = slice(first, first + n)
-        changed = int(world.nodes.size[nodes][online[nodes] != (kind == UP)].sum())
+        changes = online[nodes] != (kind == UP)
+        if counts is not None:
+            changes &= counts[nodes]
+        changed = int(world.nodes.size[nodes][changes].sum())
         online[nodes] = kind == UP
         cell = world.nodes.cell[first]
         now[cell] += changed if kind == UP else -changed

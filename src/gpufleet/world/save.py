@@ -25,6 +25,7 @@ from gpufleet.world.layout import (
     Failures,
     Jobs,
     Nodes,
+    NodeSets,
     Options,
     Policy,
     Queues,
@@ -54,6 +55,8 @@ _TABLES: Final = {
     "clock": Clock,
     "jobs": Jobs,
 }
+_OPTIONAL: Final = {"failures": Failures, "node_sets": NodeSets}
+"""Tables that a world may do without."""
 _INNER: Final = {"tree": Tree, "classes": ClassRules}
 """Tables that are fields of the shared quotas."""
 _STREAM: Final = "generated_{}"
@@ -70,16 +73,17 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
     """
     tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
     shared = tables.pop("shared")
-    if tables["failures"] is None:
-        del tables["failures"]
+    absent = [table for table in _OPTIONAL if tables[table] is None]
+    for table in absent:
+        del tables[table]
     if shared is not None:
         tables |= {"shared": shared, **{f"shared.{table}": getattr(shared, table) for table in _INNER}}
     tables |= {_STREAM.format(i): stream for i, stream in enumerate(arrivals.streams)}
     about = {
         "format": FORMAT,
         "generated": len(arrivals.streams),
-        "failures": world.failures is not None,
         "shared": shared is not None,
+        "absent": absent,
         "names": json.loads(names.to_json()),
     }
     buffer = io.BytesIO()
@@ -119,12 +123,13 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
     with _opened(path) as (archive, about):
         tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
         shared = _read_shared(archive) if about["shared"] else None
-        failures = _read(archive, "failures", Failures) if about["failures"] else None
+        for name in _OPTIONAL.keys() - set(about["absent"]):
+            tables[name] = _read(archive, name, _OPTIONAL[name])
         streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
         workload = _array(archive, _WORKLOAD)
         names = Names.from_json(json.dumps(about["names"]))
     jobs = tables.pop("jobs")
-    return World(**tables, failures=failures, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
+    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
 
 
 def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:

@@ -14,7 +14,7 @@ from gpufleet.engine.quota import never
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
 from gpufleet.engine.sharing.books import release, write_event
 from gpufleet.engine.sharing.cycle import run_cycle
-from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for
+from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for, rank
 from gpufleet.engine.sharing.quotas import change_quotas, first_to_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
@@ -35,11 +35,9 @@ from gpufleet.engine.state import N_TODO, NOW, PASS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import join, leave, set_head, set_root
 from gpufleet.world.layout import (
     COHORT,
-    FRAGMENTED,
     NOT_ONLINE,
     OWN_QUOTA,
     STARTABLE,
-    TOPOLOGY,
     UNLIMITED,
     Tree,
 )
@@ -52,16 +50,6 @@ def room_for_pass(s: State, h: Share) -> bool:
     """Whether there are rows for all jobs and lanes, and to write that all are preempted, then killed."""
     rows = len(h.work) >= len(s.slot) and len(h.n_pods) >= len(s.lane)
     return bool(rows and h.scalar[N_EVENTS] + 2 * s.scalar[TOP_SLOT] <= h.event.shape[0])
-
-
-@kernel
-def _rank(refusal: int) -> int:
-    """Order of refusals in "the highest over the products"."""
-    if refusal == COHORT:
-        return 2 * OWN_QUOTA + 1
-    if refusal == TOPOLOGY:
-        return 2 * FRAGMENTED + 1
-    return 2 * refusal
 
 
 @kernel
@@ -78,7 +66,7 @@ def refusal_of(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
             refusal = OWN_QUOTA if _own_limit_refuses(t, h, work.queue, k, amount) else COHORT
         else:
             refusal = place_for(w, s, i, k)[0]
-        if _rank(refusal) > _rank(highest):
+        if rank(refusal) > rank(highest):
             highest = refusal
     return COHORT if highest == STARTABLE else highest  # what it needs is held for another queue's head
 

@@ -4,7 +4,8 @@ A search that fails has counted all candidates as gone, and still lacked so many
 A job that ends, or gives way, adds no more than its own nodes and GPUs to what a search can reach. A job that
 starts adds nothing if it would be the first victim: without it everything is as it was. So until enough was
 given back, the job at the head of the same lane need not search again. Whatever else may help is counted in
-REACH_CHANGED, and the note does not hold any more.
+REACH_CHANGED, and the note does not hold any more. Jobs of classes that are held to node sets keep no notes:
+what they may take depends on their estimates, and on the clock.
 """
 
 from __future__ import annotations
@@ -53,10 +54,16 @@ def _product(h: Share) -> int:
 
 
 @kernel
-def is_hopeless(s: State, t: Tree, h: Share, i: int) -> bool:
+def is_hopeless(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
     """Whether the last search of a job like ``i`` failed, and not enough was given back since."""
     lane, job = s.lane[s.slot[i].lane], s.slot[i]
-    if lane.known == 0 or lane.gpus != job.gpus or lane.near != job.prio or lane.cls != _product(h):
+    if (
+        w.class_masked[job.cls]
+        or lane.known == 0
+        or lane.gpus != job.gpus
+        or lane.near != job.prio
+        or lane.cls != _product(h)
+    ):
         return False
     if lane.left != s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT]:
         return False
@@ -116,9 +123,10 @@ def note_attempt(s: State, i: int, borrowing: bool, nodes: int, gpus: int) -> No
 
 
 @kernel
-def end_note(s: State, h: Share, i: int) -> None:
+def end_note(w: Rules, s: State, h: Share, i: int) -> None:
     """The search failed. Who started in this pass is no candidate yet, so the note would not hold."""
-    s.lane[s.slot[i].lane].known = int(h.scalar[ADMITTED_IN] != h.scalar[THIS_PASS])
+    holds = h.scalar[ADMITTED_IN] != h.scalar[THIS_PASS] and w.class_masked[s.slot[i].cls] == 0
+    s.lane[s.slot[i].lane].known = int(holds)
 
 
 @kernel

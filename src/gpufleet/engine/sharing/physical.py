@@ -6,29 +6,36 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import go_away, keep_checkpoint, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import take_out
-from gpufleet.engine.place import change_free, fit, grant_picks, release_grants
+from gpufleet.engine.place import change_free, grant_picks, release_grants
 from gpufleet.engine.state import FIRST_ID, NEXT_JOB, NOW, SEQUENCE, State
 from gpufleet.engine.tally import leave
-from gpufleet.engine.topology import has_place, pick_wish
-from gpufleet.world.layout import STARTABLE, TOPOLOGY
+from gpufleet.engine.within import pick_wish_option, wish_option
+from gpufleet.world.layout import COHORT, FRAGMENTED, OWN_QUOTA, STARTABLE, TOPOLOGY
 
 SEQUENCE_BITS = 20  # jobs that return behind those who wait are numbered between two ids
 
 
 @kernel
+def rank(refusal: int) -> int:
+    """Order of refusals in "the highest over the products"."""
+    if refusal == COHORT:
+        return 2 * OWN_QUOTA + 1
+    if refusal == TOPOLOGY:
+        return 2 * FRAGMENTED + 1
+    return 2 * refusal
+
+
+@kernel
 def place_for(w: Rules, s: State, i: int, product: int) -> tuple[int, int]:
     """(STARTABLE, option of this product where job ``i`` fits now), or (the highest refusal, -1)."""
-    cls, gpus, highest = s.slot[i].cls, s.slot[i].gpus, 0
+    cls, highest = s.slot[i].cls, 0
     first = w.class_option[cls]
     for option in range(first, first + w.class_options[cls]):
-        cell = w.option_cell[option]
-        if s.cell[cell].product == product:
-            refusal = fit(s, cell, gpus)
-            if refusal == STARTABLE and not has_place(w, s, cls, cell, gpus):
-                refusal = TOPOLOGY
+        if s.cell[w.option_cell[option]].product == product:
+            refusal = wish_option(w, s, i, option)
             if refusal == STARTABLE:
                 return STARTABLE, option
-            highest = max(highest, refusal)
+            highest = refusal if rank(refusal) > rank(highest) else highest
     return highest, -1
 
 
@@ -53,7 +60,7 @@ def begin(w: Rules, s: State, i: int, product: int) -> None:
     option = place_for(w, s, i, product)[1]
     take_out(s, s.slot[i].lane, i)
     leave(w, s, i, s.slot[i].lane, s.scalar[NOW])
-    pick_wish(w, s, s.slot[i].cls, w.option_cell[option], s.slot[i].gpus)
+    pick_wish_option(w, s, i, option)
     start(w, s, i, option)
 
 
@@ -61,7 +68,7 @@ def begin(w: Rules, s: State, i: int, product: int) -> None:
 def hold(w: Rules, s: State, i: int, product: int) -> None:
     """Keep nodes for waiting job ``i`` while the cycle goes on."""
     option = place_for(w, s, i, product)[1]
-    pick_wish(w, s, s.slot[i].cls, w.option_cell[option], s.slot[i].gpus)
+    pick_wish_option(w, s, i, option)
     grant_picks(w, s, i)
 
 

@@ -127,7 +127,7 @@ def search(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     if t.fair:
         search_fair(w, s, t, h, i)
         return int(h.scalar[N_FOUND])
-    if none_can_help(t, h, i) or (t.placed and is_hopeless(s, t, h, i)):
+    if none_can_help(t, h, i) or (t.placed and is_hopeless(w, s, t, h, i)):
         return 0
     collect(t, h, i)
     if h.scalar[N_CANDIDATES] == 0:
@@ -144,5 +144,5 @@ def search(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
         if not _attempt(w, s, t, h, i, not borrow_last):
             _attempt(w, s, t, h, i, borrow_last)
     if t.placed and h.scalar[N_FOUND] == 0:
-        end_note(s, h, i)
+        end_note(w, s, h, i)
     return int(h.scalar[N_FOUND])
