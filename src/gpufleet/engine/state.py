@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpufleet.base.arrays import Ints, SmallInts, Words
+from gpufleet.base.arrays import Floats, Ints, SmallInts, Words
 from gpufleet.engine.jit import entry
 
 LEVELS = 6  # of the lanes' skip lists: one entry in eight is on the next level
@@ -33,6 +33,7 @@ SLOT = np.dtype(
         *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
         *((name, np.int64) for name in ("seq", "limit", "behind", "est_end")),
         ("key", np.float64),
+        ("submit", np.int64),
     ],
     align=True,
 )
@@ -150,6 +151,7 @@ class State(NamedTuple):
     plan_first: Ints  # (n_nodes,)
     busy: Ints  # (2, n_queues, n_products, n_bins + 1): part of the bin, and rate from the next bin on
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
+    fault: Floats  # (N_FAULT,) a question that the user's function has no number for
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)

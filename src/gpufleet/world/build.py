@@ -15,6 +15,7 @@ from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
+from gpufleet.world.own import own_of
 from gpufleet.world.service import Shortage
 from gpufleet.world.shared import shared_of
 
@@ -74,6 +75,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand) -> World:
         policy=policy_numbers(plan.policy),
         clock=_clock(plan),
         shared=shared_of(plan, names, fleet, demand.rules),
+        own=own_of(plan.policy, names.queues),
     )
 
 
@@ -121,10 +123,10 @@ def policy_numbers(policy: PolicyPlan) -> Policy:
         (most, 0)
     ]
     return Policy(
-        order=layout.ORDERS.index(policy.order),
+        order=layout.OWN if policy.own_order else layout.ORDERS.index(policy.order),
         strict=int(policy.strict),
         backfill=layout.BACKFILLS.index(policy.backfill),
-        placement=layout.PLACEMENTS.index(policy.placement),
+        placement=layout.OWN if policy.own_placement else layout.PLACEMENTS.index(policy.placement),
         interval_s=policy.interval_s,
         depth=policy.depth,
         window_s=policy.window_s,
