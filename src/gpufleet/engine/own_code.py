@@ -26,6 +26,9 @@ from gpufleet.engine.jit import JITTED, cache_folder, compiling, tell_of_miss
 N_FIELDS: Final = 8
 """Numbers that a function is told."""
 
+PLAIN_FILE: Final = "<own policy>"
+"""What tracebacks call a program as Python runs it."""
+
 Decide = Callable[..., float]
 
 
@@ -97,7 +100,7 @@ def _kept_source(program: str, digest: str) -> Path:
     return path
 
 
-def _module(name: str, program: str, decorator: Any, file: str = "<own policy>") -> ModuleType:
+def _module(name: str, program: str, decorator: Any, file: str = PLAIN_FILE) -> ModuleType:
     module = ModuleType(name)
     module.__dict__["compiled"] = decorator
     sys.modules[name] = module

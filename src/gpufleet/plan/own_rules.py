@@ -85,6 +85,7 @@ class FunctionRules(ast.NodeVisitor):
         self._times = 1
         self._depth = 0
         self._parameters = self._check_head(is_policy)
+        self._record = self._parameters[0] if is_policy and self._parameters else ""
         self._check_ways(function.body)
         _, ends = self._block(function.body, set(self._parameters))
         if not ends:
@@ -281,7 +282,10 @@ class FunctionRules(ast.NodeVisitor):
 
     def _name(self, node: ast.Name, names: set[str]) -> None:
         name = node.id
-        if name in self._parameters and name in names:
+        if name == self._record:
+            says = say("`{name}` as a whole is no number", name=name)
+            fields = ", ".join(f"{name}.{field}" for field in self.known.fields)
+            self._fault("P124", node, says, say("it has {fields}", fields=fields))
             return
         if name in names:
             return
@@ -314,11 +318,13 @@ class FunctionRules(ast.NodeVisitor):
         self.reads.add(node.attr)
 
     def _call(self, node: ast.Call, names: set[str]) -> None:
+        called = node.func
+        own = isinstance(called, ast.Name) and called.id in self.known.functions
         for arg in node.args:
-            self._value(arg, names)
+            if not (own and isinstance(arg, ast.Name) and arg.id == self._record):
+                self._value(arg, names)
         if node.keywords:
             self._refuse(node, say("a call with named arguments"))
-        called = node.func
         if isinstance(called, ast.Attribute):
             is_math = isinstance(called.value, ast.Name) and called.value.id == "math" and self.known.has_math
             if not is_math or called.attr not in MATH or called.attr in MATH_NUMBERS:
@@ -340,6 +346,9 @@ class FunctionRules(ast.NodeVisitor):
             there = [*BUILTINS, *self.known.functions]
             fix = did_you_mean(getattr(called, "id", ""), there)
             self._fault("P122", node, says, fix)
+        elif (len(node.args) == 1) != (called.id == "abs") or not node.args:
+            says = say("`{text}` has the wrong number of values", text=ast.unparse(node)[:60])
+            self._fault("P124", node, says, say("abs takes one number, min and max take several"))
 
     def _compare(self, node: ast.Compare, names: set[str]) -> None:
         sides = [node.left, *node.comparators]

@@ -11,7 +11,7 @@ from gpufleet.world.layout import TAKES, OwnCode, OwnPolicies
 if TYPE_CHECKING:
     from gpufleet.plan.policy import PolicyPlan
 
-_LOOKS: Final = frozenset({"idle", "near", "domain_nodes"})
+LOOKS: Final = frozenset({"idle", "near", "domain_nodes"})
 """Fields that differ between domains; a placement that reads none takes the lowest nodes."""
 
 
@@ -39,7 +39,7 @@ def _together(codes: Mapping[OwnKind, tuple[OwnCode, frozenset[str]]], take: int
         order=order and order[0],
         placement=placement and placement[0],
         take=take,
-        by_domain=int(placement is not None and bool(placement[1] & _LOOKS)),
+        by_domain=int(placement is not None and bool(placement[1] & LOOKS)),
     )
 
 
