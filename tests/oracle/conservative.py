@@ -72,7 +72,7 @@ class ConservativePass:
             self.planned.append((job, best.option.cell))
 
     def hold(self, job: Job, find: Find) -> Held:
-        held = place(find.view, find.option.cell, job.gpus, self.sim.policy.placement)
+        held = place(find.view, find.option.cell, job.gpus, self.sim.rule)
         self.holds.append(Hold(find.t, find.t + find.seconds, held))
         return held
 

@@ -108,6 +108,7 @@ class Lending(Simulation):
             admission=admission,
             spared=not self.shared.classes.preemptible[job.cls] or self._just_started(job),
             urgent=self.policy.order == PRIORITY,
+            own_key=job.key if self.own_order else None,
             flavors=tuple(flavors),
             alike=self.lane(job),
         )
@@ -134,7 +135,8 @@ class Lending(Simulation):
         return nodes, snapshot(leaves, [self.work(job) for job in self.running()])
 
     def order_key(self, job: Job) -> Any:
-        return (-job.priority if self.policy.order == PRIORITY else 0, job.time, job.id)
+        key = job.key if self.own_order else -job.priority if self.policy.order == PRIORITY else 0
+        return (key, job.time, job.id)
 
     # ------------------------------------------------------------------ places
 
@@ -163,7 +165,7 @@ class Lending(Simulation):
         """The first option of the product that fits, and the nodes there."""
         for option in job.options:
             if option.cell.product == product and not self.has_no_place_because(job, option, []):
-                view, rule = self.view(option, []), self.policy.placement
+                view, rule = self.view(option, []), self.rule
                 return option, place_wish(view, option.cell, job.gpus, rule, self.wish(job), self.site)
         raise AssertionError("no place")
 
@@ -204,6 +206,7 @@ class Lending(Simulation):
 
     def enter_again(self, job: Job) -> None:
         job.stage, job.why = IN_LANE, BETWEEN_PASSES
+        self.set_key(job)
 
     def come_back(self, job: Job) -> None:
         """A preempted job has waited out its delay: it is met as if it were new."""

@@ -27,7 +27,7 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
     for option in job.options:
         refusal = _refusal_on(sim, job, option, objection)
         if refusal is None:
-            held = place(free_now(option.cell), option.cell, job.gpus, sim.policy.placement)
+            held = place(free_now(option.cell), option.cell, job.gpus, sim.rule)
             sim.start(job, option, held)
             return None
         refusals.append(refusal)
@@ -42,7 +42,7 @@ def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection 
         return Refusal(cause)
     if objection is None:
         return None
-    return objection(job, option, place(free_now(option.cell), option.cell, job.gpus, sim.policy.placement))
+    return objection(job, option, place(free_now(option.cell), option.cell, job.gpus, sim.rule))
 
 
 def is_refusal(why: int) -> bool:
