@@ -21,6 +21,7 @@ from gpufleet.results import folder
 from gpufleet.results.columns import MEANINGS, RULES, WORDS
 from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_of
 from gpufleet.results.moments import when
+from gpufleet.trial import faults_told, try_own
 from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, Jobs, Outcomes
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class Scene:
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Scene:
-        """The scene of a plan; its traces are read. Raises: GpufleetError T0xx."""
+        """The scene of a plan; its traces are read. Raises: GpufleetError T0xx, P126, P127."""
         from gpufleet.world.build import build
 
+        if plan.policy.own_order or plan.policy.own_placement:
+            try_own(plan)
         built = build(plan)
         known = Known(
             ZoneInfo(plan.time_zone), plan.start, plan.jobs_end, list(plan.queues), built.names.products,
@@ -191,7 +194,8 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
     world, cls = with_class(scene.world, scene.names, job)
     clock = world.clock._replace(end_s=t_s + 1, finish=0)
     crowd = _Crowd(job, cls, t_s)
-    summary = engine.run(world._replace(clock=clock), crowd.batches(scene.arrivals), crowd.take)
+    with faults_told(scene.names.queues):
+        summary = engine.run(world._replace(clock=clock), crowd.batches(scene.arrivals), crowd.take)
     mine, starts = crowd.mine, crowd.mine["state"] == RUNNING
     events = summary.preemptions[summary.preemptions[:, 2] == crowd.number]
     called = scene.called(events[:, 1].tolist())

@@ -63,7 +63,8 @@ def simulate(
             it is printed on stderr.
 
     Returns: the run; warnings are in `Run.findings`.
-    Raises:  GpufleetError T0xx if a trace cannot be used, R0xx if the folder cannot be written.
+    Raises:  GpufleetError T0xx if a trace cannot be used, R0xx if the folder cannot be written, P126, P127 or
+             R030 if an own policy cannot be used.
 
     >>> from gpufleet import load_plan, simulate                    # doctest: +SKIP
     >>> simulate(load_plan("plans/one-cluster")).answer             # doctest: +SKIP
@@ -87,6 +88,7 @@ def _fill(
     from gpufleet.results.write import write_environment, write_results
     from gpufleet.world.build import build
 
+    _try_own(plan)
     started, watch = datetime.now(UTC), _Watch(voices.progress)
     watch("reading the plan's traces")
     built = build(plan)
@@ -141,6 +143,7 @@ def _run_engine(part: Path, plan: Plan, built: Built, voices: _Voices, out: Path
     from gpufleet.engine.jit import on_compile
     from gpufleet.results.folder import JOBS, WORLD, take_over
     from gpufleet.stream import Watcher, fingerprint, simulate_jobs
+    from gpufleet.trial import faults_told
     from gpufleet.world.save import save_world
 
     _Compiling.notice = voices.notice
@@ -155,7 +158,16 @@ def _run_engine(part: Path, plan: Plan, built: Built, voices: _Voices, out: Path
         lambda checkpoint: voices.notice(_resumed(plan, checkpoint)),
         lambda warning: voices.notice(warning.text()),
     )
-    return simulate_jobs(part / JOBS, built, mark, watcher=watcher)
+    with faults_told(built.names.queues, plan):
+        return simulate_jobs(part / JOBS, built, mark, watcher=watcher)
+
+
+def _try_own(plan: Plan) -> None:
+    """Try the functions of the user; a plan without any need not load the compiler."""
+    if plan.policy.own_order or plan.policy.own_placement:
+        from gpufleet.trial import try_own
+
+        try_own(plan)
 
 
 def _preempted(built: Built, summary: Summary) -> Preempted | None:
@@ -213,8 +225,10 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
 
     No job is generated, and the engine is not needed.
 
-    Raises: GpufleetError T0xx if a trace cannot be used, P074 if more jobs are asked for than can be made.
+    Raises: GpufleetError T0xx if a trace cannot be used, P074 if more jobs are asked for than can be made,
+            P126 or P127 if an own policy cannot be used.
     """
+    _try_own(plan)
     generates = any(hasattr(workload, "profile") for workload in plan.workloads.values())
     if not (traces or generates or plan.retirements or plan.partitions or plan.reservations):
         return Checked([], [])  # without NumPy, which takes longer than all else

@@ -73,7 +73,7 @@ class ConservativePass:
 
     def hold(self, job: Job, find: Find) -> Held:
         view = self.sim.choice(job, find.option, find.view, find.t)
-        held = place(view, find.option.cell, job.gpus, self.sim.policy.placement)
+        held = place(view, find.option.cell, job.gpus, self.sim.rule)
         self.holds.append(Hold(find.t, find.t + find.seconds, held))
         return held
 

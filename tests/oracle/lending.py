@@ -110,6 +110,7 @@ class Lending(Simulation):
             admission=admission,
             spared=not self.shared.classes.preemptible[job.cls] or self._just_started(job),
             urgent=self.policy.order == PRIORITY,
+            own_key=job.key if self.own_order else None,
             flavors=tuple(flavors),
             alike=self.lane(job),
         )
@@ -136,7 +137,8 @@ class Lending(Simulation):
         return nodes, snapshot(leaves, [self.work(job) for job in self.running()])
 
     def order_key(self, job: Job) -> Any:
-        return (-job.priority if self.policy.order == PRIORITY else 0, job.time, job.id)
+        key = job.key if self.own_order else -job.priority if self.policy.order == PRIORITY else 0
+        return (key, job.time, job.id)
 
     # ------------------------------------------------------------------ places
 
@@ -169,7 +171,7 @@ class Lending(Simulation):
         """The first option of the product that fits, and the nodes there."""
         for option in job.options:
             if option.cell.product == product and not self.has_no_place_because(job, option, []):
-                view, rule, wish = self.open_now(job, option), self.policy.placement, self.wish(job)
+                view, rule, wish = self.open_now(job, option), self.rule, self.wish(job)
                 own = self.sets.own(job, view, self.now)
                 view = own if wish_fits(own, option.cell, job.gpus, wish, self.site) else view
                 return option, place_wish(view, option.cell, job.gpus, rule, wish, self.site)
@@ -216,6 +218,7 @@ class Lending(Simulation):
 
     def enter_again(self, job: Job) -> None:
         job.stage, job.why = IN_LANE, BETWEEN_PASSES
+        self.set_key(job)
 
     def come_back(self, job: Job) -> None:
         """A preempted job has waited out its delay: it is met as if it were new."""

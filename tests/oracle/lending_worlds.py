@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from tests.oracle.worlds import failures_of
 from tests.oracle.set_worlds import node_sets
+from tests.oracle.worlds import failures_of
 
 from gpufleet.world.layout import (
     BLOCK_LEVEL,

@@ -114,6 +114,7 @@ class Job:
     sequence: int = 0
     time: Fraction = Fraction(0)  # its place in the order of time, with admission by cycles
     returns: int = 0  # while it is returning: when it is back
+    key: float = 0.0  # by an own order
     remaining: float = 0.0  # work at the start of the attempt that runs, or of the next one
     # while it runs
     started: int = 0
@@ -180,6 +181,11 @@ def estimate(job: Job, option: Option, policy: Policy) -> int:
 def estimate_at_speed_one(job: Job, policy: Policy) -> int:
     """The key of SJF: no lag, and the whole work."""
     return _estimate(job, max(1, math.ceil(job.work)), policy)
+
+
+def estimate_of_the_rest(job: Job, policy: Policy) -> int:
+    """What an own order is told: as SJF's key, for the work that is left."""
+    return _estimate(job, max(1, math.ceil(job.remaining)), policy)
 
 
 def _estimate(job: Job, seconds: int, policy: Policy) -> int:

@@ -49,7 +49,7 @@ def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection 
 def place_now(sim: Simulation, job: Job, option: Option) -> Held:
     """The nodes that a job gets that fits."""
     view = sim.choice(job, option, sim.open_now(job, option), sim.now)
-    return place(view, option.cell, job.gpus, sim.policy.placement)
+    return place(view, option.cell, job.gpus, sim.rule)
 
 
 def is_refusal(why: int) -> bool:

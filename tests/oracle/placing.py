@@ -7,12 +7,24 @@ the present, a cell thought to be empty, or a moment to come; the rules do not c
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from gpufleet.world.layout import BEST_FIT, CONSOLIDATE, DOMAIN_FIRST, SPREAD
 
 from .model import Cell
 
 View = dict[int, int]
+
+
+class OwnRule(Protocol):
+    """A placement that a function of the user decides."""
+
+    def place(self, view: View, cell: Cell, gpus: int) -> dict[int, int]:
+        """The nodes that it picks, with the GPUs on each."""
+        ...
+
+
+Rule = int | OwnRule
 
 
 def free_now(cell: Cell) -> View:
@@ -33,8 +45,10 @@ def fits(view: View, cell: Cell, gpus: int) -> bool:
     return rest == 0 or any(view[n] >= rest for n in others)
 
 
-def place(view: View, cell: Cell, gpus: int, rule: int) -> dict[int, int]:
+def place(view: View, cell: Cell, gpus: int, rule: Rule) -> dict[int, int]:
     """The nodes that the placement rule picks, with the GPUs on each. The job must fit."""
+    if not isinstance(rule, int):
+        return rule.place(view, cell, gpus)
     if gpus <= cell.gpus_per_node:
         pick = _most_free if rule == SPREAD else _fewest_free
         return {pick(view, view, gpus): gpus}

@@ -15,6 +15,7 @@ from gpufleet.world.layout import (
     NO_FREE,
     NOT_ONLINE,
     ORDER,
+    OWN,
     OWN_QUOTA,
     PRIORITY,
     REFUSED,
@@ -47,7 +48,8 @@ from .model import (
     run_length,
 )
 from .node_sets import load_node_sets
-from .placing import View, empty_now, fits, free_now
+from .own import own_key, own_order, own_rule
+from .placing import Rule, View, empty_now, fits, free_now
 
 
 class Simulation:
@@ -63,6 +65,8 @@ class Simulation:
         self.queues = load_queues(world)
         self.sets = load_node_sets(world)
         self.jobs = load_jobs(world, jobs, self.cells, self.queues)
+        self.own_order = own_order(world)
+        self.rule: Rule = own_rule(world) or world.policy.placement
         self.due: dict[int, bool] = {}  # island -> whether the pass that is due is full
         self.sequence = 0
         products = len(self.queues[0].quota) if self.queues else 0
@@ -86,6 +90,8 @@ class Simulation:
 
     def order_key(self, job: Job) -> tuple[float, float | Fraction, int]:
         order = self.policy.order
+        if order == OWN:
+            return (job.key, 0, job.id)
         if order == FIFO:
             return (0, 0, job.id)
         if order == PRIORITY:
@@ -110,7 +116,13 @@ class Simulation:
 
     def _enter_lane(self, job: Job) -> None:
         job.stage, job.why = IN_LANE, BETWEEN_PASSES
+        self.set_key(job)
         self._next_sequence(job)
+
+    def set_key(self, job: Job) -> None:
+        """An own order is asked when a job enters its lane."""
+        if self.own_order:
+            job.key = own_key(self.own_order, job, self.policy)
 
     def _next_sequence(self, job: Job) -> None:
         self.sequence += 1

@@ -65,4 +65,5 @@ def test_the_engine_agrees_with_the_oracle(part: int) -> None:
 
 @pytest.mark.parametrize(("number", "n_jobs"), ONCE_DISAGREED)
 def test_worlds_that_once_disagreed(number: int, n_jobs: int) -> None:
-    assert differences(*lending_world(number, n_jobs, sets=False), debug=True) == []
+    world, jobs = lending_world(number, n_jobs, sets=False)
+    assert differences(world._replace(failures=None), jobs, debug=True) == []

@@ -15,7 +15,7 @@ from gpufleet.world.layout import (
 )
 
 from .model import Cell
-from .placing import View, fits, place
+from .placing import Rule, View, fits, place
 
 Key = Callable[[int], int]
 
@@ -83,7 +83,7 @@ def wish_can_fit(everything: View, cell: Cell, gpus: int, wish: Wish, site: Site
     return together(idle(everything, cell), nodes_for(cell, gpus), wish.level, site)
 
 
-def place_wish(view: View, cell: Cell, gpus: int, rule: int, wish: Wish, site: Site) -> dict[int, int]:
+def place_wish(view: View, cell: Cell, gpus: int, rule: Rule, wish: Wish, site: Site) -> dict[int, int]:
     """The nodes that a job gets that fits, with the GPUs on each."""
     wanted, nodes = nodes_for(cell, gpus), idle(view, cell)
     if not wish.counts(cell, gpus) or len(nodes) < wanted:

@@ -14,6 +14,7 @@ from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.node_sets import is_own, may_take
 from gpufleet.engine.order import estimate_on
+from gpufleet.engine.own import own_planned_domain, own_planned_node
 from gpufleet.engine.place import clear_picks, pick_node
 from gpufleet.engine.quota import may, never, test_option
 from gpufleet.engine.state import N_PICKS, N_PLANNED, NEXT_CHANGE, NOW, State
@@ -23,6 +24,7 @@ from gpufleet.world.layout import (
     DOMAIN_FIRST,
     NOT_ONLINE,
     ORDER,
+    OWN,
     OWN_QUOTA,
     RESERVATION,
     SPREAD,
@@ -202,18 +204,23 @@ def _pick_planned(w: Rules, s: State, cell: int, gpus: int) -> None:
     whole, part, domain = gpus // per_node, gpus % per_node, -1
     if gpus <= per_node:
         whole, part = 0, gpus
-    if rule == CONSOLIDATE or rule == BEST_FIT:
+    if rule == CONSOLIDATE or rule == BEST_FIT or (rule == OWN and not w.own_by_domain):
         _pick_idle(s, cell, first, last - first, whole)
     else:
         while whole > 0:
-            domain = _choose_domain(s, cell, whole, rule == DOMAIN_FIRST)
             wanted = 1 if rule == SPREAD else whole
+            if rule == OWN:
+                domain, wanted = own_planned_domain(w, s, cell, gpus, whole)
+            else:
+                domain = _choose_domain(s, cell, whole, rule == DOMAIN_FIRST)
             whole -= _pick_idle(s, cell, s.domain_first[domain], s.domain_n[domain], wanted)
     if part > 0:
         n = -1
         if domain >= 0 and rule == DOMAIN_FIRST:
             start_of = s.domain_first[domain]
             n = _extreme(s, start_of, start_of + s.domain_n[domain], part, False)
+        elif rule == OWN:
+            n = own_planned_node(w, s, cell, gpus, part, domain)
         if n < 0:
             most = rule == SPREAD or (rule == CONSOLIDATE and gpus > per_node)
             n = _extreme(s, first, last, part, most)

@@ -75,6 +75,12 @@ def on_compile(listener: Callable[[str], None]) -> None:
         _listeners.append(listener)
 
 
+def tell_of_miss(name: str) -> None:
+    """Say that something is to be compiled."""
+    for listener in _listeners:
+        listener(name)
+
+
 class _AnnouncingCache(FunctionCache):  # type: ignore[misc]
     """Numba's own cache, which tells of a miss: that is when a user starts to wait."""
 
@@ -85,8 +91,7 @@ class _AnnouncingCache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         found = super().load_overload(sig, target_context)
         if found is None:
-            for listener in _listeners:
-                listener(self._py_func.__name__)
+            tell_of_miss(self._py_func.__name__)
         return found
 
 

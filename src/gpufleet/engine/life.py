@@ -6,6 +6,7 @@ from gpufleet.engine import heap
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import ceil_s, estimate_s
+from gpufleet.engine.own import note_job
 from gpufleet.engine.place import grant_picks, release_grants
 from gpufleet.engine.quota import never
 from gpufleet.engine.rows import prefetch
@@ -89,7 +90,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     job.first_start, job.start, job.end, job.run = -1, -1, -1, 0
     job.behind, job.cell, job.grants, job.shape_no, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
-    job.waited, job.failures, job.lost = 0, 0, 0.0
+    job.waited, job.failures, job.lost, job.submit = 0, 0, 0.0, s.scalar[NOW]
     island = w.queue_island[w.class_queue[job.cls]]
     mark_due(s, island, 0)
     cause = never(w, s, i)
@@ -137,6 +138,7 @@ def start(w: Rules, s: State, i: int, option: int) -> None:
     heap.push(s.ends, s.scalar[N_ENDS], (job.end << heap.SLOT_BITS) | i)
     s.scalar[N_ENDS] += 1
     grant_picks(w, s, i)
+    note_job(s, i)
     s.used[queue, product] += job.gpus
     step(s.busy, queue, product, w.grid_s, now, job.gpus)
 

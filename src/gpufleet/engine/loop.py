@@ -15,6 +15,7 @@ from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.lanes import pass_lanes
 from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
 from gpufleet.engine.memory import Rules
+from gpufleet.engine.own import FAULT, NO_FAULT
 from gpufleet.engine.place import plan_service, set_service
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
 from gpufleet.engine.sharing.state import BY_FAILURE, BY_KILL, FIRST_QUEUE, Share
@@ -51,7 +52,19 @@ from gpufleet.world.layout import (
     World,
 )
 
-FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STEPPED, PASS_DUE, GROW_SHARE = (
+(
+    FINISHED,
+    NEED_JOBS,
+    OUT_FULL,
+    GROW_SLOTS,
+    GROW_LANES,
+    GROW_BINS,
+    GROW_PLAN,
+    STEPPED,
+    PASS_DUE,
+    GROW_SHARE,
+    OWN_FAULT,
+) = (
     0,
     1,
     2,
@@ -62,6 +75,7 @@ FINISHED, NEED_JOBS, OUT_FULL, GROW_SLOTS, GROW_LANES, GROW_BINS, GROW_PLAN, STE
     7,
     8,
     9,
+    10,
 )
 
 
@@ -177,6 +191,8 @@ def _needs_room(w: Rules, s: State) -> int:
 def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool, one_step: bool) -> int:
     """Run until a pass is due or something is needed; ``closed`` says that no batch follows this one."""
     while True:
+        if s.fault[FAULT] != NO_FAULT:
+            return OWN_FAULT
         if not hand_out(w, s):
             return OUT_FULL
         if s.scalar[NEXT_JOB] >= len(jobs.gpus) and not closed:

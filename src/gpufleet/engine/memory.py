@@ -30,6 +30,7 @@ from numba.np import numpy_support
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
 from gpufleet.engine.masks import masks_of
+from gpufleet.engine.own_code import compiled
 from gpufleet.engine.rows import RowsType, load_rows
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -37,6 +38,7 @@ from gpufleet.world.layout import (
     KILL,
     NO_BACKFILL,
     NO_WISH,
+    OWN,
     UNKNOWN_S,
     Failures,
     World,
@@ -101,6 +103,10 @@ class Rules(NamedTuple):
     evict_falling: int
     return_s: int
     return_last: int
+    own_order: int  # address of the user's function
+    own_placement: int
+    own_take: int
+    own_by_domain: int
 
 
 def rules_of(world: World) -> Rules:
@@ -121,7 +127,7 @@ def rules_of(world: World) -> Rules:
     kills = world.failures is not None or bool((world.capacity.kind == KILL).any())
     numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or kills)
     numbers["by_domain"] = counts_domains(world)
-    numbers |= _shared_numbers(world)
+    numbers |= _shared_numbers(world) | _own_numbers(world)
     names = Rules._fields[len(arrays) :]
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
 
@@ -152,9 +158,19 @@ def _shared_numbers(world: World) -> dict[str, int]:
     return {"shares": int(shared is not None)} | {name: getattr(shared, name, 0) for name in names}
 
 
+def _own_numbers(world: World) -> dict[str, int]:
+    """The functions of the user, compiled. Raises: OwnCompileError."""
+    own = world.own
+    codes = {"own_order": own and own.order, "own_placement": own and own.placement}
+    addresses = {name: compiled(code.program).address if code else 0 for name, code in codes.items()}
+    return addresses | {"own_take": own.take if own else 0, "own_by_domain": own.by_domain if own else 0}
+
+
 def counts_domains(world: World) -> bool:
     """Whether idle nodes are counted by domain and block: where the placement, or a job's wish, asks."""
     wishes = world.shared is not None and bool((world.shared.classes.wish != NO_WISH).any())
+    if world.policy.placement == OWN and world.own is not None:
+        return wishes or bool(world.own.by_domain)
     return wishes or world.policy.placement not in (CONSOLIDATE, BEST_FIT)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
+from gpufleet.engine.own import own_key
 from gpufleet.engine.state import LEVELS, SEQUENCE, State
-from gpufleet.world.layout import FIFO, NO_ESTIMATE, PRIORITY, SJF, SRTF, UNKNOWN_S
+from gpufleet.world.layout import FIFO, NO_ESTIMATE, OWN, PRIORITY, SJF, SRTF, UNKNOWN_S
 
 FACTOR_CODE = 1
 
@@ -62,6 +63,8 @@ def set_key(w: Rules, s: State, i: int) -> None:
         job.key = job.work
         job.seq = s.scalar[SEQUENCE]
         s.scalar[SEQUENCE] += 1
+    elif order == OWN:
+        job.key = own_key(w, s, i, plain_estimate_s(w, s, i))
 
 
 @kernel

@@ -9,6 +9,7 @@ from gpufleet.engine import sets
 from gpufleet.engine.forecast import touch
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
+from gpufleet.engine.own import own_domain, own_node
 from gpufleet.engine.state import FREE_GRANTS, LAST_DOMAIN, N_PICKS, State
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -18,6 +19,7 @@ from gpufleet.world.layout import (
     FRAGMENTED,
     NO_FREE,
     NOT_ONLINE,
+    OWN,
     SPREAD,
     STARTABLE,
 )
@@ -241,14 +243,19 @@ def _most_idle(s: State, cell: int) -> int:
 
 
 @kernel
-def _pick_by_domain(w: Rules, s: State, cell: int, whole: int) -> None:
-    """Whole nodes by SPREAD or DOMAIN_FIRST. The domains' counts are lowered while choosing, and put back."""
+def _pick_by_domain(w: Rules, s: State, cell: int, gpus: int, whole: int) -> None:
+    """Whole nodes by SPREAD, DOMAIN_FIRST or OWN.
+
+    The domains' counts are lowered while choosing, and put back.
+    """
     first = s.scalar[N_PICKS]
     left = whole
     while left > 0:
         domain, count = -1, 1
         if w.placement == DOMAIN_FIRST:
             domain, count = fewest_idle(s, cell, left), left
+        elif w.placement == OWN:
+            domain, count = own_domain(w, s, cell, gpus, left)
         if domain < 0:
             domain = _most_idle(s, cell)
             count = 1 if w.placement == SPREAD else s.domain_idle[domain]
@@ -274,23 +281,34 @@ def _part_in_last_domain(s: State, cell: int, part: int) -> int:
 
 
 @kernel
+def _node_for(w: Rules, s: State, cell: int, gpus: int) -> int:
+    """The node of a job that fits one."""
+    if w.placement == SPREAD:
+        return _most_free(s, cell, gpus)
+    if w.placement == OWN:
+        return own_node(w, s, cell, gpus, gpus)
+    return _least_free(s, cell, gpus, gpus)
+
+
+@kernel
 def pick(w: Rules, s: State, cell: int, gpus: int) -> None:
     """Choose nodes for a job that fits the cell, by the policy's placement."""
     s.scalar[N_PICKS] = 0
     per_node, rule = s.cell[cell].per_node, w.placement
     if gpus <= per_node:
-        n = _most_free(s, cell, gpus) if rule == SPREAD else _least_free(s, cell, gpus, gpus)
-        pick_node(s, n, gpus)
+        pick_node(s, _node_for(w, s, cell, gpus), gpus)
     else:
         whole, part = gpus // per_node, gpus % per_node
-        if rule == CONSOLIDATE or rule == BEST_FIT:
+        if rule == CONSOLIDATE or rule == BEST_FIT or (rule == OWN and not w.own_by_domain):
             _pick_lowest(s, cell, whole)
         else:
-            _pick_by_domain(w, s, cell, whole)
+            _pick_by_domain(w, s, cell, gpus, whole)
         if part > 0:
             n = -1
             if rule == DOMAIN_FIRST:
                 n = _part_in_last_domain(s, cell, part)
+            elif rule == OWN:
+                n = own_node(w, s, cell, gpus, part)
             if n < 0:
                 fullest = rule == BEST_FIT or rule == DOMAIN_FIRST
                 n = _least_free(s, cell, part, part) if fullest else _most_free(s, cell, part)

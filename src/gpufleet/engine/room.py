@@ -13,6 +13,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.engine import sets
 from gpufleet.engine.masks import masks_of
 from gpufleet.engine.memory import counts_domains
+from gpufleet.engine.own import no_fault
 from gpufleet.engine.state import (
     CELL,
     DONE_FIRST,
@@ -222,6 +223,7 @@ def _book_fields(world: World) -> dict[str, Any]:
     n_bins = int(min(world.clock.end_s // world.clock.grid_s + 2, 1 << 20))
     return {
         "used": np.zeros((n_queues, n_products), np.int64),
+        "fault": no_fault(),
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
         "kept": np.zeros((_windows(world), 3), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),

@@ -15,6 +15,7 @@ from gpufleet.engine.jit import compiling
 from gpufleet.engine.keep import Keep, Moment, Shared
 from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
+from gpufleet.engine.own import fault_of
 from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, new_state
 from gpufleet.engine.sharing.laws import check_sharing
 from gpufleet.engine.sharing.machine import Sharing
@@ -54,6 +55,7 @@ def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
 
     Raises:
         AssertionError: with ``debug``, if a law is broken.
+        OwnCompileError, OwnFaultError: if a function of the user cannot be compiled, or has no number.
     """
     parts: list[Outcomes] = []
     summary = run(world, [jobs], parts.append, debug=debug)
@@ -81,6 +83,8 @@ def run(
         keep: when to put the run aside, so that it can go on from there.
         start: of an earlier run of the same world and batches; ``batches`` then begins with its ``batch``.
             The sink gets what that run's sink would have got from there on.
+
+    Raises: OwnCompileError, OwnFaultError: if a function of the user cannot be compiled, or has no number.
     """
     rules = rules_of(world)
     state = new_state(world) if start is None else start.state
@@ -103,6 +107,8 @@ def run(
             check_sharing(rules, state, sharing)
         if code == loop.FINISHED:
             break
+        if code == loop.OWN_FAULT:
+            raise fault_of(world, state.fault)
         if code == loop.NEED_JOBS:
             state.scalar[FIRST_ID] += len(jobs.gpus)
             state.scalar[NEXT_JOB] = 0

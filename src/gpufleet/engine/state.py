@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpufleet.base.arrays import Ints, SmallInts, Words
+from gpufleet.base.arrays import Floats, Ints, SmallInts, Words
 from gpufleet.engine.jit import entry
 
 LEVELS = 6  # of the lanes' skip lists: one entry in eight is on the next level
@@ -32,7 +32,7 @@ SLOT = np.dtype(
         *((name, np.int32) for name in ("gpus", "cls", "cell", "lane", "grants", "link", "next_new")),
         *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark")),
         *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
-        *((name, np.int64) for name in ("seq", "limit", "behind", "est_end", "failures")),
+        *((name, np.int64) for name in ("seq", "limit", "behind", "est_end", "failures", "submit")),
         *((name, np.float64) for name in ("key", "lost")),
     ],
     align=True,
@@ -154,6 +154,7 @@ class State(NamedTuple):
     busy: Ints  # (2, n_queues, n_products, n_bins + 1): part of the bin, and rate from the next bin on
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
     kept: Ints  # (n_windows, 3) as in Tallies
+    fault: Floats  # (N_FAULT,) a question that the user's function has no number for
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)

@@ -15,6 +15,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Part, PartList
 from gpufleet.plan.kinds import Choice, Count, Flag, Kind, Number, Schema
 from gpufleet.plan.moments import Duration
+from gpufleet.plan.own_policy import OwnOrder, OwnPlacement, WordOrOwn
 from gpufleet.plan.reader import Origin, Reader
 from gpufleet.plan.sharing import SharingPlan
 from gpufleet.plan.tree import Map, Node, Seq
@@ -25,6 +26,9 @@ PLACEMENTS: Final = ("consolidate", "best-fit", "spread", "domain-first")
 ESTIMATES: Final = ("exact", "factor", "none")
 OVER_LIMITS: Final = ("kill", "run-on")
 SELECTS: Final = ("placement", "count")
+
+OWN: Final = "own"
+"""The word for an order or a placement that a function of the user decides."""
 
 Overheads = tuple[tuple[int | None, int], ...]
 
@@ -126,15 +130,23 @@ class OverheadKind(Kind[Overheads]):
 class PolicyPlan(Declared):
     """How the queues are served."""
 
-    order: Annotated[str, Key(Choice(ORDERS), "fifo, by priority, shortest first, shortest remaining")] = (
-        "fifo"
-    )
+    order: Annotated[
+        str,
+        Key(
+            WordOrOwn(ORDERS, OwnOrder),
+            "fifo, by priority, shortest first, shortest remaining, or an own order",
+        ),
+    ] = "fifo"
+    own_order: OwnOrder | None = None
     strict: Annotated[bool, Key(Flag(), "a job that cannot start holds all behind it")] = True
     backfill: Annotated[str, Key(BackfillKind(), "whether later jobs may overtake a blocked one")] = "none"
     depth: int = 100
     window_s: int = 0
     resolution_s: int = 0
-    placement: Annotated[str, Key(Choice(PLACEMENTS), "on which nodes a job is put")] = "best-fit"
+    placement: Annotated[str, Key(WordOrOwn(PLACEMENTS, OwnPlacement), "on which nodes a job is put")] = (
+        "best-fit"
+    )
+    own_placement: OwnPlacement | None = None
     interval_s: Annotated[
         int, Key(Duration(), "time between scheduling passes; 0 s: after every event", "interval")
     ] = 0
@@ -159,8 +171,15 @@ class PolicyPlan(Declared):
             values["backfill"] = backfill.kind
         if "estimate" in values:
             values["estimate"], values["factor"] = values["estimate"]
+        for key in ("order", "placement"):
+            if isinstance(values.get(key), OwnOrder | OwnPlacement):
+                values |= {key: OWN, f"own_{key}": values[key]}
         _check_together(cls(line=node.at, **values), reader, path)
         return values
+
+    def reads(self, field: str) -> bool:
+        """Whether an own order looks at a field of the job."""
+        return self.own_order is not None and field in self.own_order.python.code.reads
 
 
 def _check_together(policy: PolicyPlan, reader: Reader, path: str) -> None:
@@ -187,7 +206,7 @@ def _check_together(policy: PolicyPlan, reader: Reader, path: str) -> None:
                 "`{key}` has no effect with order {order}: only srtf preempts", key=key, order=policy.order
             )
             reader.report("P024", at(key), says, say("leave `{key}` out, or set `order: srtf`", key=key))
-    used = policy.order == "sjf" or policy.backfill != "none"
+    used = policy.order == "sjf" or policy.backfill != "none" or policy.reads("estimate_s")
     if policy.estimate != "exact" and not used:
         says = say("`estimate` has no effect with order {order} and without backfill", order=policy.order)
         reader.report("P024", at("estimate"), says, say("leave `estimate` out, or set a backfill"))

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from gpufleet.base.errors import Place, explain_codes
 from gpufleet.base.say import say
 from gpufleet.plan.job_rules import RULES, JobRules
-from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.policy import OWN, PolicyPlan
 from gpufleet.plan.quota_tree import QuotaTree, circles
 from gpufleet.plan.quotas import QuotaTerms
 from gpufleet.plan.reader import Reader, UnreadableError
@@ -145,7 +145,7 @@ def _check_policy(read: Read, reader: Reader) -> None:
     preempting = sum(queue.preemption is not None for queue in read.queues.values())
     for key, allowed in (("order", ("fifo", "priority")), ("backfill", ("none",))):
         word = getattr(policy, key)
-        if word in allowed:
+        if word in allowed or (key == "order" and word == OWN):
             continue
         says = say(
             "{key} is {word}; with {cohorts:,} cohorts and {queues:,} queues that preempt, jobs are admitted "

@@ -167,17 +167,19 @@ def campaign_too_large(plan: Plan) -> Iterator[Finding]:
 
 @check("P035", "priority has no effect")
 def priority_without_order(plan: Plan) -> Iterator[Finding]:
-    """Priorities count only with `policy.order: priority`, and where one job may push out another.
+    """Priorities count only with `policy.order: priority`, with an own order that reads them, and where one
+    job may push out another.
 
     Example::
 
         policy:    {order: fifo}
         workloads: {big: {kind: campaign, priority: 10, ...}}
     """
-    preempts = any(queue.preemption for queue in plan.queues.values())
+    counts = plan.policy.order == "priority" or plan.policy.reads("priority")
+    counts |= any(queue.preemption for queue in plan.queues.values())
     for name, workload in plan.workloads.items():
         priority = getattr(workload, "priority", 0)
-        if priority and plan.policy.order != "priority" and not preempts:
+        if priority and not counts:
             yield Finding(
                 at=plan.line(f"workloads.{name}.priority"),
                 says=say(

@@ -156,8 +156,10 @@ def _unnamed(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _field_names(part: Any) -> list[str]:
-    """Fields of a part of the plan, in the order in which it declares them."""
-    return [field.name for field in fields(part)] if is_dataclass(part) else list(type(part).model_fields)
+    """Fields of a part of the plan that the lock has, in the order in which it declares them."""
+    if is_dataclass(part):
+        return [field.name for field in fields(part) if field.metadata.get("lock", True)]
+    return list(type(part).model_fields)
 
 
 def _file(path: Path, root: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gpufleet.world.failures import failures_of
 from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Sets, arrays_of
+from gpufleet.world.own import own_of
 from gpufleet.world.service import Shortage
 from gpufleet.world.set_finder import sets_of
 from gpufleet.world.shared import shared_of
@@ -82,6 +83,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets)
         failures=failures_of(plan, fleet),
         shared=shared_of(plan, names, fleet, demand.rules),
         node_sets=arrays_of(sets, demand.classes, demand.holds),
+        own=own_of(plan.policy, names.queues),
     )
 
 
@@ -129,10 +131,10 @@ def policy_numbers(policy: PolicyPlan) -> Policy:
         (most, 0)
     ]
     return Policy(
-        order=layout.ORDERS.index(policy.order),
+        order=layout.OWN if policy.own_order else layout.ORDERS.index(policy.order),
         strict=int(policy.strict),
         backfill=layout.BACKFILLS.index(policy.backfill),
-        placement=layout.PLACEMENTS.index(policy.placement),
+        placement=layout.OWN if policy.own_placement else layout.PLACEMENTS.index(policy.placement),
         interval_s=policy.interval_s,
         depth=policy.depth,
         window_s=policy.window_s,

@@ -27,6 +27,11 @@ BACKFILLS: Final = ("none", "easy", "conservative")
 CONSOLIDATE, BEST_FIT, SPREAD, DOMAIN_FIRST = 0, 1, 2, 3
 PLACEMENTS: Final = ("consolidate", "best-fit", "spread", "domain-first")
 
+# --- an order, or a placement, that a function of the user decides
+OWN: Final = 4
+TAKE_DOMAIN, TAKE_NODE = 0, 1
+TAKES: Final = ("domain", "node")
+
 # --- estimate of a run time that has no limit
 EXACT, FACTOR, NO_ESTIMATE = 0, 1, 2
 ESTIMATES: Final = ("exact", "factor", "none")
@@ -267,6 +272,25 @@ class NodeSets(NamedTuple):
     window_to_s: Ints  # (n_windows,) later than its from_s
 
 
+class OwnCode(NamedTuple):
+    """A function of the user, checked: it only computes, and ends."""
+
+    function: str
+    file: str  # as the plan names it
+    line: int  # of its `def`
+    source: str  # what the user wrote
+    program: str  # the same with all names as numbers: ``decide(field, ...)`` gives the result
+
+
+class OwnPolicies(NamedTuple):
+    """Functions of the user that decide instead of built-in rules."""
+
+    order: OwnCode | None
+    placement: OwnCode | None
+    take: int = TAKE_DOMAIN  # whole nodes: all that the best domain has, or one
+    by_domain: int = 0  # 1 = the placement looks at domains
+
+
 class World(NamedTuple):
     """All that the engine needs but the jobs."""
 
@@ -281,6 +305,7 @@ class World(NamedTuple):
     failures: Failures | None = None  # None: nothing fails
     shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
     node_sets: NodeSets | None = None  # None: every job may take every node at any time
+    own: OwnPolicies | None = None  # with order or placement OWN
 
 
 class Jobs(NamedTuple):

@@ -34,6 +34,7 @@ from gpufleet.world.layout import (
     World,
 )
 from gpufleet.world.names import Names
+from gpufleet.world.own import own_from_json, own_json
 
 FORMAT: Final = "gpufleet.world/4"
 NOT_A_WORLD: Final = explain_code(
@@ -72,7 +73,7 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
     Recorded jobs are arrays; generated ones are the seed and the numbers that make them.
     """
     tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
-    shared = tables.pop("shared")
+    shared, own = tables.pop("shared"), tables.pop("own")
     absent = [table for table in _OPTIONAL if tables[table] is None]
     for table in absent:
         del tables[table]
@@ -84,6 +85,7 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
         "generated": len(arrivals.streams),
         "shared": shared is not None,
         "absent": absent,
+        "own": own_json(own),
         "names": json.loads(names.to_json()),
     }
     buffer = io.BytesIO()
@@ -128,8 +130,9 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
         streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
         workload = _array(archive, _WORKLOAD)
         names = Names.from_json(json.dumps(about["names"]))
+        own = own_from_json(about.get("own", {}), names.queues)
     jobs = tables.pop("jobs")
-    return World(**tables, shared=shared), Arrivals(jobs, workload, tuple(streams)), names
+    return World(**tables, shared=shared, own=own), Arrivals(jobs, workload, tuple(streams)), names
 
 
 def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:

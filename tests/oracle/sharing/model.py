@@ -113,6 +113,7 @@ class Work:
     spared: bool = False
     """It is nobody's victim."""
     urgent: bool = True
+    own_key: float | None = None  # its key by an own order, instead of the priority
     """Its priority counts in the order of those who wait (among victims it always does)."""
     flavors: tuple[str, ...] | None = None
     """Those that it takes, in its own order; without: those of its queue."""
@@ -120,8 +121,10 @@ class Work:
     """What its shape is, if not all that it asks for."""
 
     @property
-    def urgency(self) -> int:
+    def urgency(self) -> float:
         """Lower goes first."""
+        if self.own_key is not None:
+            return self.own_key
         return -self.priority if self.urgent else 0
 
     @property

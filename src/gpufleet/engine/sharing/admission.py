@@ -9,7 +9,8 @@ from __future__ import annotations
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, wait_for_pass
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.order import insert, precedes, set_key, take_out
+from gpufleet.engine.order import insert, plain_estimate_s, precedes, set_key, take_out
+from gpufleet.engine.own import own_key
 from gpufleet.engine.quota import never
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
 from gpufleet.engine.sharing.books import release, write_event
@@ -36,6 +37,7 @@ from gpufleet.engine.tally import join, leave, set_head, set_root
 from gpufleet.world.layout import (
     COHORT,
     NOT_ONLINE,
+    OWN,
     OWN_QUOTA,
     STARTABLE,
     UNLIMITED,
@@ -148,6 +150,8 @@ def _take_in(w: Rules, s: State, t: Tree, h: Share, i: int, island: int) -> int:
     if s.slot[i].attempts == 0:
         set_key(w, s, i)
         s.slot[i].seq = s.slot[i].id << SEQUENCE_BITS
+    elif w.order == OWN:  # its place in time stays
+        s.slot[i].key = own_key(w, s, i, plain_estimate_s(w, s, i))
     lane = _lane_of(w, s, t, h, i, island)
     _make_work(w, s, h, i)
     row = s.lane[lane]
