@@ -66,7 +66,8 @@ class Rule:
     @property
     def citation(self) -> str:
         """Where it stands; of letters and practice, what and when it was."""
-        return self.row.citation or f"{self.row.instrument}, {self.row.published}"
+        instrument, published = self.row.instrument, self.row.published
+        return self.row.citation or (instrument if published in instrument else f"{instrument}, {published}")
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
