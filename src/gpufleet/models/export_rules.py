@@ -60,7 +60,8 @@ class Rule:
     """Conditions and policies, the last without condition."""
 
     @property
-    def id(self) -> str:  # noqa: D102
+    def id(self) -> str:
+        """The name of its row."""
         return self.row.id
 
     @property
