@@ -115,16 +115,15 @@ def facts() -> str:
 
 def export_rules() -> str:
     """Rules of export law."""
-    from gpufleet.catalog import export_rules as rules
+    from gpufleet.models.export_rules import shipped_rules
 
     head = ("id", "role", "from", "to", "what", "citation", "trust", "source")
-    rows = rules().values()
     cells = (
         (
-            *(f"`{r.id}`", r.role, r.effective_from, r.effective_to, r.title),
-            *(r.citation or f"{r.instrument}, {r.published}", r.trust, link(r.source)),
+            *(f"`{r.id}`", r.row.role, r.row.effective_from, r.row.effective_to),
+            *(r.row.title, r.citation, r.row.trust, link(r.row.source)),
         )
-        for r in rows
+        for r in shipped_rules()
     )
     return table(head, cells)
 

@@ -29,8 +29,8 @@ def line_of(path: Path, text: str) -> int:
     return path.read_text(encoding="utf-8").split(text)[0].count("\n") + 1
 
 
-def test_every_code_is_explained() -> None:
-    codes = [code for code in explanations if code.startswith("X")]
+def test_every_code_of_case_files_is_explained() -> None:
+    codes = [code for code in explanations if "X000" <= code < "X040"]
     assert codes == [f"X{n:03d}" for n in range(1, 14)]
     assert all(explanations[code].why and explanations[code].example for code in codes)
 

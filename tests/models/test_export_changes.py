@@ -96,6 +96,12 @@ def test_h20_is_32_under_the_rule_of_2023() -> None:
     assert (density.name, density.by) == ("pd", 0.291)
 
 
+def test_no_margin_is_told_of_a_rule_that_is_not_known_to_apply() -> None:
+    rule = next(each for each in shipped().rules if each.id == "US-2025-04-09")
+    assert margins(rule, H20)
+    assert margins(rule, {**H20, "mem_bw_gbps": None}) == []
+
+
 def test_the_story_of_h20_by_dates() -> None:
     days, inputs = ["2025-04-08"], {**H20, "date": "2025-04-08"}
     told = [position(inputs, "us_export")[1]]

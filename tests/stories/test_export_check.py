@@ -116,6 +116,13 @@ def test_what_is_not_known_is_named(cli: Any) -> None:
     assert "it depends on: TPP, performance density, made or marketed for data centres" in done.out
 
 
+def test_the_help_names_every_input_that_may_be_given(cli: Any) -> None:
+    from gpufleet.models.export_inputs import BY_COLUMN
+
+    named = set(re.findall(r"\w+", cli("export-check", "--help").out))
+    assert set(BY_COLUMN) - {"maker_hq"} <= named
+
+
 def test_a_batch_has_a_verdict_per_row_and_authority(cli: Any, batch: Path) -> None:
     found = asked(cli, "export-check", "--batch", batch)
     rows = list(csv.DictReader(batch.open(encoding="utf-8")))

@@ -25,7 +25,7 @@ HALF: Final = explain_code(
 
 
 def export_check(
-    product: Annotated[str, typer.Argument(metavar="[PRODUCT]", help="A product of the catalogue.")] = "",
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="A product of the catalogue.")] = "",
     to: Annotated[str | None, typer.Option("--to", metavar="COUNTRY", help="Destination, e.g. CN.")] = None,
     on: Annotated[str | None, typer.Option("--on", metavar="DATE", help="Date, e.g. 2025-05-01.")] = None,
     buyer_hq: Annotated[

@@ -39,11 +39,10 @@ NEEDED: Final = ("case_id", "query_date", "chip", "destination", "buyer_hq", "or
 """Columns without which a row is no question."""
 CHIP: Final = ("maker_hq", "tpp", "performance_density", "mem_bw_gbps", "io_gbps", "dc_marketed")
 """Columns that are there together, or not at all: then the catalogue has the chips."""
-BESIDE: Final = (
-    *("rule_id", "authority_group", "vendor", "die_area_mm2"),
-    *("expected_licence_required", "expected_policy", "label_basis", "confidence", "source_url", "note"),
-)
-"""Columns that are no input of a rule."""
+EXPECTED: Final = ("authority_group", "expected_licence_required", "expected_policy")
+"""Columns that say which authority is asked, and what is expected of it."""
+BESIDE: Final = ("rule_id", "vendor", "die_area_mm2", "label_basis", "confidence", "source_url", "note")
+"""Columns that a file may have besides; they change no verdict."""
 
 Tell = Callable[[Finding], None]
 T = TypeVar("T")
@@ -178,7 +177,7 @@ def _set(text: str, given: dict[str, Value], tell: Tell) -> None:
 def _columns(table: Table) -> Iterable[Finding]:
     """What is wrong with the columns of a file."""
     at = Place(str(table.path), 1)
-    known = (*BY_COLUMN, "case_id", *BESIDE)
+    known = (*BY_COLUMN, "case_id", *EXPECTED, *BESIDE)
     chip = CHIP if any(each in table.columns for each in (*CHIP, *_of_chip())) else ()
     strange = [each for each in table.columns if each not in known]
     for each in (each for each in (*NEEDED, *chip) if each not in table.columns):
@@ -241,14 +240,14 @@ def _of_chip() -> list[str]:
 
 def _expected(cells: Mapping[str, str], at: Place, tell: Tell) -> tuple[str, tuple[str, str] | None]:
     """The authority that is asked, and what is expected of it."""
-    asked = cells.get("authority_group", "")
-    expected = (cells.get("expected_licence_required", ""), cells.get("expected_policy", ""))
+    asked, *wanted = (cells.get(column, "") for column in EXPECTED)
+    expected = (wanted[0], wanted[1])
     if asked and asked not in AUTHORITIES:
         says = say("{column}: `{text}` is no authority", column="authority_group", text=asked)
         tell(finding("X042", says, did_you_mean(asked, AUTHORITIES), at))
     if any(expected) and not (asked and all(expected)):
         says = say("what is expected is not whole")
-        fix = say("fill {columns: and }, or none of them", columns=["authority_group", *BESIDE[4:6]])
+        fix = say("fill {columns: and }, or none of them", columns=list(EXPECTED))
         tell(finding("X042", says, fix, at))
     return asked, expected if all(expected) else None
 

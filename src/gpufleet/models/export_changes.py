@@ -94,7 +94,7 @@ class Explained:
 
 
 def explain(inputs: Inputs, rules: RuleSet | None = None) -> list[Explained]:
-    """The positions of all authorities with everything behind them; some 5 ms.
+    """The positions of all authorities with everything behind them.
 
     Args: inputs: from `complete`; rules: else those of the catalogue.
     """
@@ -112,11 +112,11 @@ def explain(inputs: Inputs, rules: RuleSet | None = None) -> list[Explained]:
 def margins(rule: Rule, inputs: Inputs) -> list[Margin]:
     """For each number that a rule compares: the nearest value at which it would turn, the others as they are.
 
-    Numbers that alone turn nothing are not in it.
+    Numbers that alone turn nothing are not in it; nor is any, where it is not known what the rule covers.
     """
     now = rule.covers(inputs)
-    found = []
-    for name in _numbers(rule.expressions):
+    found: list[Margin] = []
+    for name in () if now is None else _numbers(rule.expressions):
         value = inputs[name]
         if not isinstance(value, float):
             continue

@@ -60,13 +60,15 @@ class Rule:
     """Conditions and policies, the last without condition."""
 
     @property
-    def id(self) -> str:  # noqa: D102
+    def id(self) -> str:
+        """The name of its row."""
         return self.row.id
 
     @property
     def citation(self) -> str:
         """Where it stands; of letters and practice, what and when it was."""
-        return self.row.citation or f"{self.row.instrument}, {self.row.published}"
+        instrument, published = self.row.instrument, self.row.published
+        return self.row.citation or (instrument if published in instrument else f"{instrument}, {published}")
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
