@@ -141,7 +141,8 @@ class Lending(Simulation):
     def wish(self, job: Job) -> Wish:
         rules = self.shared.classes
         kind = int(rules.wish[job.cls])
-        return Wish(kind, int(rules.level[job.cls]) if kind != NO_WISH else 0)
+        level = int(rules.level[job.cls]) if kind != NO_WISH else 0
+        return Wish(kind, level, int(rules.slice_gpus[job.cls]), int(rules.slice_level[job.cls]))
 
     def view(self, option: Option, gone: list[Job]) -> View:
         """Free GPUs in the option's cell, were these jobs gone."""

@@ -141,8 +141,11 @@ workloads:
   big:
     {kind: campaign, queue: physics, gpus: 64, duration: 3 d, at: 2026-01-08, priority: urgent,
      preemptible: true, checkpoint: 1 h, restart: 5 min, topology: {required: domain}}
-  exam: {kind: campaign, queue: exams, gpus: 32, duration: 1 h, at: 2026-01-09, topology: {preferred: block},
+  exam: {kind: campaign, queue: exams, gpus: 32, duration: 1 h, at: 2026-01-09, topology: {preferred: block,
+         slice: {gpus: 16, level: domain}},
          checkpoint: none, restart: 0 s}
+  quiz: {kind: campaign, queue: exams, gpus: 8, duration: 1 h, at: 2026-01-09,
+         topology: {unconstrained: true}}
 policy:
   order: priority
   sharing:

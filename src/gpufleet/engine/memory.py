@@ -30,7 +30,7 @@ from numba.np import numpy_support
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.engine.jit import JITTED
 from gpufleet.engine.rows import RowsType, load_rows
-from gpufleet.world.layout import BEST_FIT, CONSOLIDATE, KILL, NO_BACKFILL, NO_WISH, World
+from gpufleet.world.layout import BEST_FIT, CONSOLIDATE, KILL, NO_BACKFILL, NO_WISH, ClassRules, World
 
 
 class Rules(NamedTuple):
@@ -54,6 +54,8 @@ class Rules(NamedTuple):
     class_restart_s: Ints
     class_wish: Ints
     class_level: Ints
+    class_slice: Ints  # GPUs of a slice, 0 = no slices
+    class_slice_level: Ints
     quota_t_s: Ints  # when quotas change
     order: int
     strict: int
@@ -103,7 +105,7 @@ def rules_of(world: World) -> Rules:
 def _shared_arrays(world: World) -> list[Any]:
     shared = world.shared
     if shared is None:
-        columns = [np.zeros(len(world.classes.queue), np.int64) for _ in range(5)]
+        columns = [np.zeros(len(world.classes.queue), np.int64) for _ in ClassRules._fields]
         return [*columns, np.zeros(0, np.int64)]
     return [own(column, np.int64) for column in (*shared.classes, shared.change_t_s)]
 

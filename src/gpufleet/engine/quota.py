@@ -6,8 +6,8 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import fit, fits_ever
 from gpufleet.engine.state import EPOCH, State
-from gpufleet.engine.topology import holds_level
-from gpufleet.world.layout import NOT_ONLINE, OWN_QUOTA, REQUIRED, STARTABLE, TOPOLOGY
+from gpufleet.engine.topology import may_hold
+from gpufleet.world.layout import NOT_ONLINE, OWN_QUOTA, STARTABLE, TOPOLOGY
 
 
 @kernel
@@ -53,7 +53,7 @@ def never(w: Rules, s: State, i: int) -> int:
         quota = w.quota[w.class_queue[cls], s.cell[cell].product]
         if 0 <= quota < gpus:
             highest = max(highest, OWN_QUOTA)
-        elif w.class_wish[cls] == REQUIRED and not holds_level(s, cell, gpus, w.class_level[cls]):
+        elif not may_hold(w, s, cls, cell, gpus):
             highest = max(highest, TOPOLOGY)
         elif fits_ever(s, cell, s.scalar[EPOCH], gpus):
             return STARTABLE

@@ -120,10 +120,12 @@ class State(NamedTuple):
     domain_first: Ints  # (n_domains,) first node
     domain_n: Ints  # (n_domains,) nodes
     domain_idle: Ints  # (n_domains,) idle nodes
+    domain_whole: Ints  # (n_domains,) nodes that may be idle: others were bought in part
     domain_block: Ints  # (n_domains,) block
     block_first: Ints  # (n_blocks + 1,) first domain
     block_idle: Ints  # (n_blocks,) idle nodes
     block_mark: Ints  # (n_blocks,) 1 = chosen for a job
+    block_slices: Ints  # (n_blocks,) slices that a block holds, of the job at hand
     n_domain: Ints  # (n_cells, D + 1) domains by idle nodes
     domain_words: Words  # the sets of domains
     domain_where: Ints  # (n_cells * (D + 1), 4)

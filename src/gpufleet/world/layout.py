@@ -71,7 +71,7 @@ FINAL_SHARE, INITIAL_SHARE, NO_STRATEGY = 0, 1, 2
 UNLIMITED: Final = -1
 
 # --- what a job wishes of the topology, and the levels inside a site
-NO_WISH, PREFERRED, REQUIRED = 0, 1, 2
+NO_WISH, PREFERRED, REQUIRED, UNCONSTRAINED = 0, 1, 2, 3
 NODE_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL, SITE_LEVEL = 0, 1, 2, 3
 
 # --- states in which a job leaves the simulation
@@ -221,8 +221,10 @@ class ClassRules(NamedTuple):
     preemptible: Ints  # 0 = never a victim
     checkpoint_s: Ints  # work between checkpoints: 0 = loses nothing, UNKNOWN_S = loses the whole attempt
     restart_s: Ints  # work that every return after a preemption adds
-    wish: Ints  # NO_WISH, PREFERRED, REQUIRED
+    wish: Ints  # NO_WISH, PREFERRED, REQUIRED, UNCONSTRAINED
     level: Ints  # of the wish: NODE_LEVEL .. SITE_LEVEL
+    slice_gpus: Ints  # GPUs of a slice, which lies in one part of the slice level; 0 = no slices
+    slice_level: Ints  # DOMAIN_LEVEL, BLOCK_LEVEL
 
 
 class SharedQuotas(NamedTuple):

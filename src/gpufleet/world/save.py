@@ -33,7 +33,7 @@ from gpufleet.world.layout import (
 )
 from gpufleet.world.names import Names
 
-FORMAT: Final = "gpufleet.world/3"
+FORMAT: Final = "gpufleet.world/4"
 NOT_A_WORLD: Final = explain_code(
     "R060",
     "not a saved world",
