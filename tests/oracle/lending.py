@@ -27,6 +27,7 @@ from gpufleet.world.layout import (
 )
 
 from .model import AWAY, FUTURE, IN_LANE, Job, Option
+from .model import Node as FleetNode
 from .placing import View, free_now
 from .sharing import model as words
 from .sharing.tree import Node, Snapshot, snapshot
@@ -143,6 +144,9 @@ class Lending(Simulation):
         kind = int(rules.wish[job.cls])
         level = int(rules.level[job.cls]) if kind != NO_WISH else 0
         return Wish(kind, level, int(rules.slice_gpus[job.cls]), int(rules.slice_level[job.cls]))
+
+    def block_of(self, node: FleetNode) -> int:
+        return self.site.block[node.index]
 
     def view(self, option: Option, gone: list[Job]) -> View:
         """Free GPUs in the option's cell, were these jobs gone."""

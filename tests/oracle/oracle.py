@@ -16,6 +16,7 @@ from gpufleet.world.layout import (
     EASY,
     KILLED,
     N_REFUSALS,
+    N_SAMPLES,
     RUNNING,
     SELECT_COUNT,
     SRTF,
@@ -154,6 +155,10 @@ def _outcomes(sim: Simulation) -> Outcomes:
 def _tallies(sim: Simulation, stop: int) -> Tallies:
     n_bins = -(-max(stop, sim.clock.end_s) // sim.clock.grid_s)
 
+    sim.look_at_free(n_bins)
+    looks = np.array(sim.looks[:n_bins], np.int64).reshape(n_bins, -1, N_SAMPLES)
+    sampled = np.moveaxis(looks[:, : sim.n_products], 0, 2)
+
     def dense(bins_of: list[list[dict[int, int]]], width: int) -> Any:
         out = np.zeros((len(bins_of), width, n_bins), np.int64)
         for i, row in enumerate(bins_of):
@@ -165,5 +170,5 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
     products = len(sim.busy[0]) if sim.busy else 0
     waiting = dense(sim.waiting_gpus, N_REFUSALS)
     if isinstance(sim, Lending):
-        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products))
-    return Tallies(dense(sim.busy, products), waiting, dense([], 1))
+        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products), sampled)
+    return Tallies(dense(sim.busy, products), waiting, dense([], 1), sampled)

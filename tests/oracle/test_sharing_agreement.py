@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.oracle.compare import differences
-from tests.oracle.lending_worlds import lending_world, lending_worlds, sliced_worlds
+from tests.oracle.lending_worlds import lending_world, lending_worlds, sliced_world, sliced_worlds
 
 from gpufleet.world.layout import Jobs, World
 
@@ -80,6 +80,11 @@ def test_the_engine_agrees_with_the_oracle_on_slices(part: int) -> None:
 
     run = agree if WORLDS else seed(part)(agree)
     run()
+
+
+def test_islands_have_their_passes_in_order() -> None:
+    """Preemptions of one second in two islands: a world that once disagreed."""
+    assert differences(*sliced_world(5075), debug=True) == []
 
 
 @pytest.mark.parametrize(("number", "n_jobs"), ONCE_DISAGREED)

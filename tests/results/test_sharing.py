@@ -197,7 +197,12 @@ def test_lending_inside_a_cohort_comes_first(plan: Plan) -> None:
     busy[0, 0, 0], busy[1, 0, 0] = 4 * grid, 24 * grid
     borrowing[3, 0, 0] = 12 * grid  # b: 12 beyond its own
     borrowing[1, 0, 0] = 2 * grid  # inner: 12 - 6 of a - 4 of its own
-    books = Books(world, Tallies(busy, np.zeros((4, 12, n), np.int64), borrowing), edges, 0)
+    books = Books(
+        world,
+        Tallies(busy, np.zeros((4, 12, n), np.int64), borrowing, np.zeros((1, 7, n), np.int64)),
+        edges,
+        0,
+    )
     names = ("all", "inner", "a", "b", "c", "d")
     lent = {name: books.lent[row, 0] / grid for row, name in enumerate(names)}
     # of the 12 that b borrows, a and inner give all they lend (6 and 4); 2 of all's 8 and c's 12

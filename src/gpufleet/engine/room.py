@@ -29,7 +29,7 @@ from gpufleet.engine.state import (
     State,
     hash_of,
 )
-from gpufleet.world.layout import EASY, N_REFUSALS, NO_BACKFILL, SRTF, World
+from gpufleet.world.layout import EASY, N_REFUSALS, N_SAMPLES, NO_BACKFILL, SRTF, World
 
 
 def _records(n: int, dtype: np.dtype[Any], **fill: Any) -> Any:
@@ -213,6 +213,7 @@ def _book_fields(world: World) -> dict[str, Any]:
         "used": np.zeros((n_queues, n_products), np.int64),
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
+        "sampled": np.zeros((n_products, N_SAMPLES, n_bins + 1), np.int64),
     }
 
 
@@ -336,7 +337,7 @@ def grow_bins(state: State, n_bins: int) -> State:
         new[..., : table.shape[-1]] = table
         return new
 
-    return state._replace(busy=wider(state.busy), waiting=wider(state.waiting))
+    return state._replace(busy=wider(state.busy), waiting=wider(state.waiting), sampled=wider(state.sampled))
 
 
 def grow_plan(state: State) -> State:

@@ -20,7 +20,7 @@ FREE_SLOT, WAITS, RUNS, OVER, AWAY = 0, 1, 2, 3, 4  # slot status; AWAY = preemp
 NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0, 1, 2, 3, 4, 5, 6, 7
 DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9, 10, 11, 12, 13, 14, 15
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
-SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS = 22, 23, 24, 25
+SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, N_SAMPLED = 22, 23, 24, 25, 26
 N_SCALARS = 32
 
 # Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
@@ -152,6 +152,7 @@ class State(NamedTuple):
     plan_first: Ints  # (n_nodes,)
     busy: Ints  # (2, n_queues, n_products, n_bins + 1): part of the bin, and rate from the next bin on
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
+    sampled: Ints  # (n_products, N_SAMPLES, n_bins): of free GPUs at the end of each bin
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)

@@ -11,7 +11,18 @@ import polars as pl
 
 from gpufleet import __version__
 from gpufleet.base.say import say, tell
-from gpufleet.report import arrived, demand, figures, limits, measured, promises, sharing, sums, supply
+from gpufleet.report import (
+    arrived,
+    demand,
+    figures,
+    fragmentation,
+    limits,
+    measured,
+    promises,
+    sharing,
+    sums,
+    supply,
+)
 from gpufleet.report.against import Against, against
 from gpufleet.report.answers import Answer, answered
 from gpufleet.report.figures import Figure
@@ -185,6 +196,7 @@ def _detail(view: View) -> list[Figure | None]:
         figures.in_use(view),
         figures.in_use_each(view),
         figures.utilisation(view),
+        fragmentation.over_time(view),
         figures.waits_by_tenant(view),
         figures.waits_by_size(view),
         figures.compared(view),

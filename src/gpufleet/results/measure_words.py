@@ -33,6 +33,7 @@ TITLES: Final = {
     "first_wait_simulated_p99_s": say("simulated wait for the first start, P99"),
     "first_wait_simulated_mean_s": say("simulated wait for the first start, mean"),
     "bounded_slowdown": say("bounded slowdown"),
+    "fragmentation": say("free GPUs that are in no idle part of the fleet"),
     "own_quota_gpu_h": say("GPU-hours of own quota"),
     "borrowed_gpu_h": say("GPU-hours borrowed"),
     "lent_gpu_h": say("GPU-hours lent"),
@@ -68,6 +69,7 @@ DIMS: Final = {
     "tenant": say("tenant"),
     "queue": say("queue"),
     "rule": say("rule of preemption"),
+    "level": say("level"),
     "cause": say("root cause"),
     "product": say("product"),
     "site": say("site"),
@@ -97,7 +99,7 @@ STEPS: Final = {
 }
 """Steps of a GPU, and what it lacks without one."""
 
-SHARES: Final = frozenset({"utilisation", "gpu_h_share"})
+SHARES: Final = frozenset({"utilisation", "gpu_h_share", "fragmentation"})
 """Measures that are a part of a whole."""
 
 ZERO_WHERE_ABSENT: Final = frozenset({

@@ -307,6 +307,7 @@ def trace_rows_dropped(facts: Facts) -> Rows:
             yield {"workload": intake.workload, "reason": reason}, rows
 
 
+from gpufleet.results import measures_fragmentation as measures_fragmentation  # noqa: E402 - they register here
 from gpufleet.results import measures_sharing as measures_sharing  # noqa: E402 - they register their own here
 from gpufleet.results import measures_supply as measures_supply  # noqa: E402 - as above
 from gpufleet.results import sums as sums  # noqa: E402 - as above

@@ -79,6 +79,11 @@ DONE, KILLED, REFUSED, RUNNING, WAITING = 0, 1, 2, 3, 4
 STATES: Final = ("done", "killed", "refused", "running", "waiting")
 
 
+# --- what is looked at, per product, at the end of each bin of the timeline
+FREE_GPUS, WHOLE_NODE, WHOLE_DOMAIN, WHOLE_BLOCK, LARGEST_NODE, LARGEST_DOMAIN, LARGEST_BLOCK = range(7)
+N_SAMPLES: Final = 7
+
+
 class Nodes(NamedTuple):
     """Nodes, one row each; nodes of a cell are contiguous and sorted by domain. Shape (n_nodes,)."""
 
@@ -291,11 +296,15 @@ class Outcomes(NamedTuple):
 
 
 class Tallies(NamedTuple):
-    """GPU-seconds per bin of the timeline, exact. A bin b covers [b * grid_s, (b + 1) * grid_s)."""
+    """GPU-seconds per bin of the timeline, exact. A bin b covers [b * grid_s, (b + 1) * grid_s).
+
+    What is `sampled` is GPUs, as they are just before the bin's end.
+    """
 
     busy: Ints  # (n_queues, n_products, n_bins): GPUs held
     waiting: Ints  # (n_queues, N_REFUSALS, n_bins): GPUs asked for by waiting jobs, by root
     borrowing: Ints  # (rows of the quota tree, n_products, n_bins): GPUs used beyond quota
+    sampled: Ints  # (n_products, N_SAMPLES, n_bins): GPUs at the end of the bin
 
 
 def empty_jobs() -> Jobs:
