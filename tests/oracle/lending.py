@@ -107,11 +107,15 @@ class Lending(Simulation):
             uid=key_of(job),
             pod_sets=(words.PodSet("main", 1, {GPU: job.gpus}),),
             admission=admission,
-            spared=not self.shared.classes.preemptible[job.cls] or self._just_started(job),
+            spared=not self._may_yield(job) or self._just_started(job),
             urgent=self.policy.order == PRIORITY,
             flavors=tuple(flavors),
             alike=self.lane(job),
         )
+
+    def _may_yield(self, job: Job) -> bool:
+        most = self.shared.preemptions_at_most
+        return bool(self.shared.classes.preemptible[job.cls]) and (not most or job.yields < most)
 
     def _just_started(self, job: Job) -> bool:
         return job.option is not None and job.started == self.now
@@ -187,6 +191,7 @@ class Lending(Simulation):
         self.interrupt(victim, preemptor, why)
         self._leave_nodes(victim)
         victim.preemptions += 1
+        victim.yields += 1
         if self.shared.return_last:
             victim.time = self.given = self.given + Fraction(1, 1 << 20)
         if self.shared.return_s:

@@ -62,12 +62,12 @@ def lending_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:
 
 
 def sliced_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:
-    """The same where jobs have slices, too."""
+    """The same where jobs have slices, and some give way a few times only."""
     return st.builds(sliced_world, st.integers(0, 2**32 - 1), st.integers(1, MAX_JOBS))
 
 
 def sliced_world(seed: int, n_jobs: int = MAX_JOBS) -> tuple[World, Jobs]:
-    """The lending world of a seed, in which most classes have slices."""
+    """The lending world of a seed, in which most classes have slices and preemptions may be bounded."""
     return with_slices(*lending_world(seed, n_jobs), seed)
 
 
@@ -286,6 +286,7 @@ def _shared(
         evict_falling=random.randint(0, 1),
         return_s=random.choice((0, 0, 0, 1, 7)),
         return_last=random.choice((0, 0, 1)),
+        preemptions_at_most=0,
     )
 
 
@@ -324,7 +325,8 @@ def with_slices(world: World, jobs: Jobs, seed: int) -> tuple[World, Jobs]:
             exact = of_slice[cls] * random.choice((1, 1, 2, 2, 3))
             gpus[job] = exact + (random.random() < 0.05)
     classes = rules._replace(wish=wish, level=level, slice_gpus=of_slice, slice_level=at)
-    return world._replace(shared=world.shared._replace(classes=classes)), jobs._replace(gpus=gpus)
+    shared = world.shared._replace(classes=classes, preemptions_at_most=random.choice((0, 0, 1, 2)))
+    return world._replace(shared=shared), jobs._replace(gpus=gpus)
 
 
 def _jobs(random: Random, n_jobs: int, world: World) -> Jobs:

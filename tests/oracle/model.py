@@ -118,6 +118,7 @@ class Job:
     last_state: int = 0
     last_behind: int = -1
     attempts: int = 0
+    yields: int = 0  # times that it gave way
     preemptions: int = 0
     run_s: int = 0
     by_refusal: list[int] = field(default_factory=lambda: [0] * N_REFUSALS)

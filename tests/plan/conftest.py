@@ -155,6 +155,7 @@ policy:
     evict_falling_quota: true
     returns: last
     return_after: 2 min
+    preemptions_at_most: 20
 scenarios:
   no-lending: {set: {policy.sharing.lending: false}}
 sources:

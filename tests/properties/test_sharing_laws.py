@@ -172,7 +172,7 @@ def shared_of(tree: Any, n_classes: int, domain_block: list[int]) -> SharedQuota
     rules = ClassRules(
         ints([1] * n_classes), none_of_all, none_of_all, wish, none_of_all, none_of_all, none_of_all
     )
-    return SharedQuotas(tree, none, none, none, none, rules, ints(domain_block), 0, 0, 0)
+    return SharedQuotas(tree, none, none, none, none, rules, ints(domain_block), 0, 0, 0, 0)
 
 
 @many

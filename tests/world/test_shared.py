@@ -61,7 +61,7 @@ workloads:
       topology: {required: node}}
   t: {kind: campaign, queue: c, gpus: 1, duration: 1 h, at: 2026-01-02, preemptible: false, limit: 3 h,
       topology: {preferred: block}}
-policy: {sharing: {fair: true, strategies: less-than-initial-share, returns: last, return_after: 90 s,
+policy: {sharing: {fair: true, strategies: less-than-initial-share, returns: last, return_after: 90 s, preemptions_at_most: 3,
          evict_falling_quota: true}}
 """
 DAY_S = 86400
@@ -122,7 +122,7 @@ def test_blocks_lie_in_one_cell(built):
 
 def test_the_rest_is_passed_on(built):
     shared = built.world.shared
-    assert (shared.evict_falling, shared.return_s, shared.return_last) == (1, 90, 1)
+    assert shared[-4:] == (1, 90, 1, 3)
 
 
 def test_a_queue_holds_no_more_than_it_can_ever_borrow(built):

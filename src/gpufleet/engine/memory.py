@@ -79,6 +79,7 @@ class Rules(NamedTuple):
     evict_falling: int
     return_s: int
     return_last: int
+    preemptions_at_most: int  # 0 = no bound
 
 
 def rules_of(world: World) -> Rules:
@@ -112,7 +113,7 @@ def _shared_arrays(world: World) -> list[Any]:
 
 def _shared_numbers(world: World) -> dict[str, int]:
     shared = world.shared
-    names = ("evict_falling", "return_s", "return_last")
+    names = ("evict_falling", "return_s", "return_last", "preemptions_at_most")
     return {"shares": int(shared is not None)} | {name: getattr(shared, name, 0) for name in names}
 
 

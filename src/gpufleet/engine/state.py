@@ -29,7 +29,7 @@ SLOT = np.dtype(
         *((name, np.int64) for name in ("id", "since", "start", "first_start", "end", "run")),
         *((name, np.float64) for name in ("work", "speed")),
         *((name, np.int32) for name in ("gpus", "cls", "cell", "lane", "grants", "link", "next_new")),
-        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark")),
+        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark", "yields")),
         *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
         *((name, np.int64) for name in ("seq", "limit", "behind", "est_end")),
         ("key", np.float64),

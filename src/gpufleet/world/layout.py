@@ -248,6 +248,7 @@ class SharedQuotas(NamedTuple):
     evict_falling: int  # 1 = a falling quota evicts what exceeds it
     return_s: int  # how long a preempted job waits before it competes again
     return_last: int  # 1 = it returns behind those who wait, 0 = to its old place
+    preemptions_at_most: int  # a job that has given way so often is not preempted any more; 0 = no bound
 
 
 class World(NamedTuple):

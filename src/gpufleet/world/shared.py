@@ -114,6 +114,7 @@ def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) 
         evict_falling=int(sharing.evict_falling_quota),
         return_s=sharing.return_after_s,
         return_last=int(sharing.returns == "last"),
+        preemptions_at_most=sharing.preemptions_at_most,
     )
 
 
