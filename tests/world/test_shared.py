@@ -61,8 +61,8 @@ workloads:
       topology: {required: node}}
   t: {kind: campaign, queue: c, gpus: 1, duration: 1 h, at: 2026-01-02, preemptible: false, limit: 3 h,
       topology: {preferred: block}}
-policy: {sharing: {fair: true, strategies: less-than-initial-share, returns: last, return_after: 90 s, preemptions_at_most: 3,
-         evict_falling_quota: true}}
+policy: {sharing: {fair: true, strategies: less-than-initial-share, returns: last, return_after: 90 s,
+         preemptions_at_most: 3, evict_falling_quota: true}}
 """
 DAY_S = 86400
 

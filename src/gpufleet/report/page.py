@@ -18,6 +18,7 @@ from gpufleet.report import (
     fragmentation,
     limits,
     measured,
+    preempted,
     promises,
     sharing,
     sums,
@@ -182,7 +183,7 @@ def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
 
 def _shared(view: View) -> Iterator[Figure | None]:
     yield sharing.over_time(view)
-    yield sharing.preempted(view)
+    yield preempted.by_rule(view)
 
 
 def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:

@@ -44,6 +44,9 @@ TITLES: Final = {
     "most_preemptions": say("preemptions of the job that had most"),
     "often_preempted_jobs": say("jobs preempted three times or more"),
     "often_preempted_lost_gpu_h": say("GPU-hours of work lost by these jobs"),
+    "to_and_fro": say("preemptions to and fro between queues"),
+    "to_and_fro_lost_gpu_h": say("GPU-hours of work lost to and fro"),
+    "bounded_jobs": say("jobs preempted as often as they may be"),
     "makespan_h": say("time from the first submission to the last end"),
     "trace_rows": say("rows of traces read"),
     "trace_rows_dropped": say("rows of traces not used"),
@@ -68,6 +71,7 @@ TITLES: Final = {
 DIMS: Final = {
     "tenant": say("tenant"),
     "queue": say("queue"),
+    "other_queue": say("and queue"),
     "rule": say("rule of preemption"),
     "level": say("level"),
     "cause": say("root cause"),
