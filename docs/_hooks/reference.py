@@ -393,6 +393,7 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.shortage": partial(run_columns, "shortage"),
     "run.preemptions": partial(run_columns, "preemptions"),
     "run.quotas": partial(run_columns, "quotas"),
+    "run.fragmentation": partial(run_columns, "fragmentation"),
     "limits": limits,
     "findings": findings,
     "commands": commands,

@@ -28,6 +28,7 @@ from gpufleet.world.layout import (
 )
 
 from .model import AWAY, FUTURE, IN_LANE, Job, Option
+from .model import Node as FleetNode
 from .placing import View, free_now
 from .sharing import model as words
 from .sharing.tree import Node, Snapshot, snapshot
@@ -108,12 +109,16 @@ class Lending(Simulation):
             uid=key_of(job),
             pod_sets=(words.PodSet("main", 1, {GPU: job.gpus}),),
             admission=admission,
-            spared=not self.shared.classes.preemptible[job.cls] or self._just_started(job),
+            spared=not self._may_yield(job) or self._just_started(job),
             urgent=self.policy.order == PRIORITY,
             own_key=job.key if self.own_order else None,
             flavors=tuple(flavors),
             alike=self.lane(job),
         )
+
+    def _may_yield(self, job: Job) -> bool:
+        most = self.shared.preemptions_at_most
+        return bool(self.shared.classes.preemptible[job.cls]) and (not most or job.yields < most)
 
     def _just_started(self, job: Job) -> bool:
         return job.option is not None and job.started == self.now
@@ -145,7 +150,11 @@ class Lending(Simulation):
     def wish(self, job: Job) -> Wish:
         rules = self.shared.classes
         kind = int(rules.wish[job.cls])
-        return Wish(kind, int(rules.level[job.cls]) if kind != NO_WISH else 0)
+        level = int(rules.level[job.cls]) if kind != NO_WISH else 0
+        return Wish(kind, level, int(rules.slice_gpus[job.cls]), int(rules.slice_level[job.cls]))
+
+    def block_of(self, node: FleetNode) -> int:
+        return self.site.block[node.index]
 
     def view(self, option: Option, gone: list[Job]) -> View:
         """Free GPUs in the option's cell, were these jobs gone."""
@@ -195,6 +204,7 @@ class Lending(Simulation):
         self.interrupt(victim, preemptor, why)
         self._leave_nodes(victim)
         victim.preemptions += 1
+        victim.yields += 1
         if self.shared.return_last:
             victim.time = self.given = self.given + Fraction(1, 1 << 20)
         if self.shared.return_s:

@@ -30,6 +30,7 @@ from gpufleet.world.layout import (
     RUN_ON,
     SELECT_PLACEMENT,
     SITE_LEVEL,
+    UNCONSTRAINED,
     UNKNOWN_S,
     UP,
     Capacity,
@@ -60,6 +61,16 @@ Table = dict[str, list[Any]]
 def lending_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:
     """Worlds in which queues lend, with their jobs."""
     return st.builds(lending_world, st.integers(0, 2**32 - 1), st.integers(1, MAX_JOBS))
+
+
+def sliced_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:
+    """The same where jobs have slices, and some give way a few times only."""
+    return st.builds(sliced_world, st.integers(0, 2**32 - 1), st.integers(1, MAX_JOBS))
+
+
+def sliced_world(seed: int, n_jobs: int = MAX_JOBS) -> tuple[World, Jobs]:
+    """The lending world of a seed, in which most classes have slices and preemptions may be bounded."""
+    return with_slices(*lending_world(seed, n_jobs), seed)
 
 
 def lending_world(seed: int, n_jobs: int = MAX_JOBS, *, sets: bool = True) -> tuple[World, Jobs]:
@@ -280,6 +291,7 @@ def _shared(
         evict_falling=random.randint(0, 1),
         return_s=random.choice((0, 0, 0, 1, 7)),
         return_last=random.choice((0, 0, 1)),
+        preemptions_at_most=0,
     )
 
 
@@ -293,7 +305,33 @@ def _class_rules(random: Random, n_classes: int) -> ClassRules:
         restart_s=_ints(random.choice((0, 0, 2)) for _ in range(n_classes)),
         wish=_ints(kinds),
         level=_ints(random.choice(levels) for _ in range(n_classes)),
+        slice_gpus=_ints([0] * n_classes),
+        slice_level=_ints([DOMAIN_LEVEL] * n_classes),
     )
+
+
+def with_slices(world: World, jobs: Jobs, seed: int) -> tuple[World, Jobs]:
+    """The same with classes whose jobs have slices, most of them of a size that can be."""
+    assert world.shared is not None
+    random, rules = Random(seed), world.shared.classes
+    wish, level, of_slice, at = (column.copy() for column in rules[3:7])
+    gpus = jobs.gpus.copy()
+    for cls in range(len(wish)):
+        first, count = int(world.classes.first_option[cls]), int(world.classes.n_options[cls])
+        if count == 0 or random.random() < 0.2:
+            wish[cls] = random.choice((wish[cls], UNCONSTRAINED))
+            continue
+        whole = int(world.cells.gpus_per_node[world.options.cell[first]])
+        wish[cls] = random.choice((PREFERRED, REQUIRED, REQUIRED, UNCONSTRAINED))
+        at[cls] = random.choice((DOMAIN_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL))
+        level[cls] = random.randint(int(at[cls]), SITE_LEVEL)
+        of_slice[cls] = whole * random.choice((1, 1, 2, 2, 3)) + (random.random() < 0.05)
+        for job in np.flatnonzero(jobs.cls == cls):
+            exact = of_slice[cls] * random.choice((1, 1, 2, 2, 3))
+            gpus[job] = exact + (random.random() < 0.05)
+    classes = rules._replace(wish=wish, level=level, slice_gpus=of_slice, slice_level=at)
+    shared = world.shared._replace(classes=classes, preemptions_at_most=random.choice((0, 0, 1, 2)))
+    return world._replace(shared=shared), jobs._replace(gpus=gpus)
 
 
 def _jobs(random: Random, n_jobs: int, world: World) -> Jobs:

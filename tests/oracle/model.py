@@ -130,6 +130,7 @@ class Job:
     last_state: int = 0
     last_behind: int = -1
     attempts: int = 0
+    yields: int = 0  # times that it gave way
     preemptions: int = 0
     failures: int = 0
     lost: float = 0.0  # work

@@ -16,6 +16,7 @@ from gpufleet.world.layout import (
     EASY,
     KILLED,
     N_REFUSALS,
+    N_SAMPLES,
     RUNNING,
     SELECT_COUNT,
     SRTF,
@@ -160,6 +161,10 @@ def _outcomes(sim: Simulation) -> Outcomes:
 def _tallies(sim: Simulation, stop: int) -> Tallies:
     n_bins = -(-max(stop, sim.clock.end_s) // sim.clock.grid_s)
 
+    sim.look_at_free(n_bins)
+    looks = np.array(sim.looks[:n_bins], np.int64).reshape(n_bins, -1, N_SAMPLES)
+    sampled = np.moveaxis(looks[:, : sim.n_products], 0, 2)
+
     def dense(bins_of: list[list[dict[int, int]]], width: int) -> Any:
         out = np.zeros((len(bins_of), width, n_bins), np.int64)
         for i, row in enumerate(bins_of):
@@ -172,5 +177,5 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
     waiting = dense(sim.waiting_gpus, N_REFUSALS)
     kept = np.array([w.held for w in sim.sets.windows], np.int64).reshape(-1, 3)
     if isinstance(sim, Lending):
-        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products), kept)
-    return Tallies(dense(sim.busy, products), waiting, dense([], 1), kept)
+        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products), sampled, kept)
+    return Tallies(dense(sim.busy, products), waiting, dense([], 1), sampled, kept)

@@ -26,6 +26,7 @@ from gpufleet.world.layout import (
     World,
 )
 
+from .looking import free_together
 from .model import (
     AWAY,
     FUTURE,
@@ -69,7 +70,8 @@ class Simulation:
         self.rule: Rule = own_rule(world) or world.policy.placement
         self.due: dict[int, bool] = {}  # island -> whether the pass that is due is full
         self.sequence = 0
-        products = len(self.queues[0].quota) if self.queues else 0
+        products = self.n_products = world.queues.quota.shape[1]
+        self.looks: list[list[list[int]]] = []  # at the free GPUs, by bin
         # GPU-seconds by queue, then product or root, then bin
         self.busy: list[list[dict[int, int]]] = [[{} for _ in range(products)] for _ in self.queues]
         self.waiting_gpus: list[list[dict[int, int]]] = [[{} for _ in range(N_REFUSALS)] for _ in self.queues]
@@ -324,6 +326,7 @@ class Simulation:
         seconds = t - self.now
         if seconds <= 0:
             return
+        self.look_at_free(t // self.clock.grid_s)
         for job in self.jobs:
             if job.stage in (IN_LANE, AWAY):
                 root = job.root()
@@ -336,6 +339,16 @@ class Simulation:
                 job.run_s += seconds
                 self.sets.account(job, self.now, t)
                 self._tally(self.busy[job.queue.index][job.option.cell.product], t, job.gpus)
+
+    def look_at_free(self, n_bins: int) -> None:
+        """The free GPUs as they are now stand for all bins up to this one that were not looked at yet."""
+        if len(self.looks) < n_bins:
+            look = free_together(self.cells, self.block_of, self.n_products)
+            self.looks += [look] * (n_bins - len(self.looks))
+
+    def block_of(self, node: Node) -> int:
+        """Without shared quotas a cell is one block."""
+        return node.cell.index
 
     def _tally(self, bins: dict[int, int], t: int, gpus: int) -> None:
         grid = self.clock.grid_s

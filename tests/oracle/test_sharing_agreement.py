@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.oracle.compare import differences
-from tests.oracle.lending_worlds import lending_world, lending_worlds
+from tests.oracle.lending_worlds import lending_world, lending_worlds, sliced_world, sliced_worlds
 
 from gpufleet.world.layout import Jobs, World
 
@@ -61,6 +61,30 @@ def test_the_engine_agrees_with_the_oracle(part: int) -> None:
 
     run = agree if WORLDS else seed(part)(agree)
     run()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_engine_agrees_with_the_oracle_on_slices(part: int) -> None:
+    @settings(
+        max_examples=WORLDS or QUICK // 2,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(sliced_worlds())
+    def agree(case: tuple[World, Jobs]) -> None:
+        world, jobs = case
+        found = differences(world, jobs, debug=len(jobs.gpus) % CHECKED_EVERY == 0)
+        assert not found, "\n".join(found[:20])
+
+    run = agree if WORLDS else seed(part)(agree)
+    run()
+
+
+def test_islands_have_their_passes_in_order() -> None:
+    """Preemptions of one second in two islands: a world that once disagreed."""
+    assert differences(*sliced_world(5075), debug=True) == []
 
 
 @pytest.mark.parametrize(("number", "n_jobs"), ONCE_DISAGREED)

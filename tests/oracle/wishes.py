@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gpufleet.world.layout import (
+    BEST_FIT,
     BLOCK_LEVEL,
     DOMAIN_LEVEL,
-    NO_WISH,
     NODE_LEVEL,
+    PREFERRED,
     REQUIRED,
     SITE_LEVEL,
+    UNCONSTRAINED,
 )
 
 from .model import Cell
 from .placing import Rule, View, fits, place
+from .sharing import placing as kueue
 
 Key = Callable[[int], int]
 
@@ -24,10 +27,12 @@ Key = Callable[[int], int]
 class Wish:
     kind: int
     level: int
+    slice_gpus: int = 0
+    slice_level: int = DOMAIN_LEVEL
 
     def counts(self, cell: Cell, gpus: int) -> bool:
         """Jobs of one node have no use for it."""
-        return self.kind != NO_WISH and nodes_for(cell, gpus) > 1
+        return self.kind in (PREFERRED, REQUIRED) and nodes_for(cell, gpus) > 1
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ def wish_fits(view: View, cell: Cell, gpus: int, wish: Wish, site: Site) -> bool
     """Fit, and the required level."""
     if not fits(view, cell, gpus):
         return False
+    if wish.slice_gpus:
+        return bool(sliced(idle(view, cell), cell, gpus, wish, site))
     if wish.kind != REQUIRED or not wish.counts(cell, gpus):
         return True
     return together(idle(view, cell), nodes_for(cell, gpus), wish.level, site)
@@ -78,20 +85,52 @@ def wish_fits(view: View, cell: Cell, gpus: int, wish: Wish, site: Site) -> bool
 
 def wish_can_fit(everything: View, cell: Cell, gpus: int, wish: Wish, site: Site) -> bool:
     """Is any node, domain or block of the required level large enough, with all its nodes idle."""
+    everything = idle(everything, cell)
+    if wish.slice_gpus:
+        return bool(sliced(everything, cell, gpus, wish, site))
     if wish.kind != REQUIRED or wish.level == SITE_LEVEL or not wish.counts(cell, gpus):
         return True
-    return together(idle(everything, cell), nodes_for(cell, gpus), wish.level, site)
+    return together(everything, nodes_for(cell, gpus), wish.level, site)
 
 
 def place_wish(view: View, cell: Cell, gpus: int, rule: Rule, wish: Wish, site: Site) -> dict[int, int]:
     """The nodes that a job gets that fits, with the GPUs on each."""
     wanted, nodes = nodes_for(cell, gpus), idle(view, cell)
+    if wish.slice_gpus:
+        return dict.fromkeys(sliced(nodes, cell, gpus, wish, site), cell.gpus_per_node)
+    if wish.kind == UNCONSTRAINED:
+        return place(view, cell, gpus, BEST_FIT)
     if not wish.counts(cell, gpus) or len(nodes) < wanted:
         return place(view, cell, gpus, rule)
     taken = _taken(nodes, wanted, wish.level, site)
     held = dict.fromkeys(taken, cell.gpus_per_node)
     held[taken[-1]] -= wanted * cell.gpus_per_node - gpus
     return held
+
+
+def sliced(nodes: list[int], cell: Cell, gpus: int, wish: Wish, site: Site) -> list[int]:
+    """Of these idle nodes those that a job of slices gets; none if they do not hold it.
+
+    Kueue's own rules: an idle node is a leaf with room for one pod, below its domain, its block and its cell.
+    """
+    if wish.slice_gpus % cell.gpus_per_node or gpus % wish.slice_gpus or not nodes:
+        return []
+    # names are compared as words, so that numbers have leading zeros
+    leaves: dict[kueue.Path, kueue.Requests] = {
+        ("cell", f"{site.block[n]:06}", f"{site.domain[n]:06}", f"{n:06}"): {"node": 1} for n in nodes
+    }
+    levels = {SITE_LEVEL: 0, BLOCK_LEVEL: 1, DOMAIN_LEVEL: 2}
+    modes = {REQUIRED: kueue.REQUIRED, PREFERRED: kueue.PREFERRED, UNCONSTRAINED: kueue.UNCONSTRAINED}
+    ask = kueue.Ask(
+        count=nodes_for(cell, gpus),
+        request={"node": 1},
+        mode=modes[wish.kind],
+        level=levels[wish.level],
+        slice_size=wish.slice_gpus // cell.gpus_per_node,
+        slice_level=levels[wish.slice_level],
+    )
+    found = kueue.place(leaves, ask)
+    return [int(path[-1]) for path in found.pods] if found else []
 
 
 def _taken(nodes: list[int], wanted: int, level: int, site: Site) -> list[int]:

@@ -149,8 +149,11 @@ workloads:
   big:
     {kind: campaign, queue: physics, gpus: 64, duration: 3 d, at: 2026-01-08, priority: urgent,
      preemptible: true, checkpoint: 1 h, restart: 5 min, topology: {required: domain}}
-  exam: {kind: campaign, queue: exams, gpus: 32, duration: 1 h, at: 2026-01-09, topology: {preferred: block},
+  exam: {kind: campaign, queue: exams, gpus: 32, duration: 1 h, at: 2026-01-09, topology: {preferred: block,
+         slice: {gpus: 16, level: domain}},
          checkpoint: none, restart: 0 s}
+  quiz: {kind: campaign, queue: exams, gpus: 8, duration: 1 h, at: 2026-01-09,
+         topology: {unconstrained: true}}
 policy:
   order: priority
   sharing:
@@ -160,6 +163,7 @@ policy:
     evict_falling_quota: true
     returns: last
     return_after: 2 min
+    preemptions_at_most: 20
 scenarios:
   no-lending: {set: {policy.sharing.lending: false}}
 sources:

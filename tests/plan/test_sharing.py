@@ -96,6 +96,23 @@ CASES = [
      "has 32"),
     ("a domain that holds it", ("gpus: 16", "topology: {required: domain}, gpus: 16"), None, ""),
     ("a wish that nothing holds", ("gpus: 16", "topology: {preferred: domain}, gpus: 32"), None, ""),
+    ("slices that a block holds", ("gpus: 16", "topology: {required: block, slice: {gpus: 16, "
+     "level: domain}}, gpus: 32"), None, ""),
+    ("slices wider than their job", ("gpus: 16", "topology: {required: domain, slice: {gpus: 8, "
+     "level: block}}, gpus: 16"), "P053 plan.yaml:18", "one block, which is wider than the domain"),
+    ("a slice of part of a node", ("gpus: 16", "topology: {preferred: block, slice: {gpus: 6, "
+     "level: domain}}, gpus: 12"), "P054 plan.yaml:18", "6 GPUs in whole nodes"),
+    ("a slice larger than a domain", ("gpus: 16", "topology: {preferred: block, slice: {gpus: 20, "
+     "level: domain}}, gpus: 20"), "P054 plan.yaml:18", "has 16 (rack at lab)"),
+    ("a part of a slice", ("gpus: 16", "topology: {unconstrained: true, slice: {gpus: 8, level: domain}}, "
+     "gpus: 20"), "P055 plan.yaml:18", "20 GPUs in slices of 8"),
+    ("slices that do not fill a block", ("gpus: 16", "topology: {required: block, slice: {gpus: 12, "
+     "level: domain}}, gpus: 36"), "P049 plan.yaml:18", "has 24"),
+    ("a slice in a node", ("gpus: 16", "topology: {required: block, slice: {gpus: 4, "
+     "level: node}}, gpus: 16"),
+     "P015 plan.yaml:18", "node"),
+    ("no constraint that is none", ("gpus: 16", "topology: {unconstrained: false}, gpus: 16"),
+     "P024 plan.yaml:18", "no effect"),
     ("quotas above what comes", ("quota: {chip: 32}", "quota: {chip: 40}"), "P050 plan.yaml:12", "72 chip"),
     ("a quota that nobody uses", ("all: {}", "all: {}\n  pool: {quota: {chip: 8}}"), "P051 plan.yaml:13",
      "8 chip"),

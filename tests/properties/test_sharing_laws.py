@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracle.by_hand import ints, jobs, make
 from tests.oracle.lending import GPU, Lending, plant_tree, queue_name
-from tests.oracle.lending_worlds import lending_world, lending_worlds
+from tests.oracle.lending_worlds import lending_world, lending_worlds, sliced_world
 from tests.oracle.oracle import next_moment, one_second
 from tests.oracle.sharing.model import Admission, Work
 from tests.oracle.sharing.tree import Node, snapshot
@@ -166,8 +167,12 @@ def lenders(seed: int, n_jobs: int) -> tuple[World, Jobs, int]:
 def shared_of(tree: Any, n_classes: int, domain_block: list[int]) -> SharedQuotas:
     none = ints([])
     each = [0] * n_classes
-    rules = ClassRules(ints([1] * n_classes), ints(each), ints(each), ints([NO_WISH] * n_classes), ints(each))
-    return SharedQuotas(tree, none, none, none, none, rules, ints(domain_block), 0, 0, 0)
+    none_of_all = ints(each)
+    wish = ints([NO_WISH] * n_classes)
+    rules = ClassRules(
+        ints([1] * n_classes), none_of_all, none_of_all, wish, none_of_all, none_of_all, none_of_all
+    )
+    return SharedQuotas(tree, none, none, none, none, rules, ints(domain_block), 0, 0, 0, 0)
 
 
 @many
@@ -264,11 +269,22 @@ def test_a_required_level_is_never_straddled(seed: int) -> None:
     watched.run()
 
 
+@many
+@given(st.integers(0, 1 << 32))
+def test_no_slice_is_straddled(seed: int) -> None:
+    Watched(*sliced_world(seed)).run()
+
+
 class Watched(Lending):
     """A simulation that looks at each start."""
 
     def start(self, job: Any, option: Any, held: dict[int, int]) -> None:
         wish = self.wish(job)
+        if wish.slice_gpus:
+            size = wish.slice_gpus // option.cell.gpus_per_node
+            parts = Counter(self.site.within(wish.slice_level)(n) for n in held)
+            assert sum(parts.values()) == job.gpus // wish.slice_gpus * size
+            assert all(nodes % size == 0 for nodes in parts.values())
         if wish.kind == REQUIRED and wish.counts(option.cell, job.gpus):
             assert wish.level != NODE_LEVEL
             key = self.site.within(wish.level)

@@ -21,6 +21,7 @@ from gpufleet.world.layout import (
     BETWEEN_PASSES,
     DONE,
     N_REFUSALS,
+    N_SAMPLES,
     NO_FREE,
     NOT_ONLINE,
     ORDER,
@@ -161,4 +162,6 @@ def _told(built: Built, stories: Sequence[Story]) -> tuple[Outcomes, Tallies]:
         for column, value in zip(out, row, strict=False):
             column[i] = value
     by_bin = [table.reshape(*table.shape[:2], n_bins, grid).sum(-1) for table in (busy, waiting)]
-    return out, Tallies(*by_bin, np.zeros((0, 1, n_bins), np.int64))
+    return out, Tallies(
+        *by_bin, np.zeros((0, 1, n_bins), np.int64), np.zeros((n_products, N_SAMPLES, n_bins), np.int64)
+    )

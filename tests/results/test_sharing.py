@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,8 @@ from gpufleet.base.language import speaking
 from gpufleet.engine.run import simulate as run_engine
 from gpufleet.plan import Plan
 from gpufleet.plan.load import load_plan
+from gpufleet.report import preempted
+from gpufleet.report.view import View
 from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.holdings import holdings_at
 from gpufleet.results.quota_ledger import Books
@@ -101,6 +105,40 @@ def test_each_attempt_that_was_cut_short_has_a_row(run: Run) -> None:
     assert jobs.filter(pl.col("rows").fill_null(0) != pl.col("preemptions")).is_empty()
     killed = run.preemptions.filter(pl.col("rule") == "NodeKilled")
     assert killed["preemptor"].null_count() == killed["by_queue"].null_count() == killed.height
+
+
+def test_who_takes_to_and_fro_is_counted(run: Run) -> None:
+    """Each preemption that follows one in the other direction within a day, found by looking at all pairs."""
+    rows = run.preemptions.drop_nulls("by_queue").rows(named=True)
+
+    def answers(row: dict[str, Any]) -> bool:
+        return any(
+            (other["queue"], other["by_queue"]) == (row["by_queue"], row["queue"])
+            and other["product"] == row["product"]
+            and 0 < row["t_s"] - other["t_s"] <= 86_400
+            for other in rows
+        )
+
+    found = [row for row in rows if row["queue"] != row["by_queue"] and answers(row)]
+    assert found
+    pairs = Counter(tuple(sorted((row["queue"], row["by_queue"]))) for row in found)
+    assert run.measure("to_and_fro") == len(found)
+    for (one, other), n in pairs.items():
+        assert run.measure("to_and_fro", queue=one, other_queue=other) == n
+    lost = sum(row["lost_gpu_s"] for row in found) / 3600
+    assert run.measure("to_and_fro_lost_gpu_h") == pytest.approx(lost)
+
+
+def test_a_bound_ends_it_and_is_told(plan: Plan, tmp_path: Path) -> None:
+    bounded = load_plan(plan.root / "plan.yaml", sets=["policy.sharing.preemptions_at_most=1"])
+    done = simulate(bounded, out=tmp_path / "run")
+    pushed = done.preemptions.filter(pl.col("rule") != "NodeKilled")
+    assert pushed.height
+    assert pushed["victim"].is_unique().all()
+    assert done.measure("bounded_jobs") == pushed.height
+    with speaking("en"):
+        told = [str(line) for line in preempted.to_and_fro(View(done))]
+    assert any(f"{pushed.height:,} jobs were preempted as often as" in line for line in told)
 
 
 def test_what_is_lent_is_what_is_borrowed(run: Run) -> None:
@@ -197,7 +235,12 @@ def test_lending_inside_a_cohort_comes_first(plan: Plan) -> None:
     busy[0, 0, 0], busy[1, 0, 0] = 4 * grid, 24 * grid
     borrowing[3, 0, 0] = 12 * grid  # b: 12 beyond its own
     borrowing[1, 0, 0] = 2 * grid  # inner: 12 - 6 of a - 4 of its own
-    books = Books(world, Tallies(busy, np.zeros((4, 12, n), np.int64), borrowing), edges, 0)
+    books = Books(
+        world,
+        Tallies(busy, np.zeros((4, 12, n), np.int64), borrowing, np.zeros((1, 7, n), np.int64)),
+        edges,
+        0,
+    )
     names = ("all", "inner", "a", "b", "c", "d")
     lent = {name: books.lent[row, 0] / grid for row, name in enumerate(names)}
     # of the 12 that b borrows, a and inner give all they lend (6 and 4); 2 of all's 8 and c's 12

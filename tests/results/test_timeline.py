@@ -69,7 +69,9 @@ def test_a_fleet_without_cells_is_never_online(told: Small, tmp_path: Path) -> N
     empty = Cells(*[none] * len(Cells._fields))
     nodes = Nodes(*[none.astype(np.int32)] * 3)
     world = told.built.world._replace(cells=empty, nodes=nodes, capacity=Capacity(*[none] * 5))
-    no = Tallies(told.tallies.busy * 0, told.tallies.waiting * 0, told.tallies.borrowing)
+    no = Tallies(
+        told.tallies.busy * 0, told.tallies.waiting * 0, told.tallies.borrowing, told.tallies.sampled
+    )
     assert write_timeline(tmp_path / "t.parquet", world, told.built.names, no, 0) == 0
     assert pl.read_parquet(tmp_path / "t.parquet").is_empty()
 

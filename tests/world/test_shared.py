@@ -11,6 +11,7 @@ from gpufleet.world.capacity import capacity_of
 from gpufleet.world.layout import (
     ANY_PRIORITY,
     BLOCK_LEVEL,
+    DOMAIN_LEVEL,
     LOWER_PRIORITY,
     NEVER,
     NO_THRESHOLD,
@@ -19,6 +20,7 @@ from gpufleet.world.layout import (
     PREFERRED,
     REQUIRED,
     SITE_LEVEL,
+    UNCONSTRAINED,
     UNKNOWN_S,
     UNLIMITED,
 )
@@ -60,7 +62,7 @@ workloads:
   t: {kind: campaign, queue: c, gpus: 1, duration: 1 h, at: 2026-01-02, preemptible: false, limit: 3 h,
       topology: {preferred: block}}
 policy: {sharing: {fair: true, strategies: less-than-initial-share, returns: last, return_after: 90 s,
-         evict_falling_quota: true}}
+         preemptions_at_most: 3, evict_falling_quota: true}}
 """
 DAY_S = 86400
 
@@ -120,7 +122,7 @@ def test_blocks_lie_in_one_cell(built):
 
 def test_the_rest_is_passed_on(built):
     shared = built.world.shared
-    assert (shared.evict_falling, shared.return_s, shared.return_last) == (1, 90, 1)
+    assert shared[-4:] == (1, 90, 1, 3)
 
 
 def test_a_queue_holds_no_more_than_it_can_ever_borrow(built):
@@ -236,6 +238,24 @@ def test_recorded_jobs_that_no_domain_holds_are_told(plan_of):
     assert found.code == "T063"
     assert "2 jobs of w" in found.says
     assert "12, of at most 8" in found.says
+
+
+def test_recorded_jobs_of_part_slices_are_told(plan_of):
+    wish = "{unconstrained: true, slice: {gpus: 8, level: domain}}"
+    text = f"{LEVELS}\nworkloads: {{w: {{kind: trace, file: jobs.csv, topology: {wish}}}}}"
+    jobs = "job,submit_s,gpus,duration_s,queue\n1,0,8,60,a\n2,1,9,60,a\n3,2,12,60,a\n"
+    built = build(plan_of(text, jobs=jobs))
+    assert [each.code for each in built.findings] == ["T064"]
+    assert "2 jobs of w are no whole number of slices of 8" in built.findings[0].says
+    rules = built.world.shared.classes
+    assert [int(column[0]) for column in rules[3:]] == [UNCONSTRAINED, SITE_LEVEL, 8, DOMAIN_LEVEL]
+
+
+def test_generated_jobs_of_part_slices_are_told(plan_of):
+    work = "{kind: profile, profile: philly, queue: a, load: 0.5, "
+    work += "topology: {required: site, slice: {gpus: 4, level: domain}}}"
+    found = build(plan_of(f"{LEVELS}\nworkloads: {{w: {work}}}")).findings
+    assert [each.code for each in found] == ["T064"]
 
 
 def test_generated_jobs_that_no_node_holds_are_told(plan_of):

@@ -90,7 +90,7 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     job.first_start, job.start, job.end, job.run = -1, -1, -1, 0
     job.behind, job.cell, job.grants, job.shape_no, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
-    job.waited, job.failures, job.lost, job.submit = 0, 0, 0.0, s.scalar[NOW]
+    job.waited, job.failures, job.lost, job.submit, job.yields = 0, 0, 0.0, s.scalar[NOW], 0
     island = w.queue_island[w.class_queue[job.cls]]
     mark_due(s, island, 0)
     cause = never(w, s, i)

@@ -17,6 +17,7 @@ from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, han
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.own import FAULT, NO_FAULT
 from gpufleet.engine.place import plan_service, set_service
+from gpufleet.engine.samples import take_samples
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
 from gpufleet.engine.sharing.state import BY_FAILURE, BY_KILL, FIRST_QUEUE, Share
 from gpufleet.engine.sharing.tree import root_of
@@ -203,6 +204,7 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
             return FINISHED
         if now // w.grid_s + 1 >= s.busy.shape[3]:
             return GROW_BINS
+        take_samples(w, s, now)
         s.scalar[NOW] = now
         end_jobs(w, s, t, h, now)
         _change_capacity(w, s, t, h, now)
@@ -225,11 +227,15 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
 
 @kernel
 def _take_due(s: State) -> tuple[int, int]:
-    """(island, whether its pass is full) of an island that is due; (-1, 0) when all have had their pass."""
+    """(lowest island that is due, whether its pass is full); (-1, 0) when all have had their pass."""
     if s.scalar[N_DUE] == 0:
         return -1, 0
     s.scalar[N_DUE] -= 1
-    island = s.due[s.scalar[N_DUE]]
+    last = s.scalar[N_DUE]
+    for at in range(last):
+        if s.due[at] < s.due[last]:
+            s.due[at], s.due[last] = s.due[last], s.due[at]
+    island = s.due[last]
     row = s.island[island]
     full = row.full
     row.due, row.full = 0, 0

@@ -40,6 +40,7 @@ from gpufleet.world.layout import (
     NO_WISH,
     OWN,
     UNKNOWN_S,
+    ClassRules,
     Failures,
     World,
 )
@@ -66,6 +67,8 @@ class Rules(NamedTuple):
     class_restart_s: Ints
     class_wish: Ints
     class_level: Ints
+    class_slice: Ints  # GPUs of a slice, 0 = no slices
+    class_slice_level: Ints
     quota_t_s: Ints  # when quotas change
     fault_t_s: Ints  # when nodes fail and are repaired
     fault_node: Ints
@@ -107,6 +110,7 @@ class Rules(NamedTuple):
     own_placement: int
     own_take: int
     own_by_domain: int
+    preemptions_at_most: int  # 0 = no bound
 
 
 def rules_of(world: World) -> Rules:
@@ -135,8 +139,8 @@ def rules_of(world: World) -> Rules:
 def _shared_arrays(world: World) -> list[Any]:
     shared = world.shared
     if shared is None:
-        columns = [np.zeros(len(world.classes.queue), np.int64) for _ in range(5)]
-        columns[1][:] = UNKNOWN_S  # no checkpoints
+        columns = [np.zeros(len(world.classes.queue), np.int64) for _ in ClassRules._fields]
+        columns[ClassRules._fields.index("checkpoint_s")][:] = UNKNOWN_S  # none
         return [*columns, np.zeros(0, np.int64)]
     return [own(column, np.int64) for column in (*shared.classes, shared.change_t_s)]
 
@@ -154,7 +158,7 @@ def _faults(failures: Failures | None) -> list[Any]:
 
 def _shared_numbers(world: World) -> dict[str, int]:
     shared = world.shared
-    names = ("evict_falling", "return_s", "return_last")
+    names = ("evict_falling", "return_s", "return_last", "preemptions_at_most")
     return {"shares": int(shared is not None)} | {name: getattr(shared, name, 0) for name in names}
 
 

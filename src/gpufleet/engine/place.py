@@ -293,8 +293,14 @@ def _node_for(w: Rules, s: State, cell: int, gpus: int) -> int:
 @kernel
 def pick(w: Rules, s: State, cell: int, gpus: int) -> None:
     """Choose nodes for a job that fits the cell, by the policy's placement."""
+    pick_by(w, s, cell, gpus, w.placement)
+
+
+@kernel
+def pick_by(w: Rules, s: State, cell: int, gpus: int, rule: int) -> None:
+    """Choose nodes for a job that fits the cell, by this placement."""
     s.scalar[N_PICKS] = 0
-    per_node, rule = s.cell[cell].per_node, w.placement
+    per_node = s.cell[cell].per_node
     if gpus <= per_node:
         pick_node(s, _node_for(w, s, cell, gpus), gpus)
     else:

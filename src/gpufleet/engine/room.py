@@ -31,7 +31,7 @@ from gpufleet.engine.state import (
     State,
     hash_of,
 )
-from gpufleet.world.layout import EASY, N_REFUSALS, NO_BACKFILL, SRTF, World
+from gpufleet.world.layout import EASY, N_REFUSALS, N_SAMPLES, NO_BACKFILL, SRTF, World
 
 
 def _records(n: int, dtype: np.dtype[Any], **fill: Any) -> Any:
@@ -154,10 +154,13 @@ def _domain_fields(world: World) -> dict[str, Any]:
         "domain_first": first,
         "domain_n": n_of,
         "domain_idle": np.zeros(len(first), np.int64),
+        "domain_usable": np.zeros(len(first), np.int64),
+        "domain_whole": np.diff(_whole_before(world)[np.r_[first, len(world.nodes.size)].astype(np.int64)]),
         "domain_block": block,
         "block_first": np.searchsorted(block, np.arange(n_blocks + 1)),
         "block_idle": np.zeros(n_blocks, np.int64),
         "block_mark": np.zeros(n_blocks, np.int64),
+        "block_slices": np.zeros(n_blocks, np.int64),
         "n_domain": n_domain,
         "domain_words": words,
         "domain_where": where,
@@ -227,6 +230,7 @@ def _book_fields(world: World) -> dict[str, Any]:
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
         "kept": np.zeros((_windows(world), 3), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
+        "sampled": np.zeros((n_products, N_SAMPLES, n_bins + 1), np.int64),
     }
 
 
@@ -253,6 +257,12 @@ def _nodes(world: World) -> Any:
     return rows
 
 
+def _whole_before(world: World) -> Any:
+    """Nodes of full size ahead of each node, and in all; those that were bought in part are never idle."""
+    whole = world.nodes.size == world.cells.gpus_per_node[world.nodes.cell]
+    return np.r_[0, np.cumsum(whole)].astype(np.int64)
+
+
 def _cells(world: World, first_of_domain: Ints) -> Any:
     cells = world.cells
     rows = _records(len(cells.first_node), CELL)
@@ -261,10 +271,9 @@ def _cells(world: World, first_of_domain: Ints) -> Any:
     rows.first_domain = np.searchsorted(first_of_domain, cells.first_node)
     rows.n_domains = np.searchsorted(first_of_domain, cells.first_node + cells.n_nodes) - rows.first_domain
     block = blocks_of(world)
-    whole = world.nodes.size == cells.gpus_per_node[world.nodes.cell]  # others are never idle
-    ends = np.r_[first_of_domain[1:], len(whole)].astype(np.int64)
-    counts = np.r_[0, np.cumsum(whole)]
-    n_of_domain = counts[ends] - counts[first_of_domain]
+    n_of_domain = np.diff(
+        _whole_before(world)[np.r_[first_of_domain, len(world.nodes.size)].astype(np.int64)]
+    )
     of_block = np.bincount(block, weights=n_of_domain).astype(np.int64)
     for row in rows:
         here = slice(row.first_domain, row.first_domain + row.n_domains)
@@ -345,7 +354,7 @@ def grow_bins(state: State, n_bins: int) -> State:
         new[..., : table.shape[-1]] = table
         return new
 
-    return state._replace(busy=wider(state.busy), waiting=wider(state.waiting))
+    return state._replace(busy=wider(state.busy), waiting=wider(state.waiting), sampled=wider(state.sampled))
 
 
 def grow_plan(state: State) -> State:

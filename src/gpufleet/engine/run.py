@@ -17,10 +17,11 @@ from gpufleet.engine.laws import check_laws
 from gpufleet.engine.memory import own, pack, rules_of
 from gpufleet.engine.own import fault_of
 from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, new_state
+from gpufleet.engine.samples import take_samples
 from gpufleet.engine.sharing.laws import check_sharing
 from gpufleet.engine.sharing.machine import Sharing
 from gpufleet.engine.state import FIRST_ID, N_OUT, N_OUTCOMES, NEXT_JOB, NOW, State
-from gpufleet.world.layout import EASY, N_REFUSALS, Jobs, Outcomes, Tallies, World, empty_jobs
+from gpufleet.world.layout import EASY, N_REFUSALS, UNKNOWN_S, Jobs, Outcomes, Tallies, World, empty_jobs
 
 _KINDS = (*[np.int64] * 5, *[np.int32] * 5, np.int64, np.int32, np.int64)  # of the columns of Outcomes
 _TYPES = (np.int64, np.int32, np.float64, np.int32, np.int64, np.int32)
@@ -127,6 +128,7 @@ def run(
                 sharing.make_bins(state.busy.shape[-1] - 1)
             s = pack(state)
     state = close_books(rules, state, outbox.take)
+    take_samples(pack(rules), pack(state), UNKNOWN_S)
     sharing.make_bins(state.busy.shape[-1] - 1)
     sharing.close_books(int(state.scalar[NOW]))
     outbox.preempted.append(sharing.take_events())
@@ -225,5 +227,8 @@ def _tallies(state: State, sharing: Sharing, world: World, end_s: int) -> Tallie
         total[..., :bins] = (table[0] + np.cumsum(table[1], axis=-1))[..., :bins]
         return total
 
+    sampled = np.zeros((*state.sampled.shape[:-1], n_bins), np.int64)
+    bins = min(n_bins, state.sampled.shape[-1])
+    sampled[..., :bins] = state.sampled[..., :bins]
     borrowing = summed(sharing.share.borrowing)
-    return Tallies(summed(state.busy), summed(state.waiting), borrowing, state.kept)
+    return Tallies(summed(state.busy), summed(state.waiting), borrowing, sampled, state.kept)

@@ -21,7 +21,7 @@ NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0
 DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9, 10, 11, 12, 13, 14, 15
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
 SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 26
-NEXT_OPEN = 30
+NEXT_OPEN, N_SAMPLED = 27, 28
 N_SCALARS = 32
 
 # Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
@@ -30,7 +30,7 @@ SLOT = np.dtype(
         *((name, np.int64) for name in ("id", "since", "start", "first_start", "end", "run")),
         *((name, np.float64) for name in ("work", "speed")),
         *((name, np.int32) for name in ("gpus", "cls", "cell", "lane", "grants", "link", "next_new")),
-        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark")),
+        *((name, np.int32) for name in ("attempts", "preemptions", "prio", "shape_no", "mark", "yields")),
         *((name, np.int8) for name in ("status", "why", "root", "last", "outcome", "joined", "waited")),
         *((name, np.int64) for name in ("seq", "limit", "behind", "est_end", "failures", "submit")),
         *((name, np.float64) for name in ("key", "lost")),
@@ -123,10 +123,13 @@ class State(NamedTuple):
     domain_first: Ints  # (n_domains,) first node
     domain_n: Ints  # (n_domains,) nodes
     domain_idle: Ints  # (n_domains,) idle nodes
+    domain_whole: Ints  # (n_domains,) nodes that may be idle: others were bought in part
+    domain_usable: Ints  # (n_domains,) of these, those that a class may use; of the moment
     domain_block: Ints  # (n_domains,) block
     block_first: Ints  # (n_blocks + 1,) first domain
     block_idle: Ints  # (n_blocks,) idle nodes
     block_mark: Ints  # (n_blocks,) 1 = chosen for a job
+    block_slices: Ints  # (n_blocks,) slices that a block holds, of the job at hand
     n_domain: Ints  # (n_cells, D + 1) domains by idle nodes
     domain_words: Words  # the sets of domains
     domain_where: Ints  # (n_cells * (D + 1), 4)
@@ -155,6 +158,7 @@ class State(NamedTuple):
     waiting: Ints  # (2, n_queues, N_REFUSALS, n_bins + 1)
     kept: Ints  # (n_windows, 3) as in Tallies
     fault: Floats  # (N_FAULT,) a question that the user's function has no number for
+    sampled: Ints  # (n_products, N_SAMPLES, n_bins): of free GPUs at the end of each bin
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
     out_ref: Ints  # (n_out, N_REFUSALS)
     out_root: Ints  # (n_out, N_REFUSALS)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.place import clear_picks, fewest_idle, pick, pick_node
+from gpufleet.engine.place import clear_picks, fewest_idle, pick, pick_by
+from gpufleet.engine.slices import pick_slices, slices_fit, take_of_domain
 from gpufleet.engine.state import N_PICKS, State
 from gpufleet.world.layout import (
+    BEST_FIT,
     BLOCK_LEVEL,
     DOMAIN_LEVEL,
     NO_WISH,
     NODE_LEVEL,
     REQUIRED,
+    UNCONSTRAINED,
 )
 
 
@@ -27,7 +30,7 @@ def nodes_for(s: State, cell: int, gpus: int) -> int:
 
 
 @kernel
-def holds_level(s: State, cell: int, gpus: int, level: int) -> bool:
+def _holds_level(s: State, cell: int, gpus: int, level: int) -> bool:
     """Whether some node, domain or block of the cell, all idle, holds the job."""
     nodes = nodes_for(s, cell, gpus)
     if level == NODE_LEVEL:
@@ -37,6 +40,14 @@ def holds_level(s: State, cell: int, gpus: int, level: int) -> bool:
     if level == BLOCK_LEVEL:
         return bool(nodes <= max(1, s.cell[cell].most_of_block))
     return True
+
+
+@kernel
+def may_hold(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
+    """Whether the cell, with all its nodes idle, holds a job as its class requires."""
+    if w.class_slice[cls] > 0:
+        return slices_fit(w, s, cls, cell, gpus, s.domain_whole)
+    return w.class_wish[cls] != REQUIRED or _holds_level(s, cell, gpus, w.class_level[cls])
 
 
 @kernel
@@ -62,6 +73,8 @@ def _most_in_domain(s: State, cell: int) -> int:
 @kernel
 def has_place(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
     """Whether a job that fits the cell fits as its class requires."""
+    if w.class_slice[cls] > 0:
+        return slices_fit(w, s, cls, cell, gpus, s.domain_idle)
     if w.class_wish[cls] != REQUIRED:
         return True
     nodes, level = nodes_for(s, cell, gpus), w.class_level[cls]
@@ -74,18 +87,6 @@ def has_place(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
     if level == BLOCK_LEVEL:
         return _block_with(s, cell, nodes) >= 0
     return bool(s.n_free[cell, s.cell[cell].per_node] >= nodes)
-
-
-@kernel
-def _take_of_domain(s: State, cell: int, domain: int, nodes: int, gpus: int) -> int:
-    """Pick the lowest ``nodes`` idle nodes of a domain; the GPUs that are left to pick."""
-    per_node = s.cell[cell].per_node
-    for n in range(s.domain_first[domain], s.domain_first[domain] + s.domain_n[domain]):
-        if nodes > 0 and s.node[n].online and s.node[n].free == per_node and s.node[n].mark != -2:
-            pick_node(s, n, min(per_node, gpus))
-            gpus -= min(per_node, gpus)
-            nodes -= 1
-    return gpus
 
 
 @kernel
@@ -137,7 +138,7 @@ def _pick_across(s: State, cell: int, gpus: int, first: int, n: int) -> None:
         nodes = nodes_for(s, cell, gpus)
         domain = _domain_of_marked(s, first, n, nodes)
         taken = min(nodes, s.domain_idle[domain])
-        gpus = _take_of_domain(s, cell, domain, taken, gpus)
+        gpus = take_of_domain(s, cell, domain, taken, gpus)
         s.domain_idle[domain] -= taken
     for at in range(s.scalar[N_PICKS]):
         s.domain_idle[s.node[s.pick_node[at]].domain] += 1
@@ -148,6 +149,12 @@ def pick_wish(w: Rules, s: State, cls: int, cell: int, gpus: int) -> None:
     """Choose nodes for a job that fits the cell, by its class's wish or else by the policy's placement."""
     nodes, level = nodes_for(s, cell, gpus), w.class_level[cls]
     idle = s.n_free[cell, s.cell[cell].per_node]
+    if w.class_slice[cls] > 0:
+        pick_slices(w, s, cls, cell, gpus)
+        return
+    if w.class_wish[cls] == UNCONSTRAINED:
+        pick_by(w, s, cell, gpus, BEST_FIT)
+        return
     if w.class_wish[cls] == NO_WISH or nodes <= 1 or idle < nodes:
         pick(w, s, cell, gpus)
         return
@@ -158,7 +165,7 @@ def pick_wish(w: Rules, s: State, cls: int, cell: int, gpus: int) -> None:
     if domain < 0 and level <= BLOCK_LEVEL:
         block = _block_with(s, cell, nodes)
     if domain >= 0:
-        _take_of_domain(s, cell, domain, nodes, gpus)
+        take_of_domain(s, cell, domain, nodes, gpus)
     elif block >= 0:
         s.block_mark[block] = 1
         _pick_across(s, cell, gpus, s.block_first[block], s.block_first[block + 1] - s.block_first[block])

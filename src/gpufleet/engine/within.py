@@ -11,8 +11,9 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.node_sets import is_kept, is_own, may_use
 from gpufleet.engine.order import estimate_on
 from gpufleet.engine.place import fit, pick, set_service
+from gpufleet.engine.slices import slices_fit
 from gpufleet.engine.state import NOW, State
-from gpufleet.engine.topology import has_place, holds_level, nodes_for, pick_wish
+from gpufleet.engine.topology import has_place, may_hold, nodes_for, pick_wish
 from gpufleet.world.layout import (
     BLOCK_LEVEL,
     DOMAIN_LEVEL,
@@ -136,7 +137,8 @@ def wish_option(w: Rules, s: State, i: int, option: int) -> int:
     """STARTABLE, or why job ``i`` does not fit the option's nodes as its class requires."""
     cls, gpus, cell = s.slot[i].cls, s.slot[i].gpus, w.option_cell[option]
     refusal = fit_option(w, s, i, option)
-    if w.class_wish[cls] != REQUIRED or (refusal != STARTABLE and refusal != RESERVATION):
+    requires = w.class_wish[cls] == REQUIRED or w.class_slice[cls] > 0
+    if not requires or (refusal != STARTABLE and refusal != RESERVATION):
         return refusal
     if not w.option_masked[option]:
         return STARTABLE if has_place(w, s, cls, cell, gpus) else TOPOLOGY
@@ -180,11 +182,25 @@ def _most_usable(w: Rules, s: State, cls: int, cell: int, level: int) -> int:
 
 
 @kernel
+def _slices_fit_within(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
+    """Whether the full-size nodes that the class may use, all idle, hold all slices of a job."""
+    first = s.cell[cell].first_domain
+    for domain in range(first, first + s.cell[cell].n_domains):
+        s.domain_usable[domain] = 0
+        for n in range(s.domain_first[domain], s.domain_first[domain] + s.domain_n[domain]):
+            whole = s.node[n].gpus == s.cell[cell].per_node
+            s.domain_usable[domain] += int(whole and may_use(w, cls, n))
+    return slices_fit(w, s, cls, cell, gpus, s.domain_usable)
+
+
+@kernel
 def level_holds(w: Rules, s: State, cls: int, option: int, gpus: int) -> bool:
-    """Whether some node, domain or block of the required level could ever hold the job, all idle."""
+    """Whether the option could ever hold the job as its class requires, all nodes idle."""
     cell, level = w.option_cell[option], w.class_level[cls]
-    if w.class_wish[cls] != REQUIRED:
-        return True
-    if not w.option_masked[option] or (level != DOMAIN_LEVEL and level != BLOCK_LEVEL):
-        return holds_level(s, cell, gpus, level)
+    if not w.option_masked[option]:
+        return may_hold(w, s, cls, cell, gpus)
+    if w.class_slice[cls] > 0:
+        return _slices_fit_within(w, s, cls, cell, gpus)
+    if w.class_wish[cls] != REQUIRED or (level != DOMAIN_LEVEL and level != BLOCK_LEVEL):
+        return may_hold(w, s, cls, cell, gpus)
     return bool(nodes_for(s, cell, gpus) <= max(1, _most_usable(w, s, cls, cell, level)))

@@ -6,16 +6,26 @@ from typing import Annotated, Any, ClassVar, Final
 
 from typing_extensions import override
 
+from gpufleet.base.errors import explain_code
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Part, Sourced
-from gpufleet.plan.kinds import Choice, Flag, Schema, Value
+from gpufleet.plan.kinds import Choice, Count, Flag, Schema, Value
 from gpufleet.plan.moments import Duration
 from gpufleet.plan.reader import Reader
 from gpufleet.plan.tree import Leaf, Map
 
 LEVELS: Final = ("node", "domain", "block", "site")
+SLICE_LEVELS: Final = ("domain", "block")
 RULES: Final = ("preemptible", "checkpoint_s", "restart_s", "topology")
 """Fields that count only where jobs are admitted by cycles."""
+
+explain_code(
+    "P053",
+    "slices wider than their job",
+    "A job lies in one part of its level (or as near to that as may be), each of its slices in one part "
+    "of the slice level. The slice level is inside of the job's level, or the same.",
+    "topology: {required: domain, slice: {gpus: 144, level: block}}     # write `required: block` or `site`",
+)
 
 
 class Checkpoint(Value[int | None]):
@@ -33,10 +43,21 @@ class Checkpoint(Value[int | None]):
         return {"anyOf": [Duration().short_schema(), {"const": "none"}]}
 
 
+class Slice(Declared):
+    """Parts of a job that each stay together."""
+
+    gpus: Annotated[
+        int, Key(Count("GPUs", least=1), "GPUs of a slice: whole nodes; a job is a whole number of slices")
+    ]
+    level: Annotated[
+        str, Key(Choice(SLICE_LEVELS), "every slice lies in one of these, or the job does not start")
+    ]
+
+
 class Topology(Declared):
     """How close together the GPUs of a job are."""
 
-    one_of: ClassVar[tuple[str, ...]] = ("required", "preferred")
+    one_of: ClassVar[tuple[str, ...]] = ("required", "preferred", "unconstrained")
 
     required: Annotated[str | None, Key(Choice(LEVELS), "all in one of these, or the job does not start")] = (
         None
@@ -45,10 +66,34 @@ class Topology(Declared):
         str | None, Key(Choice(LEVELS), "all in one of these if there is one, else in the next wider")
     ] = None
 
+    unconstrained: Annotated[
+        bool, Key(Flag(), "true: anywhere, but on the nodes with the least room that hold it")
+    ] = False
+    slice: Annotated[
+        Slice | None, Key(Part(Slice), "parts that each stay together; left out: the job has none")
+    ] = None
+
     @property
     def level(self) -> str:
         """The level that is wished."""
         return self.required or self.preferred or LEVELS[-1]
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        if values.get("unconstrained") is False:
+            says = say("`{path}.unconstrained: false` has no effect", path=path)
+            fix = say("leave `topology` out, or write `unconstrained: true`")
+            reader.report("P024", node.key_at["unconstrained"], says, fix)
+        wide, part = values.get("required") or values.get("preferred"), values.get("slice")
+        if wide and part and LEVELS.index(part.level) > LEVELS.index(wide):
+            says = say(
+                "slices lie in one {part}, which is wider than the {wide} that holds the whole job",
+                part=part.level, wide=wide,
+            )  # fmt: skip
+            fix = say("name a wider level for the job, or a narrower one for its slices")
+            reader.report("P053", node.key_at["slice"], says, fix)
+        return values
 
 
 class JobRules(Sourced):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpufleet.base.say import say
 
 if TYPE_CHECKING:
+    from gpufleet.plan.job_rules import Slice
     from gpufleet.plan.plan import Plan
     from gpufleet.plan.supply import Delivery
     from gpufleet.plan.tenants import Queue
@@ -37,14 +38,30 @@ def has_level(plan: Plan, queue: Queue, products: Speeds, level: str) -> bool:
     return True
 
 
-def most_at_level(plan: Plan, queue: Queue, products: Speeds, level: str) -> tuple[int, str]:
-    """GPUs of the largest node, domain, block or site that jobs of a queue may use, and where that is."""
+def most_at_level(
+    plan: Plan, queue: Queue, products: Speeds, level: str, part: Slice | None = None
+) -> tuple[int, str]:
+    """GPUs of the largest node, domain, block or site that jobs of a queue may use, and where that is.
+
+    Args:   part: slices of a job; only whole ones count, each inside of its own level.
+    """
     most, where = 0, say("none")
     for lot in _usable(plan, queue, products):
-        gpus = _size(plan, lot, level)
+        gpus = _size(plan, lot, level) if part is None else _in_slices(plan, lot, level, part)
         if gpus > most:
             most, where = gpus, say("{system} at {site}", system=lot.system, site=lot.to)
     return most, where
+
+
+def _in_slices(plan: Plan, lot: Delivery, level: str, part: Slice) -> int:
+    """GPUs in slices that a part of the level holds; 0 where a slice is no whole number of nodes."""
+    if part.gpus % plan.systems[lot.system].gpus_per_node:
+        return 0
+    inner, whole = _size(plan, lot, part.level), _size(plan, lot, level)
+    if inner == 0 or whole < inner:
+        return whole // part.gpus * part.gpus
+    slices = whole // inner * (inner // part.gpus) + whole % inner // part.gpus
+    return slices * part.gpus
 
 
 def _size(plan: Plan, lot: Delivery, level: str) -> int:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from gpufleet.base.say import say
 from gpufleet.plan import quotas
 from gpufleet.plan.declared import Declared, Key, Part, Sourced
-from gpufleet.plan.kinds import Choice, Flag, Kind, Number, Ref, Schema, Text
+from gpufleet.plan.kinds import Choice, Count, Flag, Kind, Number, Ref, Schema, Text
 from gpufleet.plan.moments import Duration
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.priorities import PriorityKind
@@ -159,6 +159,11 @@ class Strategies(Kind[tuple[str, ...]]):
         return {"anyOf": [word, {"type": "array", "items": word, "minItems": 1, "uniqueItems": True}]}
 
 
+MOST_PREEMPTIONS: Final = 100
+"""Preemptions of one job that are not exceeded, unless a plan says otherwise: far above what a plan needs, it
+only ends what would never end."""
+
+
 class SharingPlan(Declared):
     """How queues share: whether they lend at all, who is served first, and what preempted jobs do."""
 
@@ -180,3 +185,10 @@ class SharingPlan(Declared):
     return_after_s: Annotated[
         int, Key(Duration(), "how long it waits before it competes again", "return_after")
     ] = 0
+    preemptions_at_most: Annotated[
+        int,
+        Key(
+            Count("preemptions"),
+            "a job that was preempted so often is not preempted any more; 0: no bound, as in Kueue",
+        ),
+    ] = MOST_PREEMPTIONS

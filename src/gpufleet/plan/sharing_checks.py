@@ -77,7 +77,7 @@ def larger_than_level(plan: Plan) -> Iterator[Finding]:
         queue = plan.queues[workload.queue]
         if wish.required is None or not has_level(plan, queue, workload.products, wish.required):
             continue
-        most, where = most_at_level(plan, queue, workload.products, wish.required)
+        most, where = most_at_level(plan, queue, workload.products, wish.required, wish.slice)
         if workload.gpus > most:
             says = say(
                 "{name} wants {gpus:,} GPUs in one {level}; the largest that it may use has {most:,} "
@@ -86,6 +86,59 @@ def larger_than_level(plan: Plan) -> Iterator[Finding]:
             )  # fmt: skip
             fix = say("ask for {most:,} or fewer, require a wider level, or write `preferred`", most=most)
             yield Finding(at=plan.line(f"workloads.{name}.topology.required"), says=says, fix=fix)
+
+
+@check("P054", "slices that never fit", severity="error")
+def slices_nowhere(plan: Plan) -> Iterator[Finding]:
+    """A slice is a whole number of nodes inside of one domain (or block). None that its jobs may use holds
+    such a slice, so that no job of the workload could ever start.
+
+    Example::
+
+        workloads: {big: {topology: {required: block, slice: {gpus: 144, level: domain}}, ...}}   # a rack: 72
+    """
+    for name, workload in plan.workloads.items():
+        part = workload.topology.slice if workload.topology else None
+        if part is None:
+            continue
+        products = workload.products
+        sizes = [
+            (
+                most_at_level(plan, queue, products, part.level, part)[0],
+                most_at_level(plan, queue, products, part.level),
+            )
+            for queue in (plan.queues[each] for each in queues_of(plan, workload))
+        ]
+        if any(gpus for gpus, _ in sizes) or not any(most for _, (most, _) in sizes):
+            continue
+        most, where = max(each for _, each in sizes)
+        says = say(
+            "no {level} holds a slice of {gpus:,} GPUs in whole nodes; the largest that {name} may use has "
+            "{most:,} ({where})",
+            level=part.level, gpus=part.gpus, name=name, most=most, where=where,
+        )  # fmt: skip
+        fix = say("make a slice a whole number of nodes, at most {most:,} GPUs", most=most)
+        yield Finding(at=plan.line(f"workloads.{name}.topology.slice"), says=says, fix=fix)
+
+
+@check("P055", "campaign that is no whole number of slices", severity="error")
+def part_of_slice(plan: Plan) -> Iterator[Finding]:
+    """All slices of a job have the same number of GPUs. This campaign cannot be divided into them.
+
+    Example::
+
+        workloads: {big: {gpus: 100, topology: {required: site, slice: {gpus: 72, level: domain}}, ...}}
+    """
+    for name, workload in plan.workloads.items():
+        part = workload.topology.slice if workload.topology else None
+        if not isinstance(workload, CampaignWorkload) or part is None or workload.gpus % part.gpus == 0:
+            continue
+        says = say(
+            "{name} wants {gpus:,} GPUs in slices of {part:,}", name=name, gpus=workload.gpus, part=part.gpus
+        )
+        up = -(-workload.gpus // part.gpus) * part.gpus
+        fix = say("ask for {up:,} GPUs, or for slices that divide {gpus:,}", up=up, gpus=workload.gpus)
+        yield Finding(at=plan.line(f"workloads.{name}.topology.slice"), says=says, fix=fix)
 
 
 @check("P050", "quotas of a cohort above what ever comes")

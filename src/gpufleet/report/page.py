@@ -15,8 +15,10 @@ from gpufleet.report import (
     arrived,
     demand,
     figures,
+    fragmentation,
     limits,
     measured,
+    preempted,
     promises,
     reservations,
     sharing,
@@ -186,7 +188,7 @@ def _supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
 
 def _shared(view: View) -> Iterator[Figure | None]:
     yield sharing.over_time(view)
-    yield sharing.preempted(view)
+    yield preempted.by_rule(view)
 
 
 def _more_supply(view: View, stairs: Stairs) -> Iterator[Figure | None]:
@@ -200,6 +202,7 @@ def _detail(view: View) -> list[Figure | None]:
         figures.in_use(view),
         figures.in_use_each(view),
         figures.utilisation(view),
+        fragmentation.over_time(view),
         figures.waits_by_tenant(view),
         figures.waits_by_size(view),
         figures.compared(view),

@@ -1,4 +1,4 @@
-"""Who shared what: own quota, use, what was borrowed and lent, and what preemption took."""
+"""Who shared what: own quota, use, what was borrowed and lent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from gpufleet.base.say import Said, say, tell
-from gpufleet.base.units import format_count, format_duration
-from gpufleet.report import charts, frames, measured
+from gpufleet.base.say import Said, say
+from gpufleet.base.units import format_duration
+from gpufleet.report import frames, measured
 from gpufleet.report.charts import Spec, number_labels
-from gpufleet.report.figures import INK, MAX_ROWS, Figure, Legend, Panel, with_sums
+from gpufleet.report.figures import INK, MAX_ROWS, Figure, Legend, Panel
 from gpufleet.report.layers import layered, span
 from gpufleet.report.marks import Mark
 from gpufleet.report.series import timed
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.report.words import short
-from gpufleet.results.columns import RULES
 
 if TYPE_CHECKING:
     from gpufleet.report.frames import Bins
@@ -28,17 +27,6 @@ COLUMNS: Final = ("own", "borrowed", "lent")
 OWN, BORROWED, LENT = (Mark("", colour, hatch) for colour, hatch in (
     ("grey-1", "plain"), ("grey-1", "slash"), ("grey-3", "dots"),
 ))  # fmt: skip
-
-RULE_TITLES: Final = {
-    "InClusterQueue": say("within a queue"),
-    "InCohortReclamation": say("own quota taken back"),
-    "InCohortReclaimWhileBorrowing": say("taken back while borrowing"),
-    "InCohortFairSharing": say("fair shares"),
-    "QuotaFell": say("quota fell"),
-    "NodeKilled": say("node taken away"),
-    "NodeFailed": say("node failed"),
-}
-"""Rules of preemption, short enough for the rows of a chart."""
 
 
 def shares(view: View) -> bool:
@@ -195,74 +183,6 @@ def _spec(view: View, grid: Bins, frame: pl.DataFrame) -> Spec:
         {"mark": line, "encoding": {"x": x, "y": {**y, "field": "quota"}}},
     ]
     return layered(layers, HEIGHT_PX) | {"data": data}
-
-
-def preempted(view: View) -> Figure | None:
-    """Preemptions by rule; None where there were none."""
-    counts = measured.by(view.run, "preemptions", "rule")
-    if not counts:
-        return None
-    lost, mark = measured.by(view.run, "lost_gpu_h", "rule"), Mark(str(say("preemptions")), "grey-1", "plain")
-    order = sorted(counts, key=lambda rule: -counts[rule])
-    rows = [
-        {
-            "row": str(tell(RULE_TITLES[rule])),
-            "name": mark.name,
-            "value": counts[rule],
-            "rank": 0,
-            "total": counts[rule],
-        }
-        for rule in order
-    ]
-    return Figure(
-        id="preempted",
-        title=_preempted_says(view),
-        subtitle=say("running jobs that were pushed out, by the rule that let it be, whole run"),
-        spec=charts.bars(with_sums(rows, format_count), [mark], unit=say("preemptions")),
-        marks=(mark,),
-        table=table(
-            say("Preemptions by rule"),
-            [
-                (say("rule"), "text"), (say("in Kueue's words"), "text"), (say("preemptions"), "whole"),
-                (say("work lost, GPU-hours"), "number"),
-            ],
-            [(tell(RULES[rule]), rule, counts[rule], lost[rule]) for rule in order],
-        ),
-        note=_often(view),
-        measures=("preemptions", "lost_gpu_h", "most_preemptions", "often_preempted_jobs"),
-    )  # fmt: skip
-
-
-def _preempted_says(view: View) -> Said:
-    """How many jobs were pushed out, and what that cost of all work."""
-    count, lost = (measured.total(view.run, name) or 0 for name in ("preemptions", "lost_gpu_h"))
-    used = measured.total(view.run, "busy_gpu_h") or 0.0
-    return say(
-        "{n:,} preemption cost {hours:short} GPU-hours of work, of {used:short} in use",
-        "{n:,} preemptions cost {hours:short} GPU-hours of work, of {used:short} in use",
-        n=round(count),
-        hours=lost,
-        used=used,
-    )
-
-
-def _often(view: View) -> Said:
-    """Whether jobs went to and fro."""
-    most = round(measured.total(view.run, "most_preemptions") or 0)
-    jobs = round(measured.total(view.run, "often_preempted_jobs") or 0)
-    if not jobs:
-        return say(
-            "No job was preempted three times: {n:,} time at most.",
-            "No job was preempted three times: {n:,} times at most.",
-            n=most,
-        )
-    return say(
-        "{n:,} job was preempted three times or more, at most {most:,}, and lost {hours:short} GPU-hours.",
-        "{n:,} jobs were preempted three times or more, at most {most:,}, and lost {hours:short} GPU-hours.",
-        n=jobs,
-        most=most,
-        hours=measured.total(view.run, "often_preempted_lost_gpu_h") or 0.0,
-    )
 
 
 def summary_rows(view: View) -> list[tuple[str, ...]]:

@@ -18,7 +18,17 @@ from gpufleet.base.errors import SEVERITIES
 from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
-from gpufleet.report import findings, frames, limits, measured, promises, reservations, sharing, waits
+from gpufleet.report import (
+    findings,
+    frames,
+    limits,
+    measured,
+    preempted,
+    promises,
+    reservations,
+    sharing,
+    waits,
+)
 from gpufleet.report.stairs import Stairs
 from gpufleet.report.view import View
 from gpufleet.report.words import percent, root_name, short
@@ -264,6 +274,7 @@ def _notes(view: View, style: Style) -> str:
         notes.append(style.alarm(say("and {n:,} other warning", "and {n:,} other warnings", n=rest)))
     if dropped:
         notes.append(say("{n:,} trace row not used", "{n:,} trace rows not used", n=round(dropped)))
+    notes += [style.alarm(_wrapped(says, style.width)) for says in preempted.to_and_fro(view)]
     notes.append(_wrapped(limits.assumed(run), style.width))
     return "\n".join(notes)
 

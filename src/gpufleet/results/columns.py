@@ -280,6 +280,28 @@ QUOTAS: Final[tuple[Column, ...]] = (
 )
 """Columns of quotas.parquet: one row per bin, holder of quota and product; rows of nothing are left out."""
 
+FRAGMENTATION: Final[tuple[Column, ...]] = (
+    Column("t_s", "i64", "s", "start of the bin, from the plan's start"),
+    Column("product", "str", "", "GPU product"),
+    Column("level", "str", "", "node; domain, if one has several nodes; block, if one has several domains"),
+    Column("free_gpus", "i64", "GPU", "GPUs in service that no job holds, at the end of the bin"),
+    Column(
+        "whole_gpus",
+        "i64",
+        "GPU",
+        "of these, those that a job of the size of a whole node, domain or block could use",
+        "GPUs in parts of the fleet whose nodes are all idle; nodes that were bought in part are not counted",
+    ),
+    Column(
+        "largest_gpus",
+        "i64",
+        "GPU",
+        "the largest job that fits in one node, domain or block then",
+        "of a node its free GPUs; of a domain or block the GPUs of its idle nodes",
+    ),
+)
+"""Columns of fragmentation.parquet: one row per bin, product and level that it has."""
+
 TABLES: Final = {
     "jobs": JOBS,
     "timeline": TIMELINE,
@@ -287,6 +309,7 @@ TABLES: Final = {
     "shortage": SHORTAGE,
     "preemptions": PREEMPTIONS,
     "quotas": QUOTAS,
+    "fragmentation": FRAGMENTATION,
 }
 
 

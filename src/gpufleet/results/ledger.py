@@ -34,7 +34,7 @@ _POLICY: Final = (
     "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
     "restart_overhead", "finish_lag",
 )  # fmt: skip
-_OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.")
+_OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.", "fragmentation.")
 """Tables that follow from what jobs did."""
 
 _ASIDE: Final = ("promises", "actuals", "sums")

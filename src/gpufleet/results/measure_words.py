@@ -33,6 +33,7 @@ TITLES: Final = {
     "first_wait_simulated_p99_s": say("simulated wait for the first start, P99"),
     "first_wait_simulated_mean_s": say("simulated wait for the first start, mean"),
     "bounded_slowdown": say("bounded slowdown"),
+    "fragmentation": say("free GPUs that are in no idle part of the fleet"),
     "own_quota_gpu_h": say("GPU-hours of own quota"),
     "borrowed_gpu_h": say("GPU-hours borrowed"),
     "lent_gpu_h": say("GPU-hours lent"),
@@ -50,6 +51,9 @@ TITLES: Final = {
     "reserved_others_gpu_h": say("GPU-hours reserved and still held by others"),
     "reserved_idle_gpu_h": say("GPU-hours reserved and idle"),
     "reserved_idle_before_gpu_h": say("GPU-hours idle in the day before reservations"),
+    "to_and_fro": say("preemptions to and fro between queues"),
+    "to_and_fro_lost_gpu_h": say("GPU-hours of work lost to and fro"),
+    "bounded_jobs": say("jobs preempted as often as they may be"),
     "makespan_h": say("time from the first submission to the last end"),
     "trace_rows": say("rows of traces read"),
     "trace_rows_dropped": say("rows of traces not used"),
@@ -74,7 +78,9 @@ TITLES: Final = {
 DIMS: Final = {
     "tenant": say("tenant"),
     "queue": say("queue"),
+    "other_queue": say("and queue"),
     "rule": say("rule of preemption"),
+    "level": say("level"),
     "cause": say("root cause"),
     "product": say("product"),
     "site": say("site"),
@@ -105,7 +111,7 @@ STEPS: Final = {
 }
 """Steps of a GPU, and what it lacks without one."""
 
-SHARES: Final = frozenset({"utilisation", "gpu_h_share"})
+SHARES: Final = frozenset({"utilisation", "gpu_h_share", "fragmentation"})
 """Measures that are a part of a whole."""
 
 ZERO_WHERE_ABSENT: Final = frozenset({

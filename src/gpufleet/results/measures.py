@@ -307,8 +307,10 @@ def trace_rows_dropped(facts: Facts) -> Rows:
             yield {"workload": intake.workload, "reason": reason}, rows
 
 
-from gpufleet.results import measures_reserved as measures_reserved  # noqa: E402 - as below
+from gpufleet.results import measures_fragmentation as measures_fragmentation  # noqa: E402 - they register here
+from gpufleet.results import measures_reserved as measures_reserved  # noqa: E402 - as above
 from gpufleet.results import measures_sharing as measures_sharing  # noqa: E402 - they register their own here
 from gpufleet.results import measures_supply as measures_supply  # noqa: E402 - as above
+from gpufleet.results import measures_to_and_fro as measures_to_and_fro  # noqa: E402 - as above
 from gpufleet.results import sums as sums  # noqa: E402 - as above
 from gpufleet.results import to_date as to_date  # noqa: E402 - as above

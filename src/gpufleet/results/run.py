@@ -73,6 +73,11 @@ class Run:
         """Quota, use, what was borrowed, lent and taken, by holder, product and bin; `columns.QUOTAS`."""
         return self._table("quotas", folder.QUOTAS)
 
+    @cached_property
+    def fragmentation(self) -> pl.DataFrame:
+        """How the free GPUs lie together, by level, product and bin; `columns.FRAGMENTATION`."""
+        return self._table("fragmentation", folder.FRAGMENTATION)
+
     def _table(self, name: str, file: str) -> pl.DataFrame:
         """A small table; empty where a run was written before there was one."""
         if (self.path / file).exists():

@@ -17,6 +17,7 @@ from gpufleet.base.say import tell, to_data
 from gpufleet.results import folder
 from gpufleet.results.answer import answer
 from gpufleet.results.facts import Facts, Seen
+from gpufleet.results.fragmentation import write_fragmentation
 from gpufleet.results.ledger import ledger_of
 from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
@@ -56,6 +57,7 @@ def write_results(
     """
     write_lock(path / folder.LOCK, plan)
     write_timeline(path / folder.TIMELINE, built.world, built.names, tallies, end_s)
+    write_fragmentation(path / folder.FRAGMENTATION, built.world, built.names, tallies, end_s)
     clock = built.world.clock
     run = Run(path)
     write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)

@@ -16,6 +16,7 @@ from gpufleet.world.generate import MOST_JOBS, Stream
 from gpufleet.world.names import Names
 from gpufleet.world.online import Online, online_of, usable_cells
 from gpufleet.world.overload import overloads
+from gpufleet.world.recorded import PART_SLICE
 from gpufleet.world.streams import Ask, asks_of
 
 if TYPE_CHECKING:
@@ -127,7 +128,13 @@ def demand_findings(plan: Plan, names: Names, fleet: Fleet) -> tuple[tuple[Ask, 
     # A plan whose jobs are cut short says nothing of workloads that would come later.
     none = [_no_jobs(plan, ask) for ask in asks if ask.stream.jobs < 1 and plan.jobs_until is None]
     large = (_too_large(plan, names, fleet, online, ask) for ask in asks)
-    return asks, (*none, *filter(None, large), *overloads(plan, names, fleet, online, asks))
+    odd = (_of_part_slices(plan, ask) for ask in asks)
+    return asks, (
+        *none,
+        *filter(None, large),
+        *filter(None, odd),
+        *overloads(plan, names, fleet, online, asks),
+    )
 
 
 def _too_many(plan: Plan, ask: Ask) -> Finding:
@@ -157,7 +164,7 @@ def _too_large(plan: Plan, names: Names, fleet: Fleet, online: Online, ask: Ask)
         most = max(most, min(gpus, queue.most(names.products[fleet.cells.product[cell]], gpus)))
     wish = ask.workload.topology
     if wish is not None and wish.required is not None:
-        most = min(most, most_at_level(plan, queue, ask.workload.products, wish.required)[0])
+        most = min(most, most_at_level(plan, queue, ask.workload.products, wish.required, wish.slice)[0])
     large = ask.stream.gpus > most
     jobs = ask.stream.jobs * float(np.diff(ask.stream.share, prepend=0.0)[large].sum())
     if jobs < 0.5:
@@ -174,3 +181,22 @@ def _too_large(plan: Plan, names: Names, fleet: Fleet, online: Online, ask: Ask)
         "cap them with `scale: {{most_gpus: {most}}}`, or deliver more GPUs to one site", most=max(most, 1)
     )
     return finding(TOO_LARGE, says, fix, plan.line(f"workloads.{ask.workload.name}"), severity="warning")
+
+
+def _of_part_slices(plan: Plan, ask: Ask) -> Finding | None:
+    """A warning if some of the jobs are no whole number of slices."""
+    part = ask.workload.topology.slice if ask.workload.topology else None
+    if part is None:
+        return None
+    odd = ask.stream.gpus % part.gpus != 0
+    jobs = ask.stream.jobs * float(np.diff(ask.stream.share, prepend=0.0)[odd].sum())
+    if jobs < 0.5:
+        return None
+    says = say(
+        "about {n:,} job of {name} is no whole number of slices of {gpus:,} GPUs; it never starts",
+        "about {n:,} jobs of {name} are no whole number of slices of {gpus:,} GPUs; they never start",
+        n=round(jobs), name=ask.workload.name, gpus=part.gpus,
+    )  # fmt: skip
+    fix = say("make slices smaller, or leave `slice` out")
+    at = plan.line(f"workloads.{ask.workload.name}.topology.slice")
+    return finding(PART_SLICE, says, fix, at, severity="warning")

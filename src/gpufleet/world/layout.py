@@ -76,12 +76,17 @@ FINAL_SHARE, INITIAL_SHARE, NO_STRATEGY = 0, 1, 2
 UNLIMITED: Final = -1
 
 # --- what a job wishes of the topology, and the levels inside a site
-NO_WISH, PREFERRED, REQUIRED = 0, 1, 2
+NO_WISH, PREFERRED, REQUIRED, UNCONSTRAINED = 0, 1, 2, 3
 NODE_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL, SITE_LEVEL = 0, 1, 2, 3
 
 # --- states in which a job leaves the simulation
 DONE, KILLED, REFUSED, RUNNING, WAITING = 0, 1, 2, 3, 4
 STATES: Final = ("done", "killed", "refused", "running", "waiting")
+
+
+# --- what is looked at, per product, at the end of each bin of the timeline
+FREE_GPUS, WHOLE_NODE, WHOLE_DOMAIN, WHOLE_BLOCK, LARGEST_NODE, LARGEST_DOMAIN, LARGEST_BLOCK = range(7)
+N_SAMPLES: Final = 7
 
 
 class Nodes(NamedTuple):
@@ -234,8 +239,10 @@ class ClassRules(NamedTuple):
     preemptible: Ints  # 0 = never a victim
     checkpoint_s: Ints  # work between checkpoints: 0 = loses nothing, UNKNOWN_S = loses the whole attempt
     restart_s: Ints  # work that every return after a preemption adds
-    wish: Ints  # NO_WISH, PREFERRED, REQUIRED
+    wish: Ints  # NO_WISH, PREFERRED, REQUIRED, UNCONSTRAINED
     level: Ints  # of the wish: NODE_LEVEL .. SITE_LEVEL
+    slice_gpus: Ints  # GPUs of a slice, which lies in one part of the slice level; 0 = no slices
+    slice_level: Ints  # DOMAIN_LEVEL, BLOCK_LEVEL
 
 
 class SharedQuotas(NamedTuple):
@@ -254,6 +261,7 @@ class SharedQuotas(NamedTuple):
     evict_falling: int  # 1 = a falling quota evicts what exceeds it
     return_s: int  # how long a preempted job waits before it competes again
     return_last: int  # 1 = it returns behind those who wait, 0 = to its old place
+    preemptions_at_most: int  # a job that has given way so often is not preempted any more; 0 = no bound
 
 
 class NodeSets(NamedTuple):
@@ -350,12 +358,14 @@ NO_WINDOWS: Final = np.zeros((0, 3), np.int64)
 class Tallies(NamedTuple):
     """GPU-seconds per bin of the timeline, exact. A bin b covers [b * grid_s, (b + 1) * grid_s).
 
-    And GPU-seconds per window of a reservation, over all of it.
+    What is `sampled` is GPUs, as they are just before the bin's end; what is `kept` GPU-seconds per window of
+    a reservation, over all of it.
     """
 
     busy: Ints  # (n_queues, n_products, n_bins): GPUs held
     waiting: Ints  # (n_queues, N_REFUSALS, n_bins): GPUs asked for by waiting jobs, by root
     borrowing: Ints  # (rows of the quota tree, n_products, n_bins): GPUs used beyond quota
+    sampled: Ints  # (n_products, N_SAMPLES, n_bins): GPUs at the end of the bin
     kept: Ints = NO_WINDOWS  # (n_windows, 3): GPU-seconds, columns HELD_BY_ITS, HELD_BY_OTHERS, HELD_BEFORE
 
 

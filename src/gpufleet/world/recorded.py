@@ -30,6 +30,13 @@ OVER_LEVEL: Final = explain_code(
     "are larger than the largest of them that they may use never start.",
     "workloads: {history: {kind: trace, topology: {required: node}, ...}}     # some jobs have several nodes",
 ).code
+PART_SLICE: Final = explain_code(
+    "T064",
+    "jobs that are no whole number of slices",
+    "With `topology: {slice: {gpus: N}}` a job consists of slices of N GPUs. Jobs of other sizes are "
+    "refused for ever when they come.",
+    "workloads: {w: {topology: {required: site, slice: {gpus: 72, level: domain}}, ...}}   # jobs of 8 GPUs",
+).code
 
 
 def limited(plan: Plan, jobs: pl.DataFrame) -> pl.DataFrame:
@@ -60,11 +67,13 @@ def over_limit(plan: Plan, workload: TraceWorkload, jobs: pl.DataFrame) -> Itera
 
 def over_level(plan: Plan, workload: TraceWorkload, jobs: pl.DataFrame) -> Iterator[Finding]:
     """A warning about jobs that are larger than the node, domain or block that they require."""
-    level = workload.topology.required if workload.topology else None
-    if level is None:
+    wish = workload.topology
+    yield from _of_part_slices(workload, jobs)
+    if wish is None or wish.required is None:
         return
+    level = wish.required
     queues = list(plan.queues.values())
-    sizes = [most_at_level(plan, queue, workload.products, level)[0] for queue in queues]
+    sizes = [most_at_level(plan, queue, workload.products, level, wish.slice)[0] for queue in queues]
     most = pl.col("queue").replace_strict(list(range(len(sizes))), sizes, return_dtype=pl.Int64)
     large = jobs.filter(pl.col("gpus") > most)
     if large.height:
@@ -79,3 +88,19 @@ def over_level(plan: Plan, workload: TraceWorkload, jobs: pl.DataFrame) -> Itera
         )
         fix = say("write `preferred`, require a wider level, or accept other products")
         yield finding(OVER_LEVEL, says, fix, workload.line, severity="warning")
+
+
+def _of_part_slices(workload: TraceWorkload, jobs: pl.DataFrame) -> Iterator[Finding]:
+    """A warning about jobs that are no whole number of slices."""
+    part = workload.topology.slice if workload.topology else None
+    odd = jobs.filter(pl.col("gpus") % part.gpus != 0) if part else jobs.clear()
+    if part and odd.height:
+        says = say(
+            "{n:,} job of {name} is no whole number of slices of {gpus:,} GPUs; it never starts",
+            "{n:,} jobs of {name} are no whole number of slices of {gpus:,} GPUs; they never start",
+            n=odd.height,
+            name=workload.name,
+            gpus=part.gpus,
+        )
+        fix = say("make slices smaller, or leave `slice` out")
+        yield finding(PART_SLICE, says, fix, workload.line, severity="warning")

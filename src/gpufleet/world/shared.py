@@ -19,6 +19,7 @@ from gpufleet.world.layout import (
     PREFERRED,
     REQUIRED,
     SITE_LEVEL,
+    UNCONSTRAINED,
     UNKNOWN_S,
     Cells,
     ClassRules,
@@ -30,7 +31,7 @@ from gpufleet.world.quotas import Group, Limits, Sharing, arrays_of
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
-    from gpufleet.plan.job_rules import JobRules
+    from gpufleet.plan.job_rules import JobRules, Topology
     from gpufleet.plan.tenants import Queue
 
 RESOURCE: Final = "gpu"
@@ -54,6 +55,8 @@ class RuleRow(NamedTuple):
     restart_s: int = 0
     wish: int = NO_WISH
     level: int = SITE_LEVEL
+    slice_gpus: int = 0
+    slice_level: int = 0
 
 
 def rules_of(plan: Plan, workload: JobRules) -> RuleRow:
@@ -68,9 +71,20 @@ def job_rules(workload: JobRules) -> RuleRow:
         preemptible=int(workload.preemptible),
         checkpoint_s=UNKNOWN_S if workload.checkpoint_s is None else workload.checkpoint_s,
         restart_s=workload.restart_s,
-        wish=NO_WISH if wish is None else REQUIRED if wish.required else PREFERRED,
-        level=SITE_LEVEL if wish is None else LEVELS.index(wish.level),
+        **({} if wish is None else _wish(wish)),
     )
+
+
+def _wish(topology: Topology) -> dict[str, int]:
+    """What is wished of the topology, as fields of a row."""
+    kind = REQUIRED if topology.required else PREFERRED if topology.preferred else UNCONSTRAINED
+    part = topology.slice
+    return {
+        "wish": kind,
+        "level": LEVELS.index(topology.level),
+        "slice_gpus": part.gpus if part else 0,
+        "slice_level": LEVELS.index(part.level) if part else 0,
+    }
 
 
 def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) -> SharedQuotas | None:
@@ -100,6 +114,7 @@ def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) 
         evict_falling=int(sharing.evict_falling_quota),
         return_s=sharing.return_after_s,
         return_last=int(sharing.returns == "last"),
+        preemptions_at_most=sharing.preemptions_at_most,
     )
 
 

@@ -140,7 +140,6 @@ def _make_work(w: Rules, s: State, h: Share, i: int) -> None:
     work.priority, work.key, work.time, work.rank = job.prio, job.key, job.seq, job.id
     work.state, work.n_use, work.evicted, work.sticky = ACTIVE, 0, 0, 0
     work.chosen, work.away, work.passed, work.tried_in = 0, 0, -1, -1
-    work.preemptible = w.class_preemptible[job.cls]
     h.tried[i, 0, 0] = -1
 
 

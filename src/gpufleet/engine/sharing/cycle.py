@@ -10,7 +10,7 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.books import book_borrowing, write_event
 from gpufleet.engine.sharing.hopeless import note_start
 from gpufleet.engine.sharing.nominate import find_assignment, free_choice, keep_in_entry, nominate
-from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go
+from gpufleet.engine.sharing.physical import begin, evict, has_place_for, hold, let_go, may_yield
 from gpufleet.engine.sharing.state import (
     ACTIVE,
     ADMITTED,
@@ -255,6 +255,7 @@ def _admit(w: Rules, s: State, t: Tree, h: Share, e: int) -> None:
             book_borrowing(w, t, h, work.queue, h.use_k[i, u], s.scalar[NOW])
     link(h, i)
     if t.placed:
+        work.preemptible = may_yield(w, s, i)
         note_start(t, h, i)
 
 

@@ -90,12 +90,20 @@ def _go_to_the_end(s: State, i: int) -> None:
 
 
 @kernel
+def may_yield(w: Rules, s: State, i: int) -> bool:
+    """Whether job ``i`` may be a victim: its class allows that, and it was one less often than the bound."""
+    most = w.preemptions_at_most
+    return bool(w.class_preemptible[s.slot[i].cls] and (most == 0 or s.slot[i].yields < most))
+
+
+@kernel
 def evict(w: Rules, s: State, i: int) -> float:
     """Running job ``i`` gives its nodes back and owes what it did since its last checkpoint.
 
     Returns the work that is lost, in seconds at speed 1. The quota that it uses is counted on.
     """
     lost_s = keep_checkpoint(w, s, i)
+    s.slot[i].yields += 1
     requeue(w, s, i)
     if w.return_last:
         _go_to_the_end(s, i)
