@@ -281,11 +281,11 @@ def _part_in_last_domain(s: State, cell: int, part: int) -> int:
 
 
 @kernel
-def _node_for(w: Rules, s: State, cell: int, gpus: int) -> int:
-    """The node of a job that fits one."""
-    if w.placement == SPREAD:
+def _node_for(w: Rules, s: State, cell: int, gpus: int, rule: int) -> int:
+    """The node of a job that fits one, by a rule of placement."""
+    if rule == SPREAD:
         return _most_free(s, cell, gpus)
-    if w.placement == OWN:
+    if rule == OWN:
         return own_node(w, s, cell, gpus, gpus)
     return _least_free(s, cell, gpus, gpus)
 
@@ -302,7 +302,7 @@ def pick_by(w: Rules, s: State, cell: int, gpus: int, rule: int) -> None:
     s.scalar[N_PICKS] = 0
     per_node = s.cell[cell].per_node
     if gpus <= per_node:
-        pick_node(s, _node_for(w, s, cell, gpus), gpus)
+        pick_node(s, _node_for(w, s, cell, gpus, rule), gpus)
     else:
         whole, part = gpus // per_node, gpus % per_node
         if rule == CONSOLIDATE or rule == BEST_FIT or (rule == OWN and not w.own_by_domain):
