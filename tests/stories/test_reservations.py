@@ -1,4 +1,4 @@
-"""An operator keeps half of a cluster for a course, and wants to know what that costs and who waits for it."""
+"""An operator keeps half of a cluster for a course, and asks what that costs and who waits for it."""
 
 from __future__ import annotations
 

@@ -46,9 +46,7 @@ class Fleet:
     shortages: tuple[Shortage, ...]  # by site, then time
     retired: tuple[Retired, ...]  # by site, then time
     findings: tuple[Finding, ...]
-    queue_nodes: Mapping[str, NDArray[np.bool_]] = field(
-        default_factory=dict
-    )  # that a queue may use, if not all
+    queue_nodes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # of queues held to some
 
 
 def capacity_of(plan: Plan, names: Names) -> Fleet:
