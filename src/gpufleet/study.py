@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
@@ -247,6 +248,7 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
     fleet = capacity_of(plan, names)
     sets = sets_of(plan, names, fleet)
     raise_errors(sets.findings)
+    fleet = replace(fleet, queue_nodes=sets.queue_nodes)
     asks, found = demand_findings(plan, names, fleet)
     return Checked([*fleet.findings, *sets.findings, *found], [], implied(plan, [ask.stream for ask in asks]))
 

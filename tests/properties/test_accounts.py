@@ -63,7 +63,7 @@ def test_waits_add_up(case: Case) -> None:
     assert (out.wait_by_root_s >= 0).all()
     assert (out.wait_by_refusal_s.sum(axis=1) == out.wait_s).all()
     assert (out.wait_by_root_s.sum(axis=1) == out.wait_s).all()
-    assert not out.wait_by_root_s[:, [code.STARTABLE, code.RESERVATION, code.ORDER]].any()
+    assert not out.wait_by_root_s[:, [code.STARTABLE, code.ORDER]].any()
     assert not out.wait_by_refusal_s[:, code.STARTABLE].any()
     assert (
         (out.last_refusal > 0) == ((out.wait_s > 0) | np.isin(out.state, (code.REFUSED, code.WAITING)))

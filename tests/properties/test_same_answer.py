@@ -21,6 +21,7 @@ from gpufleet.world.layout import (
     Capacity,
     Jobs,
     Nodes,
+    NodeSets,
     Outcomes,
     Queues,
     World,
@@ -154,7 +155,41 @@ def side_by_side(first: World, second: World) -> World:
             np.concatenate([first.queues.island, moved.queues.island]),
             quota,
         ),
+        node_sets=sets_side_by_side(first, second),
         **joined,
+    )
+
+
+def sets_of(world: World) -> NodeSets:
+    """The node sets of a world; without any all nodes are one group that every queue may use."""
+    if world.node_sets is not None:
+        return world.node_sets
+    n_queues, none = len(world.queues.tenant), np.zeros(0, np.int64)
+    table = np.zeros((n_queues, 0), np.int64)
+    classes = np.zeros((len(world.classes.queue), 0), np.int64)
+    group = np.zeros(len(world.nodes.size), np.int64)
+    return NodeSets(group, np.ones((n_queues, 1), np.int64), table, classes, none, none, none, none)
+
+
+def sets_side_by_side(first: World, second: World) -> NodeSets:
+    """The groups, reservations and windows of both; neither knows those of the other."""
+    a, b = sets_of(first), sets_of(second)
+
+    def corners(one: Any, other: Any) -> Any:
+        table = np.zeros(np.add(one.shape, other.shape), np.int64)
+        table[: one.shape[0], : one.shape[1]] = one
+        table[one.shape[0] :, one.shape[1] :] = other
+        return table
+
+    return NodeSets(
+        np.concatenate([a.node_group, b.node_group + a.queue_groups.shape[1]]),
+        corners(a.queue_groups, b.queue_groups),
+        corners(a.queue_holds, b.queue_holds),
+        corners(a.class_holds, b.class_holds),
+        np.concatenate([a.window_group, b.window_group + a.queue_groups.shape[1]]),
+        np.concatenate([a.window_reservation, b.window_reservation + a.queue_holds.shape[1]]),
+        np.concatenate([a.window_from_s, b.window_from_s]),
+        np.concatenate([a.window_to_s, b.window_to_s]),
     )
 
 

@@ -114,7 +114,7 @@ def test_every_state_has_words_and_lines(tmp_path: Path) -> None:
     told = why(small(tmp_path / "plan", stories).write(tmp_path / "run"), 1)
     assert len(told.parts) == 6
     assert all(part.lines for part in told.parts)
-    assert "backfill reservation, behind job 0 (last)  [policy.backfill (default)]" in told.text()
+    assert "reservation, behind job 0 (last)  [policy.backfill (default)]" in told.text()
     assert set(WAITS) == set(WORDS) == set(MEANINGS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from gpufleet.plan.asked_job import AskedJob
 from gpufleet.plan.load import load_plan
 from gpufleet.study import check_world
 from gpufleet.world.build import Built, build
+from gpufleet.world.capacity import capacity_of
 from gpufleet.world.joined import with_class
+from gpufleet.world.names import Names
+from gpufleet.world.online import online_of, usable_gpus
 from gpufleet.world.reach import most_for_class
 from gpufleet.world.save import load_world, save_world
+from gpufleet.world.set_finder import sets_of
 
 PLAN = """\
 gpufleet: 1
@@ -136,6 +141,18 @@ def test_what_can_never_run_there_is_known(read: Read) -> None:
     assert dict(zip(queues, most_for_class(built.world).tolist(), strict=True)) == {
         "train": 32, "quick": 8, "courses": 40, "all": 32,
     }  # fmt: skip
+
+
+def test_the_load_of_a_profile_is_of_the_nodes_of_its_queue(read: Read) -> None:
+    profile = "  e: {kind: profile, profile: philly, queue: quick, load: 0.5}\n"
+    plan = read(("  d: {kind", profile + "  d: {kind"))
+    names = Names.of(plan)
+    fleet = capacity_of(plan, names)
+    fleet = replace(fleet, queue_nodes=sets_of(plan, names, fleet).queue_nodes)
+    usable = usable_gpus(fleet, online_of(fleet), names, plan.queues["quick"], ())
+    assert usable.tolist() == [8.0, 8.0, 8.0]
+    (stream,) = build(plan).demand.streams
+    assert stream.most_s == 3600
 
 
 def test_a_saved_world_has_its_node_sets(read: Read, tmp_path: Path) -> None:

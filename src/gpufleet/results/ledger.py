@@ -139,7 +139,7 @@ def _all_needs(name: str) -> set[str]:
 def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The values of the plan that the run was made of, one entry each."""
     for section, units in _INPUTS.items():
-        for name, part in _parts(lock[section]):
+        for name, part in _parts(lock.get(section, {})):
             for key, unit in units.items():
                 value = part.get(_FIELDS.get(key, key))
                 if value not in (None, [], ""):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -56,6 +56,7 @@ def build(plan: Plan) -> Built:
     fleet = capacity_of(plan, names)
     sets = sets_of(plan, names, fleet)
     raise_errors(sets.findings)
+    fleet = replace(fleet, queue_nodes=sets.queue_nodes)
     asks, found = demand_findings(plan, names, fleet)
     demand = demand_of(plan, names, fleet.cells, asks)
     notes = tuple(

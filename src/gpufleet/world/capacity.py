@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, explain_code, finding
@@ -45,6 +46,7 @@ class Fleet:
     shortages: tuple[Shortage, ...]  # by site, then time
     retired: tuple[Retired, ...]  # by site, then time
     findings: tuple[Finding, ...]
+    queue_nodes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # of queues held to some
 
 
 def capacity_of(plan: Plan, names: Names) -> Fleet:

@@ -27,16 +27,20 @@ class Online(NamedTuple):
     gpus: Ints  # shape (n_steps, n_cells)
 
 
-def online_of(fleet: Fleet, also_s: Iterable[int] = ()) -> Online:
+def online_of(fleet: Fleet, also_s: Iterable[int] = (), counts: Flags | None = None) -> Online:
     """GPUs of each cell that deliveries, power and retirements leave in service.
 
     Args: also_s: times at which something else changes, such as a quota; each is a row too.
+          counts: nodes that count, shape (n_nodes,); None: all.
     """
     is_up = np.zeros(fleet.nodes.size.size, np.bool_)
     change: dict[int, Ints] = {0: np.zeros(fleet.cells.site.size, np.int64)}
     for t_s, kind, first, n, _lot in zip(*(column.tolist() for column in fleet.capacity), strict=True):
         nodes, up = slice(first, first + n), kind == UP
-        gpus = int(fleet.nodes.size[nodes][is_up[nodes] != up].sum())
+        changes = is_up[nodes] != up
+        if counts is not None:
+            changes &= counts[nodes]
+        gpus = int(fleet.nodes.size[nodes][changes].sum())
         is_up[nodes] = up
         now = change.setdefault(t_s, np.zeros(fleet.cells.site.size, np.int64))
         now[fleet.nodes.cell[first]] += gpus if up else -gpus
@@ -62,14 +66,16 @@ def usable_gpus(
     fleet: Fleet, online: Online, names: Names, queue: Queue, speeds: Sequence[tuple[str, float]]
 ) -> Floats:
     """GPUs at speed 1 that the jobs of a queue can use: products that they accept, in service, the tenant's
-    own or shared, at most the queue's own quota per product, each times its speed. What it could borrow does
-    not count, so that it asks for as much whoever lends.
+    own or shared, in the queue's partitions, at most the queue's own quota per product, each times its speed.
+    What it could borrow does not count, so that it asks for as much whoever lends; nor do reservations.
 
     Args:    speeds: of the products that the jobs accept; none: all at speed 1.
     Returns: shape (n_steps,), as `online`.
     """
     mine = usable_cells(fleet, names, queue, [product for product, _ in speeds])
     usable = np.zeros(online.from_s.size)
+    if queue.name in fleet.queue_nodes:
+        online = online_of(fleet, online.from_s.tolist(), fleet.queue_nodes[queue.name])
     for product, speed in speeds or [(product, 1.0) for product in names.products]:
         cells = mine & (fleet.cells.product == names.products.index(product))
         gpus = online.gpus[:, cells].sum(axis=1)
