@@ -13,7 +13,18 @@ from typing import Final
 from benchmarks.machine import machine
 from benchmarks.measure import Row
 
-NAMES: Final = ("bare", "demand", "easy", "growth", "pipeline", "reference", "sharing", "start", "worlds")
+NAMES: Final = (
+    "bare",
+    "demand",
+    "easy",
+    "growth",
+    "own",
+    "pipeline",
+    "reference",
+    "sharing",
+    "start",
+    "worlds",
+)
 HEAD: Final = """\
 # Benchmarks
 
