@@ -15,7 +15,7 @@ from benchmarks.measure import Row
 
 NAMES: Final = (
     *("backlog", "bare", "demand", "easy", "growth"),
-    *("pipeline", "reference", "sharing", "start", "worlds"),
+    *("own", "pipeline", "reference", "sharing", "start", "worlds"),
 )
 HEAD: Final = """\
 # Benchmarks

@@ -213,12 +213,9 @@ def _in_run(fault: OwnFaultError, queues: Sequence[str], plan: Plan | None) -> F
         assert part is not None
         why = _reason(compiled(fault.code.program), part.python, fault.fields)
         at = part.python.place(why.line)
-    says = say(
-        "{name} gives no number for job {job} ({fields}): {why}",
-        name=fault.code.function,
-        job=fault.job if fault.job >= 0 else say("?"),
-        fields=_told(fault.kind, fault.fields, queues),
-        why=why.says,
-    )
+    told = {"name": fault.code.function, "fields": _told(fault.kind, fault.fields, queues), "why": why.says}
+    says = say("{name} gives no number for a job ({fields}): {why}", **told)
+    if fault.job >= 0:
+        says = say("{name} gives no number for job {job} ({fields}): {why}", job=fault.job, **told)
     fix = say("let every way through it give a number; what was there before is unchanged")
     return finding(NO_NUMBER, says, fix, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from streamed import PART_ROWS, built, contents, small_steps, stream, write
+from tests.oracle.own import with_own
 from tests.oracle.test_worlds import RULES
 
 from gpufleet.base.errors import Finding, GpufleetError
@@ -229,3 +231,14 @@ def test_killed_at_any_moment() -> None:
     moments, resumed = (int(word) for word in done.stdout.split()[:2])
     assert moments >= 10
     assert resumed >= 4
+
+
+def test_own_policies_go_on(tmp_path: Path) -> None:
+    of = built(3, JOBS, FIFO_RULES)
+    of = dataclasses.replace(of, world=with_own(of.world, "come_back", "away"))
+    write(tmp_path / "unbroken", of)
+    broken_off(tmp_path / "run", of, 20)
+    ear = Ear()
+    write(tmp_path / "run", of, ear.watcher)
+    assert ear.resumed
+    assert contents(tmp_path / "run") == contents(tmp_path / "unbroken")

@@ -110,11 +110,28 @@ def _far_node(s: State, cell: int, free: int, near_first: int, near_end: int) ->
 
 
 @kernel
+def own_node_alone(w: Rules, s: State, cell: int, gpus: int) -> int:
+    """The node of a job that fits one, by the user's placement; ties: lowest index.
+
+    No node is taken yet, so that which node it is need be looked up at ties and at the end only.
+    """
+    best, lowest = -1, 0.0
+    for free in range(gpus, s.cell[cell].per_node + 1):
+        if s.n_free[cell, free] > 0:
+            score = _score(w, s, cell, gpus, gpus, free, 0, 0, 0)
+            if best < 0 or score < lowest:
+                best, lowest = free, score
+            elif score == lowest and _far_node(s, cell, free, 0, 0) < _far_node(s, cell, best, 0, 0):
+                best = free
+    return _far_node(s, cell, best, 0, 0)
+
+
+@kernel
 def own_node(w: Rules, s: State, cell: int, gpus: int, need: int) -> int:
-    """The node that gets ``need`` GPUs of a job, by the user's placement; ties: lowest index."""
+    """The node that gets the last ``need`` GPUs of a job on several; ties: lowest index."""
     per_node, best, lowest = s.cell[cell].per_node, -1, 0.0
     near_first, near_end = 0, 0
-    if need < gpus and w.own_by_domain:
+    if w.own_by_domain:
         near_first = s.domain_first[s.scalar[LAST_DOMAIN]]
         near_end = near_first + s.domain_n[s.scalar[LAST_DOMAIN]]
     for free in range(need, per_node + 1):

@@ -72,7 +72,7 @@ def compiled(program: str) -> Compiled:
 def _machine_code(program: str) -> Any:
     digest = hashlib.sha256(program.encode()).hexdigest()[:24]
     path = _kept_source(program, digest)
-    if not any(path.parent.rglob(f"{path.stem}.*.nbi")):
+    if not any(cache_folder().rglob(f"{path.stem}.*.nbi")):
         tell_of_miss(path.stem)
     # Numba's cache keeps the name of the module, and looks for it there.
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())

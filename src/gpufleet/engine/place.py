@@ -9,7 +9,7 @@ from gpufleet.engine import sets
 from gpufleet.engine.forecast import touch
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.own import own_domain, own_node
+from gpufleet.engine.own import own_domain, own_node, own_node_alone
 from gpufleet.engine.state import FREE_GRANTS, LAST_DOMAIN, N_PICKS, State
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -286,7 +286,7 @@ def _node_for(w: Rules, s: State, cell: int, gpus: int, rule: int) -> int:
     if rule == SPREAD:
         return _most_free(s, cell, gpus)
     if rule == OWN:
-        return own_node(w, s, cell, gpus, gpus)
+        return own_node_alone(w, s, cell, gpus)
     return _least_free(s, cell, gpus, gpus)
 
 

@@ -17,7 +17,15 @@ from typing import Final, Literal
 from gpufleet.base.errors import did_you_mean
 from gpufleet.base.say import say
 from gpufleet.plan.own_codes import FIELDS
-from gpufleet.plan.own_rules import MOST_STEPS, Fault, FunctionRules, Known, names_in, queue_name
+from gpufleet.plan.own_rules import (
+    MATH_NUMBERS,
+    MOST_STEPS,
+    Fault,
+    FunctionRules,
+    Known,
+    names_in,
+    queue_name,
+)
 
 OwnKind = Literal["order", "placement"]
 
@@ -82,7 +90,8 @@ def read_code(text: str, function: str, kind: OwnKind, queues: Collection[str]) 
         [*(file.functions[name] for name in used), *file.needed(constants)], key=lambda node: node.lineno
     )
     lines = [number for node in pieces for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)]
-    lines = [*file.math_lines, *lines]
+    if any("math" in names_in(node) for node in pieces):
+        lines = [*file.math_lines, *lines]
     rows = text.splitlines()
     program, program_lines = _program(file, used, function, kind, queues)
     return OwnCode(
@@ -159,6 +168,8 @@ def _number(node: ast.expr, known: Mapping[str, float]) -> float | None:
         return float(node.value) if abs(node.value) <= 1e300 else None  # type: ignore[arg-type]
     if isinstance(node, ast.Name):
         return known.get(node.id)
+    if isinstance(node, ast.Attribute) and node.attr in MATH_NUMBERS and ast.unparse(node.value) == "math":
+        return float(getattr(math, node.attr))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _number(node.operand, known)
         return None if inner is None else -inner
@@ -325,7 +336,7 @@ class _Numbers(ast.NodeTransformer):
 
 
 def _float(value: float) -> ast.expr:
-    """A number as code; infinity has no literal of its own."""
-    if math.isinf(value):
-        return ast.Constant(math.copysign(1e999, value))
+    """A number as code. A negative one is a sign before a number: `-2 ** 2` means another thing."""
+    if value < 0:
+        return ast.UnaryOp(ast.USub(), ast.Constant(-value))
     return ast.Constant(value)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from gpufleet.base.errors import did_you_mean
+from gpufleet.base.errors import did_you_mean, nearest
 from gpufleet.base.say import say
 
 MOST_STEPS: Final = 10_000
@@ -102,17 +102,12 @@ class FunctionRules(ast.NodeVisitor):
             at = self.function.decorator_list[0]
             says = say("{name} has a decorator", name=name)
             self._fault("P122", at, says, say("leave it out: gpufleet compiles the function itself"))
-        if odd or (is_policy and len(plain) != 1):
-            says = say(
-                "{name} has {n:,} parameter, or one of a special kind",
-                "{name} has {n:,} parameters, or some of a special kind",
-                name=name,
-                n=len(plain) + len(args.kwonlyargs) + bool(args.vararg) + bool(args.kwarg),
-            )
-            fix = say("write `def {name}(job):`, with one plain parameter", name=name)
-            if not is_policy:
-                fix = say("use plain parameters only, without defaults")
-            self._fault("P124", self.function, says, fix)
+        if odd:
+            says = say("{name} has parameters with defaults, or behind a `*`", name=name)
+            self._fault("P124", self.function, says, say("use plain parameters only"))
+        elif is_policy and len(plain) != 1:
+            says = say("{name} has {n:,} parameters; it is asked with one", name=name, n=len(plain))
+            self._fault("P124", self.function, says, say("write `def {name}(job):`", name=name))
         for word in plain:
             self._own_name(word, self.function)
         return tuple(plain)
@@ -242,7 +237,7 @@ class FunctionRules(ast.NodeVisitor):
                 self._refuse(part, say("an assignment to `{text}`", text=ast.unparse(part)[:60]))
                 continue
             self._own_name(part.id, part)
-            if part.id in self._parameters:
+            if part.id == self._record:
                 says = say("`{name}` is the parameter", name=part.id)
                 self._fault("P122", part, says, say("give the variable another name"))
             names = names | {part.id}
@@ -343,8 +338,9 @@ class FunctionRules(ast.NodeVisitor):
             self.calls.append((called.id, self._times, node.lineno))
         elif not (isinstance(called, ast.Name) and called.id in BUILTINS):
             says = say("a policy may not call `{text}`", text=ast.unparse(called)[:60])
-            there = [*BUILTINS, *self.known.functions]
-            fix = did_you_mean(getattr(called, "id", ""), there)
+            close = nearest(getattr(called, "id", ""), [*BUILTINS, *self.known.functions])
+            fix = say("compute with `math` and own functions")
+            fix = say("did you mean `{close}`?", close=close) if close else fix
             self._fault("P122", node, says, fix)
         elif (len(node.args) == 1) != (called.id == "abs") or not node.args:
             says = say("`{text}` has the wrong number of values", text=ast.unparse(node)[:60])

@@ -155,7 +155,20 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield _input(lock, "queues", path, gpus, "GPU")
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
-        yield _input(lock, "policy", f"policy.{key}", lock["policy"][_FIELDS.get(key, key)], unit)
+        yield _input(lock, "policy", f"policy.{key}", _chosen(lock["policy"], key), unit)
+
+
+def _chosen(policy: Mapping[str, Any], key: str) -> Any:
+    """What a key of the policy says; of a function of the user, where it is.
+
+    >>> own = {"python": {"file": "ranks.py", "function": "small_first"}}
+    >>> _chosen({"order": "own", "own_order": own}, "order"), _chosen({"interval_s": 5}, "interval")
+    ('ranks.py:small_first', 5)
+    """
+    own = policy.get(f"own_{key}")
+    if own:
+        return f"{own['python']['file']}:{own['python']['function']}"
+    return policy[_FIELDS.get(key, key)]
 
 
 def _profiles(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
