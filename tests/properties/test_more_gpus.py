@@ -1,6 +1,7 @@
-"""With one queue, one product, strict FIFO and nodes of one GPU, more GPUs delay no start.
+"""More GPUs delay no start: with one queue, one product, strict FIFO, whole GPUs by count (nodes of one
+GPU), and neither preemption nor failures.
 
-Under any other rule they may: a job that starts earlier can be in the way of another.
+Under any other rule they may: test_anomalies.py has an example of each.
 """
 
 from __future__ import annotations

@@ -81,19 +81,8 @@ def over_time(view: View) -> Figure | None:
         return None
     grid = frames.bins(view.run, PANEL_BINS)
     rows = _frame(view, grid)
-    sums = rows.group_by("name").agg(pl.col("own", "borrowed", "lent", "quota").sum())
-    shared = sums.filter(pl.col("borrowed") + pl.col("lent") > 0)
-    shown = shared if shared.height else sums
-    queues = list(shown.sort(
-        pl.col("own") + pl.col("borrowed"), "quota", "name", descending=[True, True, False]
-    )["name"])  # fmt: skip
-    others = sums.height - shown.height
-    frames_of = {queue: rows.filter(pl.col("name") == queue).sort("t_s") for queue in queues}
-    columns: list[tuple[str, Kind]] = [
-        (say("queue"), "name"), (say("from"), "time"), (say("own quota, GPUs"), "number"),
-        (say("of its own used, GPUs"), "number"), (say("borrowed, GPUs"), "number"),
-        (say("lent, GPUs"), "number"),
-    ]  # fmt: skip
+    queues, others = _worth_showing(rows)
+    by_queue = {queue: rows.filter(pl.col("name") == queue).sort("t_s") for queue in queues}
     return Figure(
         id="shared",
         title=says(view),
@@ -103,22 +92,9 @@ def over_time(view: View) -> Figure | None:
             gpus=view.gpus_word,
             time=format_duration(grid.width_s),
         ),
-        panels=tuple(Panel(queue, _spec(view, grid, frames_of[queue])) for queue in queues[:MAX_ROWS]),
-        legend=(
-            Legend(say("used of its own"), "area", OWN),
-            Legend(say("borrowed"), "area", BORROWED),
-            Legend(say("lent to others"), "area", LENT),
-            Legend(say("own quota"), "line", INK),
-        ),
-        table=table(
-            say("Own quota, used, borrowed and lent, by queue"),
-            columns,
-            [
-                (queue, view.local(t), *values)
-                for queue, frame in frames_of.items()
-                for t, *values in frame.select("t_s", "quota", *COLUMNS).iter_rows()
-            ],
-        ),
+        panels=tuple(Panel(queue, _spec(view, grid, by_queue[queue])) for queue in queues[:MAX_ROWS]),
+        legend=_legend(),
+        table=_queue_table(view, by_queue),
         note=say(
             "{n:,} queue that neither borrowed nor lent is not shown.",
             "{n:,} queues that neither borrowed nor lent are not shown.",
@@ -126,6 +102,40 @@ def over_time(view: View) -> Figure | None:
         ) if others else "",
         measures=("own_quota_gpu_h", "borrowed_gpu_h", "lent_gpu_h"),
     )  # fmt: skip
+
+
+def _worth_showing(rows: pl.DataFrame) -> tuple[list[str], int]:
+    """Queues that borrowed or lent, the largest user first (else all), and how many are left out."""
+    sums = rows.group_by("name").agg(pl.col("own", "borrowed", "lent", "quota").sum())
+    shared = sums.filter(pl.col("borrowed") + pl.col("lent") > 0)
+    shown = shared if shared.height else sums
+    used = pl.col("own") + pl.col("borrowed")
+    ordered = shown.sort(used, "quota", "name", descending=[True, True, False])
+    return list(ordered["name"]), sums.height - shown.height
+
+
+def _legend() -> tuple[Legend, ...]:
+    return (
+        Legend(say("used of its own"), "area", OWN),
+        Legend(say("borrowed"), "area", BORROWED),
+        Legend(say("lent to others"), "area", LENT),
+        Legend(say("own quota"), "line", INK),
+    )
+
+
+def _queue_table(view: View, by_queue: dict[str, pl.DataFrame]) -> Table:
+    """The numbers of all queues that are worth showing, bin by bin."""
+    columns: list[tuple[str, Kind]] = [
+        (say("queue"), "name"), (say("from"), "time"), (say("own quota, GPUs"), "number"),
+        (say("of its own used, GPUs"), "number"), (say("borrowed, GPUs"), "number"),
+        (say("lent, GPUs"), "number"),
+    ]  # fmt: skip
+    rows = [
+        (queue, view.local(t), *values)
+        for queue, frame in by_queue.items()
+        for t, *values in frame.select("t_s", "quota", *COLUMNS).iter_rows()
+    ]
+    return table(say("Own quota, used, borrowed and lent, by queue"), columns, rows)
 
 
 def _frame(view: View, grid: Bins) -> pl.DataFrame:

@@ -26,7 +26,7 @@ def answered(preempted: pl.DataFrame) -> pl.DataFrame:
     >>> rows = {"t_s": [0, 60, 90_000], "queue": ["a", "b", "a"], "by_queue": ["b", "a", "b"]}
     >>> rows |= {"product": ["chip"] * 3, "lost_gpu_s": [1, 2, 3]}
     >>> answered(pl.DataFrame(rows)).select("one", "other", "lost_gpu_s").rows()
-    [('a', 'b', 2), ('a', 'b', 3)]
+    [('a', 'b', 2)]
     """
     between = preempted.drop_nulls("by_queue").filter(pl.col("queue") != pl.col("by_queue"))
     rows = between.select("t_s", "queue", "by_queue", "product", "lost_gpu_s").sort("t_s")
