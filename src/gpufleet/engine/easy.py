@@ -13,13 +13,14 @@ from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import ceil_s, estimate_s, insert, plain_estimate_s, precedes, set_key, take_out
 from gpufleet.engine.place import pick
-from gpufleet.engine.quota import never, test_option
+from gpufleet.engine.quota import higher, lost, test_option
 from gpufleet.engine.shapes import shape_of
 from gpufleet.engine.state import N_PICKS, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import book, set_state
 from gpufleet.world.layout import (
     BEYOND_DEPTH,
     EASY,
+    LIMIT,
     NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
@@ -206,7 +207,7 @@ def _note(w: Rules, s: State, lane: int, i: int) -> None:
     row, why = s.lane[lane], s.slot[i].why
     if row.holder < 0 and NOT_ONLINE <= why <= RESERVATION:
         row.holder = i
-    if why == OWN_QUOTA and w.strict and not row.closed:
+    if (why == OWN_QUOTA or why == LIMIT) and w.strict and not row.closed:
         row.closed = 1
         row.head = i
 
@@ -237,13 +238,12 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
                 return
             refusal = RESERVATION
             holder = delayed if holder < 0 else holder
-        highest = max(highest, refusal)
-    if highest == NOT_ONLINE:
-        cause = never(w, s, i)
-        if cause != STARTABLE:
-            leave_lane(w, s, lane, i)
-            refuse_for_ever(s, i, cause)
-            return
+        highest = higher(highest, refusal)
+    cause = lost(w, s, i, highest)
+    if cause != STARTABLE:
+        leave_lane(w, s, lane, i)
+        refuse_for_ever(w, s, i, cause)
+        return
     root, behind = highest, -1
     if highest == RESERVATION:
         root, behind = s.slot[holder].root, s.slot[holder].id

@@ -11,9 +11,10 @@ from gpufleet.engine import heap
 from gpufleet.engine.conservative import pass_conservative
 from gpufleet.engine.easy import pass_easy
 from gpufleet.engine.forecast import look_ahead
+from gpufleet.engine.gates import look_at_gates, next_look
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.lanes import pass_lanes
-from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
+from gpufleet.engine.life import drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due, take_in
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import set_service
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
@@ -106,6 +107,8 @@ def _next_event(w: Rules, s: State, submit: int) -> int:
         now = min(now, w.change_t_s[s.scalar[NEXT_CHANGE]])
     if s.scalar[NEXT_QUOTA] < len(w.quota_t_s):
         now = min(now, w.quota_t_s[s.scalar[NEXT_QUOTA]])
+    if w.gates:
+        now = min(now, next_look(w, s))
     return now
 
 
@@ -160,10 +163,12 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS
-            become_eligible(w, s, jobs)
+            take_in(w, s, jobs)
             if s.scalar[NEXT_JOB] >= len(jobs.gpus) and not closed:
                 return NEED_JOBS
             submit = _next_submit(w, s, jobs)
+        if w.gates:
+            look_at_gates(w, s)
         if _next_pass(w, s) == now:
             need = _needs_room(w, s)
             return need if need > 0 else PASS_DUE

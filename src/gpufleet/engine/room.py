@@ -18,14 +18,17 @@ from gpufleet.engine.state import (
     DONE_LAST,
     FREE_GRANTS,
     FREE_SLOTS,
+    GATE,
     GRANT,
     ISLAND,
     LANE,
     LEVELS,
+    LOOKED_S,
     N_OUTCOMES,
     N_SCALARS,
     NODE,
     SLOT,
+    SOURCE,
     State,
     hash_of,
 )
@@ -81,7 +84,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
     most = int(world.cells.gpus_per_node.max(initial=1))
     lanes, islands = _lanes_and_islands(world)
     scalar = np.zeros(N_SCALARS, np.int64)
-    scalar[[FREE_SLOTS, FREE_GRANTS, DONE_FIRST, DONE_LAST]] = 0, 0, -1, -1
+    scalar[[FREE_SLOTS, FREE_GRANTS, DONE_FIRST, DONE_LAST, LOOKED_S]] = 0, 0, -1, -1, -1
     return State(
         scalar=scalar,
         **_job_fields(n_slots, n_out),
@@ -90,6 +93,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
         **_lane_fields(lanes, islands),
         **_scratch_fields(world, n_slots),
         **_book_fields(world),
+        **_gate_fields(world, n_slots),
     )
 
 
@@ -209,8 +213,18 @@ def _book_fields(world: World) -> dict[str, Any]:
     n_bins = int(min(world.clock.end_s // world.clock.grid_s + 2, 1 << 20))
     return {
         "used": np.zeros((n_queues, n_products), np.int64),
+        "account": np.zeros((len(world.accounts.jobs) if world.accounts else 0, n_products + 2), np.int64),
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
+    }
+
+
+def _gate_fields(world: World, n_slots: int) -> dict[str, Any]:
+    gates = world.gates
+    return {
+        "gate": _records(int(gates.gate[-1]) + 1 if gates else 0, GATE, first=-1, last=-1),
+        "source": _records(len(gates.last_s) if gates else 0, SOURCE),
+        "held": np.zeros(n_slots if gates else 0, np.int64),
     }
 
 
@@ -288,6 +302,7 @@ def grow_slots(state: State) -> State:
         wait_ref=_doubled(state.wait_ref),
         wait_root=_doubled(state.wait_root),
         later=_doubled(state.later, fill=-1),
+        held=_doubled(state.held),
         ends=_doubled(state.ends),
         roll=_doubled(state.roll, axis=1),
     )

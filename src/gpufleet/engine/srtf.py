@@ -11,12 +11,12 @@ from gpufleet.engine.life import refuse_for_ever, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, set_key, take_out
 from gpufleet.engine.place import fit, pick
-from gpufleet.engine.quota import examine, may, never
+from gpufleet.engine.quota import examine, lost, refused_by_rule
 from gpufleet.engine.state import NOW, PASS, RUNS, SEQUENCE, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, set_state
 from gpufleet.world.layout import (
+    LIMIT,
     NO_FREE,
-    NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
     SELECT_COUNT,
@@ -124,12 +124,12 @@ def _start_from_lane(w: Rules, s: State, i: int, option: int) -> None:
 @kernel
 def _refuse_if_never(w: Rules, s: State, i: int, refusal: int) -> bool:
     """Take job ``i`` out if its refusal is for ever."""
-    cause = never(w, s, i) if refusal == NOT_ONLINE else STARTABLE
+    cause = lost(w, s, i, refusal)
     if cause == STARTABLE:
         return False
     take_out(s, s.slot[i].lane, i)
     book(w, s, i, s.scalar[NOW])
-    refuse_for_ever(s, i, cause)
+    refuse_for_ever(w, s, i, cause)
     return True
 
 
@@ -194,17 +194,22 @@ def _pass_by_count(w: Rules, s: State, island: int) -> None:
 
 
 @kernel
+def _may_use(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
+    return refused_by_rule(w, s, cls, s.cell[cell].product, gpus) == STARTABLE
+
+
+@kernel
 def _candidates(w: Rules, s: State, i: int) -> int:
     """Running jobs with more work left than ``i`` in cells that would help it, into the roll in order; how
     many."""
     job, n = s.slot[i], 0
-    queue, first = w.class_queue[job.cls], w.class_option[job.cls]
+    first = w.class_option[job.cls]
     for v in range(s.scalar[TOP_SLOT]):
         other = s.slot[v]
         if other.status == RUNS and other.key > job.key:
             for option in range(first, first + w.class_options[job.cls]):
                 cell = w.option_cell[option]
-                if cell == other.cell and may(w, s, queue, s.cell[cell].product, job.gpus):
+                if cell == other.cell and _may_use(w, s, job.cls, cell, job.gpus):
                     s.roll[0, n] = v
                     n += 1
                     break
@@ -232,10 +237,10 @@ def _lend(s: State, v: int, sign: int) -> None:
 @kernel
 def _would_fit(w: Rules, s: State, i: int) -> bool:
     job = s.slot[i]
-    queue, first = w.class_queue[job.cls], w.class_option[job.cls]
+    first = w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
-        if may(w, s, queue, s.cell[cell].product, job.gpus) and fit(s, cell, job.gpus) == STARTABLE:
+        if _may_use(w, s, job.cls, cell, job.gpus) and fit(s, cell, job.gpus) == STARTABLE:
             return True
     return False
 
@@ -282,7 +287,8 @@ def _meet(w: Rules, s: State, lane: int, i: int) -> bool:
         return False
     refusal, option = examine(w, s, i)
     preempted = False
-    if refusal != STARTABLE and refusal != OWN_QUOTA and _take_victims(w, s, i):
+    helped = refusal != STARTABLE and refusal != OWN_QUOTA and refusal != LIMIT
+    if helped and _take_victims(w, s, i):
         preempted = True
         refusal, option = examine(w, s, i)
     if refusal == STARTABLE:

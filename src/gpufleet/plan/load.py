@@ -14,6 +14,7 @@ from gpufleet.base.say import say
 from gpufleet.plan import (
     codes,
     horizon,
+    limit_checks,
     other_products,
     profile_checks,
     promised,
@@ -37,6 +38,7 @@ MAX_FILES: Final = 200
 __all__ = [
     "codes",
     "horizon",
+    "limit_checks",
     "load_plan",
     "other_products",
     "profile_checks",
@@ -285,6 +287,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("cohort", "cohorts"),
         ("priority", "priorities"),
         ("sum", "sums"),
+        ("workload", "workloads"),
     ):
         reader.known[what] = _keys(tree, part)
     if "priorities" in tree.items:

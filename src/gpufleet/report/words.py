@@ -19,6 +19,7 @@ ROOT_TITLES: Final = {
     "fragmented": say("for free GPUs that lie together"),
     "topology": say("for a domain or block with room"),
     "returning": say("for the return after a preemption"),
+    "limit": say("for room within the limit of a user, project or array"),
     "between_passes": say("for the next scheduling pass"),
     "beyond_depth": say("beyond the search depth of backfill"),
 }

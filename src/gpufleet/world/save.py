@@ -17,11 +17,13 @@ from gpufleet.base.say import say
 from gpufleet.world.arrivals import Arrivals
 from gpufleet.world.generate import Stream
 from gpufleet.world.layout import (
+    Accounts,
     Capacity,
     Cells,
     Classes,
     ClassRules,
     Clock,
+    Gates,
     Jobs,
     Nodes,
     Options,
@@ -33,7 +35,7 @@ from gpufleet.world.layout import (
 )
 from gpufleet.world.names import Names
 
-FORMAT: Final = "gpufleet.world/3"
+FORMAT: Final = "gpufleet.world/4"
 NOT_A_WORLD: Final = explain_code(
     "R060",
     "not a saved world",
@@ -53,6 +55,8 @@ _TABLES: Final = {
     "clock": Clock,
     "jobs": Jobs,
 }
+_MAYBE: Final = {"accounts": Accounts, "gates": Gates}
+"""Tables that a world may be without."""
 _INNER: Final = {"tree": Tree, "classes": ClassRules}
 """Tables that are fields of the shared quotas."""
 _STREAM: Final = "generated_{}"
@@ -69,6 +73,8 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
     """
     tables: dict[str, Any] = {**world._asdict(), "jobs": arrivals.jobs}
     shared = tables.pop("shared")
+    there = {table: tables[table] is not None for table in _MAYBE}
+    tables = {table: fields for table, fields in tables.items() if there.get(table, True)}
     if shared is not None:
         tables |= {"shared": shared, **{f"shared.{table}": getattr(shared, table) for table in _INNER}}
     tables |= {_STREAM.format(i): stream for i, stream in enumerate(arrivals.streams)}
@@ -76,6 +82,7 @@ def world_bytes(world: World, arrivals: Arrivals, names: Names) -> bytes:
         "format": FORMAT,
         "generated": len(arrivals.streams),
         "shared": shared is not None,
+        **there,
         "names": json.loads(names.to_json()),
     }
     buffer = io.BytesIO()
@@ -114,6 +121,7 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
     """
     with _opened(path) as (archive, about):
         tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
+        tables |= {name: _read(archive, name, kind) for name, kind in _MAYBE.items() if about[name]}
         shared = _read_shared(archive) if about["shared"] else None
         streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
         workload = _array(archive, _WORKLOAD)

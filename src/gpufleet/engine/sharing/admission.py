@@ -10,7 +10,7 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, wait_for_pass
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
-from gpufleet.engine.quota import never
+from gpufleet.engine.quota import lost, rank
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
 from gpufleet.engine.sharing.books import release, write_event
 from gpufleet.engine.sharing.cycle import run_cycle
@@ -35,11 +35,8 @@ from gpufleet.engine.state import N_TODO, NOW, PASS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import join, leave, set_head, set_root
 from gpufleet.world.layout import (
     COHORT,
-    FRAGMENTED,
-    NOT_ONLINE,
     OWN_QUOTA,
     STARTABLE,
-    TOPOLOGY,
     UNLIMITED,
     Tree,
 )
@@ -52,16 +49,6 @@ def room_for_pass(s: State, h: Share) -> bool:
     """Whether there are rows for all jobs and lanes, and to write that all are preempted, then killed."""
     rows = len(h.work) >= len(s.slot) and len(h.n_pods) >= len(s.lane)
     return bool(rows and h.scalar[N_EVENTS] + 2 * s.scalar[TOP_SLOT] <= h.event.shape[0])
-
-
-@kernel
-def _rank(refusal: int) -> int:
-    """Order of refusals in "the highest over the products"."""
-    if refusal == COHORT:
-        return 2 * OWN_QUOTA + 1
-    if refusal == TOPOLOGY:
-        return 2 * FRAGMENTED + 1
-    return 2 * refusal
 
 
 @kernel
@@ -78,7 +65,7 @@ def refusal_of(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
             refusal = OWN_QUOTA if _own_limit_refuses(t, h, work.queue, k, amount) else COHORT
         else:
             refusal = place_for(w, s, i, k)[0]
-        if _rank(refusal) > _rank(highest):
+        if rank(refusal) > rank(highest):
             highest = refusal
     return COHORT if highest == STARTABLE else highest  # what it needs is held for another queue's head
 
@@ -286,10 +273,11 @@ def _drop_for_ever(w: Rules, s: State, t: Tree, h: Share, now: int) -> bool:
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         i = s.lane_first[lane, 0]
-        if i >= 0 and refusal_of(w, s, t, h, i) == NOT_ONLINE and never(w, s, i) != STARTABLE:
+        cause = lost(w, s, i, refusal_of(w, s, t, h, i)) if i >= 0 else STARTABLE
+        if cause != STARTABLE:
             take_out(s, lane, i)
             leave(w, s, i, lane, now)
-            refuse_for_ever(s, i, never(w, s, i))
+            refuse_for_ever(w, s, i, cause)
             dropped = True
     return dropped
 

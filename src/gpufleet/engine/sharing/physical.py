@@ -7,10 +7,11 @@ from gpufleet.engine.life import go_away, keep_checkpoint, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import take_out
 from gpufleet.engine.place import change_free, fit, grant_picks, release_grants
+from gpufleet.engine.quota import limits_admit
 from gpufleet.engine.state import FIRST_ID, NEXT_JOB, NOW, SEQUENCE, State
 from gpufleet.engine.tally import leave
 from gpufleet.engine.topology import has_place, pick_wish
-from gpufleet.world.layout import STARTABLE, TOPOLOGY
+from gpufleet.world.layout import LIMIT, STARTABLE, TOPOLOGY
 
 SEQUENCE_BITS = 20  # jobs that return behind those who wait are numbered between two ids
 
@@ -19,6 +20,8 @@ SEQUENCE_BITS = 20  # jobs that return behind those who wait are numbered betwee
 def place_for(w: Rules, s: State, i: int, product: int) -> tuple[int, int]:
     """(STARTABLE, option of this product where job ``i`` fits now), or (the highest refusal, -1)."""
     cls, gpus, highest = s.slot[i].cls, s.slot[i].gpus, 0
+    if w.accounts and not limits_admit(w, s, cls, product, gpus):
+        return LIMIT, -1
     first = w.class_option[cls]
     for option in range(first, first + w.class_options[cls]):
         cell = w.option_cell[option]
