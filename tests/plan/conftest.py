@@ -38,8 +38,13 @@ retirements:
   - {from: lab, system: DGX B200, gpus: 16, at: 2026-02-12, mode: kill, for: research,
      source: a, trust: stated}
 tenants:
-  research: {title: Research, quota: {B200: 32}, source: a, trust: assumption}
-  vision: {queues: {train: {quota: {own-gpu: 8}, source: a, trust: stated}, debug: {}}}
+  research:
+    {title: Research, quota: {B200: 32}, source: a, trust: assumption,
+     limits: {per_user: {gpus: 16, jobs: 4}, per_project: {gpus: {B200: 32}, for: 30 d}}}
+  vision:
+    queues:
+      train: {quota: {own-gpu: 8}, source: a, trust: stated, limits: {per_project: {jobs: 3}}}
+      debug: {}
 workloads:
   history:
     kind: trace
@@ -56,7 +61,8 @@ workloads:
     trust: stated
   big:
     {kind: campaign, title: Big, queue: research, gpus: 32, duration: 3 d, at: 2026-01-08, priority: 10,
-     limit: 4 d, products: {B200: 1.0}, source: a, trust: stated}
+     limit: 4 d, products: {B200: 1.0}, source: a, trust: stated, project: chips, tasks: 3, at_once: 2,
+     after: [{workload: history, any: true}, like-philly]}
   like-philly:
     kind: profile
     title: Like Philly
@@ -66,6 +72,7 @@ workloads:
     scale: {gpus: 2, run_time: 0.5, most_gpus: 16}
     products: {own-gpu: 1.0}
     priority: 1
+    projects: 4
     from: 2026-01-06
     to: 2026-02-15
     source: a

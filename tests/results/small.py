@@ -137,7 +137,7 @@ def _told(built: Built, stories: Sequence[Story]) -> tuple[Outcomes, Tallies]:
     n, grid = len(stories), world.clock.grid_s
     assert n == len(jobs.gpus)
     waits = [np.zeros((n, N_REFUSALS), np.int64) for _ in range(2)]
-    out = Outcomes(*(np.zeros(n, np.int64) for _ in range(11)), *waits)
+    out = Outcomes(*(np.zeros(n, np.int64) for _ in range(len(Outcomes._fields) - 2)), *waits)
     lengths = [story.run_s + sum(seconds for *_, seconds in story.waits) for story in stories]
     n_bins = -(-(86400 + max(lengths)) // grid)
     n_queues, n_products = len(world.queues.tenant), world.queues.quota.shape[1]

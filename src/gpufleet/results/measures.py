@@ -228,7 +228,10 @@ def _sums(facts: Facts, column: str, dim: str, *, pairs: bool = False) -> Iterat
 
 def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> None:
     """Register one number of the distribution of waits, simulated, and beside recorded ones."""
-    counted = "over all jobs that were eligible, but those refused for ever; a job still waiting counts with its wait so far"
+    counted = (
+        "over all jobs that were eligible, but those refused for ever; a job still waiting counts with its "
+        "wait so far"
+    )
 
     @measure(f"wait_{name}_s", "s", f"{words} of wait_s {counted}", needs=("jobs.wait_s",))
     def waits(facts: Facts) -> Rows:

@@ -112,6 +112,12 @@ def eligible(row: Row) -> int:
     return at_s
 
 
+def first_pass_s(run: Run, since_s: int) -> int:
+    """When the scheduler first looked at a job that waits since a second."""
+    grid_s: int = run.plan["policy"]["interval_s"]
+    return -(-since_s // grid_s) * grid_s if grid_s else since_s
+
+
 def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
     """The fleet in the bin of the timeline in which a job came.
 
@@ -160,6 +166,7 @@ def wish_of(row: Row, fleet: Then) -> Wish:
         held={product.name: product.queue for product in fleet.products},
         place={product.name: product.place for product in fleet.products},
         workload=row["workload"],
+        limits=tuple(key for key, who in (("per_user", "user"), ("per_project", "project")) if row[who]),
     )
 
 

@@ -140,6 +140,16 @@ def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:
         return shared, Names.from_json(json.dumps(about["names"]))
 
 
+def load_accounts(path: Path) -> tuple[Accounts | None, Names]:
+    """The accounts of a saved world, None where nothing is limited, and its names; without its jobs.
+
+    Raises: GpufleetError R060 if the file is missing, damaged, or something else.
+    """
+    with _opened(path) as (archive, about):
+        accounts = _read(archive, "accounts", Accounts) if about["accounts"] else None
+        return accounts, Names.from_json(json.dumps(about["names"]))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
     """A saved world, and what it says of itself. Raises: GpufleetError R060."""
