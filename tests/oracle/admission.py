@@ -8,13 +8,10 @@ from collections.abc import Set as AbstractSet
 from gpufleet.world.layout import (
     COHORT,
     FINAL_SHARE,
-    FRAGMENTED,
     INITIAL_SHARE,
-    NO_FREE,
+    LIMIT,
     NOT_ONLINE,
     OWN_QUOTA,
-    RESERVATION,
-    TOPOLOGY,
 )
 
 from .lending import GPU, Lending, key_of, queue_name
@@ -23,8 +20,8 @@ from .sharing import model as words
 from .sharing.cycle import ADMITTED, PENDING, REFUSED_NO_CANDIDATES, REFUSED_NO_FIT, Cycle, run_cycle
 from .sharing.order import candidate_rank
 from .sharing.world import Line, World
+from .state import RANK
 
-RANK = (OWN_QUOTA, COHORT, NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY, RESERVATION)
 Lane = tuple[int, ...]
 
 
@@ -36,8 +33,13 @@ class Nodes(words.Room):
         self.jobs = {key_of(job): job for job in sim.jobs}
         self.held: list[dict[int, int]] = []
 
+    def admits(self, work: words.Work, flavor: str) -> bool:
+        return self.sim.within_limits(self.jobs[work.key], int(flavor))
+
     def place(self, work: words.Work, flavor: str, gone: AbstractSet[str]) -> int:
         job, left = self.jobs[work.key], [self.jobs[key] for key in gone]
+        if not self.sim.within_limits(job, int(flavor)):
+            return words.NO_PLACE_AT_ALL
         options = [option for option in job.options if option.cell.product == int(flavor)]
         causes = [self.sim.has_no_place_because(job, option, left) for option in options]
         if 0 in causes:
@@ -206,9 +208,13 @@ class CyclePass:
         dropped = False
         for lane, jobs in self._lanes(self.sim.waiting(self.island)).items():
             first = jobs[0]
-            if lane not in self.looked_at or self.refusal(first) != NOT_ONLINE:
+            if lane not in self.looked_at:
                 continue
-            cause = self.sim.never(first)
+            refusal = self.refusal(first)
+            if refusal == NOT_ONLINE or (refusal == LIMIT and self.sim.has_ended(first)):
+                cause = self.sim.never(first)
+            else:
+                cause = 0
             if cause:
                 self.sim.refuse_for_ever(first, cause)
                 self._line(first).leave(self.sim.work(first))
@@ -229,6 +235,8 @@ class CyclePass:
             limit = quota.borrowing_limit
             over = limit is not None and now.usage(leaf, fr) + job.gpus > quota.nominal + limit
             return OWN_QUOTA if leaf.parent is None or over else COHORT
+        if not self.sim.within_limits(job, int(flavor)):
+            return LIMIT
         options = [option for option in job.options if option.cell.product == int(flavor)]
         causes = [self.sim.has_no_place_because(job, option, []) for option in options]
         return 0 if 0 in causes else max(causes, key=RANK.index)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpufleet.world.layout import BEYOND_DEPTH, OWN_QUOTA, RESERVATION, UNKNOWN_S, UP
+from gpufleet.world.layout import BEYOND_DEPTH, LIMIT, OWN_QUOTA, RESERVATION, UNKNOWN_S, UP
 
 from .model import Cell, Job, Option, Refusal, estimate, estimated_end
 from .passes import Held
 from .placing import View, fits, place
-from .state import Simulation
+from .state import RANK, Simulation
 
 
 @dataclass
@@ -64,7 +64,7 @@ class ConservativePass:
         left = not self.sim.refuse(job, refusal)
         if left:
             return
-        if refusal.code == OWN_QUOTA and self.sim.policy.strict:
+        if refusal.code in (OWN_QUOTA, LIMIT) and self.sim.policy.strict:
             self.closers[job.queue.index] = job
         window = self.sim.policy.window_s
         if best and (window == 0 or best.t <= self.sim.now + window):
@@ -79,12 +79,11 @@ class ConservativePass:
 
     def refusal(self, job: Job) -> Refusal:
         refusals = [self.refusal_on(job, option) for option in job.options]
-        return max(refusals, key=lambda r: r.code)
+        return max(refusals, key=lambda r: RANK.index(r.code))
 
     def refusal_on(self, job: Job, option: Option) -> Refusal:
-        if not job.queue.admits(option.cell.product, job.gpus):
-            return Refusal(OWN_QUOTA)
-        cause = self.sim.does_not_fit_because(job, option)
+        cause = self.sim.refused_by_rule(job, option.cell.product)
+        cause = cause or self.sim.does_not_fit_because(job, option)
         if cause:
             return Refusal(cause)
         # It fits the present: only plans of jobs ahead can be in its way.
@@ -92,7 +91,7 @@ class ConservativePass:
         return Refusal(RESERVATION, ahead, ahead.root())
 
     def earliest(self, job: Job, option: Option) -> Find | None:
-        if not job.queue.admits(option.cell.product, job.gpus):
+        if self.sim.refused_by_rule(job, option.cell.product):
             return None
         seconds = estimate(job, option, self.sim.policy)
         for t in self.moments():

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
+    LIMIT,
     LOWER_OR_NEWER_EQUAL,
     LOWER_PRIORITY,
     NEVER,
@@ -32,7 +33,7 @@ from .model import Node as FleetNode
 from .placing import View, free_now
 from .sharing import model as words
 from .sharing.tree import Node, Snapshot, snapshot
-from .state import Simulation
+from .state import RANK, Simulation
 from .wishes import Site, Wish, place_wish, wish_can_fit, wish_fits
 
 REASONS = (words.IN_QUEUE, words.RECLAIM, words.WHILE_BORROWING, words.FAIR, "QuotaFell")
@@ -188,9 +189,9 @@ class Lending(Simulation):
 
     # ------------------------------------------------------------------ the life of a job
 
-    def become_eligible(self, job: Job) -> None:
+    def come(self, job: Job) -> None:
         job.time = self.given = Fraction(job.id)
-        super().become_eligible(job)
+        super().come(job)
 
     def kill(self, job: Job, why: str) -> None:
         self.interrupt(job, None, why)
@@ -266,13 +267,15 @@ class Lending(Simulation):
         for option in job.options:
             if job.gpus > self.most_ever[job.queue.index][option.cell.product]:
                 causes.append(OWN_QUOTA)
+            elif not self.ever_within_limits(job, option.cell.product):
+                causes.append(LIMIT)
             elif not wish_can_fit(self.usable(job, option), option.cell, job.gpus, self.wish(job), self.site):
                 causes.append(TOPOLOGY)
             elif self._ever_holds(job, option):
                 return 0
             else:
                 causes.append(NOT_ONLINE)
-        return max(causes)
+        return max(causes, key=RANK.index)
 
     def usable(self, job: Job, option: Option) -> View:
         """All nodes of the cell that its class may use, in service or not, empty."""
@@ -282,7 +285,7 @@ class Lending(Simulation):
 
     def more_moments(self) -> list[int]:
         back = [job.returns for job in self.jobs if job.stage == AWAY]
-        return back + [row[0] for row in self.quota_changes]
+        return super().more_moments() + back + [row[0] for row in self.quota_changes]
 
     def more_events(self) -> None:
         for job in self.jobs:

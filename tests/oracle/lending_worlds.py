@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.oracle.extras import with_extras
 from tests.oracle.set_worlds import node_sets
 from tests.oracle.worlds import failures_of
 
@@ -59,8 +60,11 @@ Table = dict[str, list[Any]]
 
 
 def lending_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:
-    """Worlds in which queues lend, with their jobs."""
-    return st.builds(lending_world, st.integers(0, 2**32 - 1), st.integers(1, MAX_JOBS))
+    """Worlds in which queues lend, with their jobs, most with limits or dependencies."""
+    seeds = st.integers(0, 2**32 - 1)
+    return st.builds(
+        lambda seed, n: with_extras(*lending_world(seed, n), seed), seeds, st.integers(1, MAX_JOBS)
+    )
 
 
 def sliced_worlds() -> st.SearchStrategy[tuple[World, Jobs]]:

@@ -24,7 +24,7 @@ from gpufleet.world.layout import (
     World,
 )
 
-FUTURE, IN_LANE, AWAY, ON_NODES, GONE = "not yet eligible", "waiting", "returning", "running", "gone"
+FUTURE, HELD, IN_LANE, AWAY, ON_NODES, GONE = ("to come", "held", "waiting", "returning", "running", "gone")
 
 
 @dataclass(eq=False)  # each object is itself only; cells and nodes point at each other
@@ -70,6 +70,45 @@ class Queue:
 
 
 @dataclass(eq=False)
+class Account:
+    """A user, a project or an array: -1 is no limit."""
+
+    limit: list[int]
+    total: int
+    jobs: int
+    ends: int
+    in_use: list[int]
+    running: int = 0
+
+    def admits(self, product: int, gpus: int, now: int) -> bool:
+        """Whether one job more, of gpus of the product, is within the limits now."""
+        return (
+            now < self.ends
+            and _within(self.in_use[product] + gpus, self.limit[product])
+            and _within(sum(self.in_use) + gpus, self.total)
+            and _within(self.running + 1, self.jobs)
+        )
+
+    def ever_admits(self, product: int, gpus: int, now: int) -> bool:
+        """The same, if nothing of it ran."""
+        idle = Account(self.limit, self.total, self.jobs, self.ends, [0] * len(self.limit))
+        return idle.admits(product, gpus, now)
+
+
+def _within(value: int, limit: int) -> bool:
+    return limit < 0 or value <= limit
+
+
+@dataclass(eq=False)
+class Gate:
+    """What must have ended: pairs of a source and whether any end will do. Jobs stand before it."""
+
+    conditions: list[tuple[int, bool]]
+    opened: bool = False
+    failed: bool = False
+
+
+@dataclass(eq=False)
 class Option:
     cell: Cell
     speed: float
@@ -104,6 +143,9 @@ class Job:
     options: list[Option]
     limit: int
     priority: int
+    accounts: list[Account] = field(default_factory=list)
+    gate: Gate | None = None
+    source: int = -1
 
     stage: str = FUTURE
     # while it waits
@@ -113,6 +155,7 @@ class Job:
     new: bool = False
     sequence: int = 0
     time: Fraction = Fraction(0)  # its place in the order of time, with admission by cycles
+    eligible: int = -1  # when it became so
     returns: int = 0  # while it is returning: when it is back
     key: float = 0.0  # by an own order
     remaining: float = 0.0  # work at the start of the attempt that runs, or of the next one
@@ -252,7 +295,32 @@ def load_queues(world: World) -> list[Queue]:
     return [Queue(i, islands[i], quota[i], [0] * len(quota[i])) for i in range(len(islands))]
 
 
-def load_jobs(world: World, jobs: Jobs, cells: list[Cell], queues: list[Queue]) -> list[Job]:
+def load_accounts(world: World) -> list[Account]:
+    a = world.accounts
+    if a is None:
+        return []
+    rows = zip(a.limit.tolist(), a.total.tolist(), a.jobs.tolist(), a.end_s.tolist(), strict=True)
+    return [Account(*row, [0] * len(row[0])) for row in rows]
+
+
+def load_gates(world: World) -> list[Gate]:
+    g = world.gates
+    if g is None:
+        return []
+    gates = [Gate([]) for _ in range(max(g.gate.tolist()) + 1)]
+    for gate, after, any_end in zip(g.gate.tolist(), g.after.tolist(), g.any_end.tolist(), strict=True):
+        gates[gate].conditions.append((after, bool(any_end)))
+    return gates
+
+
+def load_jobs(
+    world: World,
+    jobs: Jobs,
+    cells: list[Cell],
+    queues: list[Queue],
+    accounts: list[Account],
+    gates: list[Gate],
+) -> list[Job]:
     options = [
         Option(cells[int(cell)], float(speed))
         for cell, speed in zip(world.options.cell, world.options.speed, strict=True)
@@ -261,6 +329,8 @@ def load_jobs(world: World, jobs: Jobs, cells: list[Cell], queues: list[Queue]) 
     for i in range(len(jobs.submit_s)):
         cls = int(jobs.cls[i])
         first = int(world.classes.first_option[cls])
+        mine = world.accounts.of_class[cls].tolist() if world.accounts else []
+        gate = int(world.gates.of_class[cls]) if world.gates else -1
         loaded.append(
             Job(
                 id=i,
@@ -273,6 +343,9 @@ def load_jobs(world: World, jobs: Jobs, cells: list[Cell], queues: list[Queue]) 
                 limit=int(jobs.limit_s[i]),
                 priority=int(jobs.priority[i]),
                 remaining=float(jobs.work_s[i]),
+                accounts=[accounts[a] for a in mine if a >= 0],
+                gate=gates[gate] if gate >= 0 else None,
+                source=int(world.gates.source[cls]) if world.gates else -1,
             )
         )
     return loaded

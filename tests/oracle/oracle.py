@@ -12,6 +12,7 @@ import numpy as np
 
 from gpufleet.world.layout import (
     CONSERVATIVE,
+    DEPENDENCY,
     DONE,
     EASY,
     KILLED,
@@ -30,7 +31,7 @@ from gpufleet.world.layout import (
 from .admission import CyclePass
 from .conservative import ConservativePass
 from .lending import Lending
-from .model import AWAY, FUTURE, IN_LANE, ON_NODES, Job
+from .model import AWAY, FUTURE, HELD, IN_LANE, ON_NODES, Job
 from .passes import EasyPass, pass_without_backfill
 from .srtf import pass_by_count, pass_by_placement
 from .state import Simulation
@@ -55,7 +56,7 @@ def simulate(world: World, jobs: Jobs) -> OracleResult:
     t = next_moment(sim, first=True)
     while t is not None:
         sim.account_until(t)
-        sim.now = t
+        sim.now, sim.begun = t, True
         one_second(sim)
         sim.check_laws()
         t = next_moment(sim)
@@ -91,8 +92,9 @@ def one_second(sim: Simulation) -> None:
     sim.repair_and_fail()
     for job in sim.jobs:
         if job.stage == FUTURE and job.submit == sim.now < sim.clock.end_s:
-            sim.become_eligible(job)
+            sim.come(job)
     sim.end_windows()
+    sim.look_at_gates()
     sim.more_events()
     step = sim.policy.interval_s
     if step == 0 or sim.now % step == 0:
@@ -123,6 +125,8 @@ def _final_state(job: Job) -> tuple[int, int]:
         return WAITING, job.why
     if job.stage == FUTURE:
         return WAITING, 0
+    if job.stage == HELD:
+        return WAITING, DEPENDENCY
     return (RUNNING if job.stage == ON_NODES else job.state), job.last_state
 
 
@@ -153,6 +157,7 @@ def _outcomes(sim: Simulation) -> Outcomes:
         behind=column([job.last_behind for job in jobs]),
         failures=column([job.failures for job in jobs]),
         lost_s=column([int(job.lost) for job in jobs]),
+        held_s=column([job.eligible - job.submit if job.eligible >= 0 else -1 for job in jobs]),
         wait_by_refusal_s=table([job.by_refusal for job in jobs]),
         wait_by_root_s=table([job.by_root for job in jobs]),
     )

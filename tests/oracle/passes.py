@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gpufleet.world.layout import (
     BEYOND_DEPTH,
+    LIMIT,
     NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
@@ -15,7 +16,7 @@ from gpufleet.world.layout import (
 
 from .model import Cell, Job, Option, Refusal, estimate, estimate_at_speed_one, estimated_end
 from .placing import View, fits, place
-from .state import Simulation
+from .state import RANK, Simulation
 
 Held = dict[int, int]
 Objection = Callable[[Job, Option, Held], Refusal | None]
@@ -31,13 +32,11 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
             sim.start(job, option, held)
             return None
         refusals.append(refusal)
-    return max(refusals, key=lambda r: r.code)  # the first of the highest
+    return max(refusals, key=lambda r: RANK.index(r.code))  # the first of the highest
 
 
 def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection | None) -> Refusal | None:
-    if not job.queue.admits(option.cell.product, job.gpus):
-        return Refusal(OWN_QUOTA)
-    cause = sim.does_not_fit_because(job, option)
+    cause = sim.refused_by_rule(job, option.cell.product) or sim.does_not_fit_because(job, option)
     if cause:
         return Refusal(cause)
     if objection is None:
@@ -54,7 +53,7 @@ def place_now(sim: Simulation, job: Job, option: Option) -> Held:
 
 def is_refusal(why: int) -> bool:
     """Whether a state is a refusal of the job's own: not ORDER, BETWEEN_PASSES or BEYOND_DEPTH."""
-    return OWN_QUOTA <= why <= RESERVATION
+    return OWN_QUOTA <= why <= RESERVATION or why == LIMIT
 
 
 # ---------------------------------------------------------------------- no backfill
@@ -150,9 +149,9 @@ class EasyPass:
     def heed(self, job: Job) -> None:
         """What the refusal of this job means for those behind it."""
         lane = job.queue.index
-        if job.why == OWN_QUOTA and self.sim.policy.strict:
+        if job.why in (OWN_QUOTA, LIMIT) and self.sim.policy.strict:
             self.closers[lane] = job
-        if job.why >= NOT_ONLINE and all(h.queue.index != lane for h in self.holders):
+        if NOT_ONLINE <= job.why <= RESERVATION and all(h.queue.index != lane for h in self.holders):
             self.holders.append(job)
 
     def objection(self, job: Job, option: Option, held: Held) -> Refusal | None:

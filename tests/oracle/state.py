@@ -6,11 +6,14 @@ from fractions import Fraction
 
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
+    COHORT,
+    DEPENDENCY,
     DONE,
     FIFO,
     FRAGMENTED,
     KILL,
     KILLED,
+    LIMIT,
     N_REFUSALS,
     NO_FREE,
     NOT_ONLINE,
@@ -21,6 +24,7 @@ from gpufleet.world.layout import (
     REFUSED,
     RESERVATION,
     SJF,
+    TOPOLOGY,
     UP,
     Jobs,
     World,
@@ -31,18 +35,22 @@ from .model import (
     AWAY,
     FUTURE,
     GONE,
+    HELD,
     IN_LANE,
     ON_NODES,
     Change,
+    Gate,
     Job,
     Node,
     Option,
     Refusal,
     estimate,
     estimate_at_speed_one,
+    load_accounts,
     load_changes,
     load_faults,
     load_fleet,
+    load_gates,
     load_jobs,
     load_queues,
     overhead,
@@ -52,6 +60,9 @@ from .node_sets import load_node_sets
 from .own import own_key, own_order, own_rule
 from .placing import Rule, View, empty_now, fits, free_now
 
+RANK = (0, OWN_QUOTA, COHORT, LIMIT, NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY, RESERVATION)
+"""Refusals of options, the highest last."""
+
 
 class Simulation:
     """All that changes, and `now`."""
@@ -60,14 +71,19 @@ class Simulation:
         self.policy = world.policy
         self.clock = world.clock
         self.now = 0
+        self.begun = False  # whether anything has happened yet
         self.nodes, self.cells = load_fleet(world)
         self.changes = load_changes(world, self.nodes)  # those that have not happened yet
         self.faults = load_faults(world)
         self.queues = load_queues(world)
         self.sets = load_node_sets(world)
-        self.jobs = load_jobs(world, jobs, self.cells, self.queues)
         self.own_order = own_order(world)
         self.rule: Rule = own_rule(world) or world.policy.placement
+        self.accounts, self.gates = load_accounts(world), load_gates(world)
+        self.source_last = world.gates.last_s.tolist() if world.gates else []
+        self.jobs = load_jobs(world, jobs, self.cells, self.queues, self.accounts, self.gates)
+        self.gate_looks = sorted(set(self.source_last))  # seconds at which gates are looked at, come what may
+        self.looked_at: list[tuple[int, int]] = []  # what the last look saw
         self.due: dict[int, bool] = {}  # island -> whether the pass that is due is full
         self.sequence = 0
         products = self.n_products = world.queues.quota.shape[1]
@@ -108,7 +124,15 @@ class Simulation:
 
     # ------------------------------------------------------------------ the life of a job
 
+    def come(self, job: Job) -> None:
+        """It is submitted. Gates are looked at when all jobs of this second have come."""
+        if job.gate is None or job.gate.opened:
+            self.become_eligible(job)
+        else:
+            job.stage = HELD
+
     def become_eligible(self, job: Job) -> None:
+        job.eligible = self.now
         self._enter_lane(job)
         job.new = True
         self.mark_due(job.queue.island, full=False)
@@ -138,6 +162,9 @@ class Simulation:
             assert self.nodes[n].in_service
             self.nodes[n].used += gpus
         job.queue.in_use[option.cell.product] += job.gpus
+        for account in job.accounts:
+            account.in_use[option.cell.product] += job.gpus
+            account.running += 1
         seconds, killed = run_length(job, option, self.policy)
         job.stage, job.started, job.option, job.held = ON_NODES, self.now, option, held
         job.ends, job.ends_killed = self.now + seconds, killed
@@ -151,6 +178,9 @@ class Simulation:
         for n, gpus in job.held.items():
             self.nodes[n].used -= gpus
         job.queue.in_use[job.option.cell.product] -= job.gpus
+        for account in job.accounts:
+            account.in_use[job.option.cell.product] -= job.gpus
+            account.running -= 1
         job.held, job.option, job.last_end = {}, None, self.now
 
     def end(self, job: Job) -> None:
@@ -185,7 +215,7 @@ class Simulation:
 
     def refuse(self, job: Job, refusal: Refusal) -> bool:
         """Give an examined job its refusal. False: it can never run, and has left the lane."""
-        if refusal.code == NOT_ONLINE:
+        if refusal.code == NOT_ONLINE or (refusal.code == LIMIT and self.has_ended(job)):
             cause = self.never(job)
             if cause:
                 self.refuse_for_ever(job, cause)
@@ -213,11 +243,65 @@ class Simulation:
             quota = job.queue.quota[option.cell.product]
             if 0 <= quota < job.gpus:
                 causes.append(OWN_QUOTA)
+            elif not self.ever_within_limits(job, option.cell.product):
+                causes.append(LIMIT)
             elif self._ever_holds(job, option):
                 return 0
             else:
                 causes.append(NOT_ONLINE)
-        return max(causes)
+        return max(causes, key=RANK.index)
+
+    def within_limits(self, job: Job, product: int) -> bool:
+        return all(account.admits(product, job.gpus, self.now) for account in job.accounts)
+
+    def ever_within_limits(self, job: Job, product: int) -> bool:
+        return all(account.ever_admits(product, job.gpus, self.now) for account in job.accounts)
+
+    def has_ended(self, job: Job) -> bool:
+        return any(account.ends <= self.now for account in job.accounts)
+
+    def refused_by_rule(self, job: Job, product: int) -> int:
+        """0, OWN_QUOTA or LIMIT."""
+        if not job.queue.admits(product, job.gpus):
+            return OWN_QUOTA
+        return 0 if self.within_limits(job, product) else LIMIT
+
+    # ------------------------------------------------------------------ gates
+
+    def look_at_gates(self) -> None:
+        """Open the gates whose jobs have left, and refuse those behind gates that will never open."""
+        changed = True
+        while changed:
+            changed = False
+            for gate in self.gates:
+                self._judge(gate)
+                for job in self.jobs:
+                    if job.gate is gate and job.stage == HELD and (gate.opened or gate.failed):
+                        changed = True
+                        if gate.opened:
+                            self.become_eligible(job)
+                        else:
+                            self.refuse_for_ever(job, DEPENDENCY)
+        self.looked_at = self._sources()
+
+    def _judge(self, gate: Gate) -> None:
+        if gate.opened or gate.failed:
+            return
+        sources = self._sources()
+        gate.failed = any(sources[after][1] > 0 for after, any_end in gate.conditions if not any_end)
+        if not gate.failed:
+            gate.opened = all(
+                sources[after][0] == 0 and self.source_last[after] <= self.now for after, _ in gate.conditions
+            )
+
+    def _sources(self) -> list[tuple[int, int]]:
+        """Of each source: jobs that have come and are not gone, and jobs that are gone but were not done."""
+        counts = []
+        for source in range(len(self.source_last)):
+            mine = [job for job in self.jobs if job.source == source]
+            alive = sum(job.stage not in (FUTURE, GONE) for job in mine)
+            counts.append((alive, sum(job.stage == GONE and job.state != DONE for job in mine)))
+        return counts
 
     def _ever_holds(self, job: Job, option: Option) -> bool:
         view = {node.index: node.size for node in option.cell.nodes if node.planned}
@@ -314,7 +398,15 @@ class Simulation:
 
     def more_moments(self) -> list[int]:
         """Seconds at which more may happen than ends, changes of service and eligibility."""
-        return []
+        looks = [t for t in self.gate_looks if t > self.now or not self.begun]
+        return looks + ([self.now + 1] if self._passes_told() else [])
+
+    def _passes_told(self) -> bool:
+        """Whether a pass refused jobs for ever that may open gates, or shut them for good."""
+        if not self.gates or not self.begun:
+            return False
+        news = zip(self._sources(), self.looked_at, strict=True)
+        return any((now[0] == 0 and before[0] > 0) or now[1] > before[1] for now, before in news)
 
     def more_events(self) -> None:
         """What more happens at this second, before the passes."""
@@ -375,4 +467,15 @@ class Simulation:
         for queue in self.queues:
             assert queue.in_use == in_use[queue.index]
             assert all(q < 0 or u <= q for u, q in zip(queue.in_use, queue.quota, strict=True))
-        assert all(j.stage in (FUTURE, IN_LANE, AWAY, ON_NODES, GONE) for j in self.jobs)
+        for account in self.accounts:
+            mine = [job for job in self.running() if account in job.accounts]
+            assert account.running == len(mine)
+            assert sum(account.in_use) == sum(job.gpus for job in mine)
+            assert _holds(account.running, account.jobs)
+            assert _holds(sum(account.in_use), account.total)
+            assert all(map(_holds, account.in_use, account.limit))
+        assert all(j.stage in (FUTURE, HELD, IN_LANE, AWAY, ON_NODES, GONE) for j in self.jobs)
+
+
+def _holds(value: int, limit: int) -> bool:
+    return limit < 0 or value <= limit

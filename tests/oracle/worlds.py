@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.oracle.extras import with_extras
 from tests.oracle.set_worlds import node_sets
 
 from gpufleet.world.layout import (
@@ -43,10 +44,14 @@ SPEEDS = (1.0, 1.0, 1.0, 2.0, 0.5, 3.0, 0.55)
 
 
 def worlds(order: int, backfill: int, placement: int, strict: int) -> st.SearchStrategy[tuple[World, Jobs]]:
-    """Worlds of one policy, with their jobs. SRTF takes no backfill, whatever is asked."""
+    """Worlds of one policy, with their jobs, most with limits or dependencies.
+
+    SRTF takes no backfill, whatever is asked.
+    """
+    rules = (order, backfill, placement, strict)
     seeds = st.integers(0, 2**32 - 1)
     counts = st.integers(1, MAX_JOBS)
-    return st.builds(lambda seed, n: world_of(seed, n, (order, backfill, placement, strict)), seeds, counts)
+    return st.builds(lambda seed, n: with_extras(*world_of(seed, n, rules), seed), seeds, counts)
 
 
 def random_world(seed: int, order: int, backfill: int, placement: int, strict: int) -> tuple[World, Jobs]:

@@ -46,8 +46,13 @@ reservations:
            to: 2026-02-11 12:00, for: [vision, by-hours], source: a, trust: stated}
   test: {site: lab, gpus: 8, from: 2026-01-20, to: 2026-01-21, for: big}
 tenants:
-  research: {title: Research, quota: {B200: 32}, partitions: [first, both], source: a, trust: assumption}
-  vision: {queues: {train: {quota: {own-gpu: 8}, source: a, trust: stated}, debug: {partitions: own}}}
+  research:
+    {title: Research, quota: {B200: 32}, partitions: [first, both], source: a, trust: assumption,
+     limits: {per_user: {gpus: 16, jobs: 4}, per_project: {gpus: {B200: 32}, for: 30 d}}}
+  vision:
+    queues:
+      train: {quota: {own-gpu: 8}, source: a, trust: stated, limits: {per_project: {jobs: 3}}}
+      debug: {partitions: own}
 workloads:
   history:
     kind: trace
@@ -64,7 +69,8 @@ workloads:
     trust: stated
   big:
     {kind: campaign, title: Big, queue: research, gpus: 32, duration: 3 d, at: 2026-01-08, priority: 10,
-     limit: 4 d, products: {B200: 1.0}, source: a, trust: stated}
+     limit: 4 d, products: {B200: 1.0}, source: a, trust: stated, project: chips, tasks: 3, at_once: 2,
+     after: [{workload: history, any: true}, like-philly]}
   like-philly:
     kind: profile
     title: Like Philly
@@ -74,6 +80,7 @@ workloads:
     scale: {gpus: 2, run_time: 0.5, most_gpus: 16}
     products: {own-gpu: 1.0}
     priority: 1
+    projects: 4
     from: 2026-01-06
     to: 2026-02-15
     source: a

@@ -49,8 +49,12 @@ def test_every_job_has_one_outcome(case: Case) -> None:
     assert (out.preemptions <= out.attempts).all()
     # from eligibility to its end, a job waits or runs; one refused for ever is gone when that is known
     left = np.where(gone, out.end_s, result.end_s)
-    here = out.state != code.REFUSED
-    assert (submit + out.wait_s + out.run_s == left)[here].all()
+    here = (out.state != code.REFUSED) & (out.held_s >= 0)
+    assert (submit + out.held_s + out.wait_s + out.run_s == left)[here].all()
+    held = out.held_s < 0  # never eligible: it is a dependency, and nobody waited or ran
+    assert (held == (out.last_refusal == code.DEPENDENCY)).all()
+    assert not out.wait_s[held].any()
+    assert not out.attempts[held].any()
 
 
 @many

@@ -19,7 +19,7 @@ from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.ledger import ledger_of
 from gpufleet.results.measures import measured
 from gpufleet.results.run import Run
-from gpufleet.world.layout import REFUSALS
+from gpufleet.world.layout import N_REFUSALS, REFUSALS
 
 NAMES = ("research", "vision", "speech", "robotics", "climate", "genomics", "search", "ads", "risk", "maps",
          "health", "legal", "games", "music", "video", "chips")  # fmt: skip
@@ -108,6 +108,7 @@ def _jobs_frame(
         "gpus": jobs["gpus"].astype(np.int32),
         "priority": np.zeros(n, np.int32),
         "submit_s": jobs["submit_s"],
+        "eligible_s": jobs["submit_s"],
         "limit_s": np.zeros(n, np.int64),
         "work_s": jobs["run_s"].astype(float),
         "wait_s": wait,
@@ -116,7 +117,7 @@ def _jobs_frame(
         "attempts": started.astype(np.int32),
         "preemptions": np.zeros(n, np.int32),
     }
-    for code, root in enumerate(REFUSALS):
+    for code, root in enumerate(REFUSALS[:N_REFUSALS]):
         if root in ROOTS:
             columns[f"root_{root}_s"] = np.where(cause == code, wait, 0)
         if code:

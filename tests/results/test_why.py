@@ -115,7 +115,7 @@ def test_every_state_has_words_and_lines(tmp_path: Path) -> None:
     assert len(told.parts) == 6
     assert all(part.lines for part in told.parts)
     assert "reservation, behind job 0 (last)  [policy.backfill (default)]" in told.text()
-    assert set(WAITS) == set(WORDS) == set(MEANINGS)
+    assert {*WAITS, "dependency"} == set(WORDS) == set(MEANINGS)
 
 
 def test_a_name_that_means_several_jobs_lists_them(run: Run) -> None:

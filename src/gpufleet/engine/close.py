@@ -8,9 +8,9 @@ from gpufleet.engine.jit import entry
 from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
 from gpufleet.engine.room import grow_bins
-from gpufleet.engine.state import AWAY, NOW, RUNS, TOP_SLOT, WAITS, State
+from gpufleet.engine.state import AWAY, HELD, NOW, RUNS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, book_kept, leave, step
-from gpufleet.world.layout import RUNNING, WAITING
+from gpufleet.world.layout import DEPENDENCY, RUNNING, WAITING
 
 
 @entry
@@ -31,6 +31,9 @@ def close_slots(w: Rules, s: State, now: int) -> None:
             else:
                 book(w, s, i, now)
                 job.last = job.why
+            _hand_out_later(s, i, WAITING)
+        elif job.status == HELD:
+            job.last = DEPENDENCY
             _hand_out_later(s, i, WAITING)
 
 

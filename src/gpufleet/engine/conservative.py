@@ -16,13 +16,13 @@ from gpufleet.engine.node_sets import is_own, may_take
 from gpufleet.engine.order import estimate_on
 from gpufleet.engine.own import own_planned_domain, own_planned_node
 from gpufleet.engine.place import clear_picks, pick_node
-from gpufleet.engine.quota import may, never, test_option
+from gpufleet.engine.quota import lost, rank, refused_by_rule, test_option
 from gpufleet.engine.state import N_PICKS, N_PLANNED, NEXT_CHANGE, NOW, State
 from gpufleet.world.layout import (
     BEST_FIT,
     CONSOLIDATE,
     DOMAIN_FIRST,
-    NOT_ONLINE,
+    LIMIT,
     ORDER,
     OWN,
     OWN_QUOTA,
@@ -282,7 +282,7 @@ def _find_place(w: Rules, s: State, i: int) -> tuple[int, int]:
     first = w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
-        if may(w, s, w.class_queue[job.cls], s.cell[cell].product, job.gpus):
+        if refused_by_rule(w, s, job.cls, s.cell[cell].product, job.gpus) == STARTABLE:
             t = _earliest(w, s, i, option)
             if t < best:
                 best, best_option = t, option
@@ -296,9 +296,9 @@ def _refusal(w: Rules, s: State, i: int) -> tuple[int, bool]:
     highest, window, first = STARTABLE, False, w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         refusal = test_option(w, s, i, option)
-        if max(RESERVATION if refusal == STARTABLE else refusal, highest) > highest:
-            window = refusal == RESERVATION
-            highest = RESERVATION if refusal == STARTABLE else refusal
+        now = RESERVATION if refusal == STARTABLE else refusal
+        if rank(now) > rank(highest):
+            window, highest = refusal == RESERVATION, now
     return highest, window
 
 
@@ -316,17 +316,17 @@ def _first_planned(w: Rules, s: State, i: int) -> int:
 @kernel
 def _refuse(w: Rules, s: State, lane: int, i: int) -> None:
     refusal, window = _refusal(w, s, i)
-    cause = never(w, s, i) if refusal == NOT_ONLINE else STARTABLE
+    cause = lost(w, s, i, refusal)
     if cause != STARTABLE:
         leave_lane(w, s, lane, i)
-        refuse_for_ever(s, i, cause)
+        refuse_for_ever(w, s, i, cause)
         return
     root, behind = refusal, -1
     if refusal == RESERVATION and not window:
         ahead = _first_planned(w, s, i)
         root, behind = s.slot[ahead].root, s.slot[ahead].id
     put_state(w, s, lane, i, refusal, root, behind)
-    if refusal == OWN_QUOTA and w.strict:
+    if (refusal == OWN_QUOTA or refusal == LIMIT) and w.strict:
         s.lane[lane].closed, s.lane[lane].head = 1, i
 
 

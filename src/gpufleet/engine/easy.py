@@ -13,7 +13,7 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import estimate_on, insert, plain_estimate_s, precedes, set_key, take_out
-from gpufleet.engine.quota import never, test_option
+from gpufleet.engine.quota import higher, lost, test_option
 from gpufleet.engine.shapes import shape_of
 from gpufleet.engine.state import N_PICKS, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import book, set_state
@@ -21,6 +21,7 @@ from gpufleet.engine.within import pick_option
 from gpufleet.world.layout import (
     BEYOND_DEPTH,
     EASY,
+    LIMIT,
     NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
@@ -219,7 +220,7 @@ def _note(w: Rules, s: State, lane: int, i: int) -> None:
     row, why = s.lane[lane], s.slot[i].why
     if row.holder < 0 and NOT_ONLINE <= why <= RESERVATION:
         row.holder = i
-    if why == OWN_QUOTA and w.strict and not row.closed:
+    if (why == OWN_QUOTA or why == LIMIT) and w.strict and not row.closed:
         row.closed = 1
         row.head = i
 
@@ -249,14 +250,13 @@ def _try(w: Rules, s: State, island: int, lane: int, i: int) -> None:
                 start(w, s, i, option)
                 return
             refusal = RESERVATION
-            holder = delayed if highest < RESERVATION else holder
-        highest = max(highest, refusal)
-    if highest == NOT_ONLINE:
-        cause = never(w, s, i)
-        if cause != STARTABLE:
-            leave_lane(w, s, lane, i)
-            refuse_for_ever(s, i, cause)
-            return
+            holder = delayed if highest != RESERVATION else holder
+        highest = higher(highest, refusal)
+    cause = lost(w, s, i, highest)
+    if cause != STARTABLE:
+        leave_lane(w, s, lane, i)
+        refuse_for_ever(w, s, i, cause)
+        return
     root, behind = highest, -1
     if holder >= 0:
         root, behind = s.slot[holder].root, s.slot[holder].id

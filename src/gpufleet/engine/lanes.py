@@ -10,12 +10,12 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.life import refuse_for_ever, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, precedes, set_key, take_out
-from gpufleet.engine.quota import examine, never
+from gpufleet.engine.quota import examine, lost
 from gpufleet.engine.shapes import shape_of
 from gpufleet.engine.state import N_TODO, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import join, leave, set_head, set_root
 from gpufleet.engine.within import pick_option
-from gpufleet.world.layout import NOT_ONLINE, STARTABLE
+from gpufleet.world.layout import LIMIT, NOT_ONLINE, STARTABLE
 
 
 @kernel
@@ -67,11 +67,11 @@ def _first_for_ever(w: Rules, s: State, best: int) -> int:
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         row = s.lane[lane]
-        if not row.closed and row.refused == NOT_ONLINE:
+        if not row.closed and (row.refused == NOT_ONLINE or row.refused == LIMIT):
             i = s.lane_first[lane, 0]
             before_best = best < 0 or precedes(s, i, s.lane_first[best, 0])
             before_found = found < 0 or precedes(s, i, s.lane_first[found, 0])
-            if before_best and before_found and never(w, s, i) != STARTABLE:
+            if before_best and before_found and lost(w, s, i, row.refused) != STARTABLE:
                 found = lane
     return found
 
@@ -124,7 +124,7 @@ def pass_lanes(w: Rules, s: State, island: int, full: int) -> None:
             i = s.lane_first[gone, 0]
             take_out(s, gone, i)
             leave(w, s, i, gone, now)
-            refuse_for_ever(s, i, never(w, s, i))
+            refuse_for_ever(w, s, i, lost(w, s, i, s.lane[gone].refused))
             continue
         if best < 0:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpufleet.engine.state import ALIVE, AWAY, OVER, RUNS, WAITS, State
+from gpufleet.engine.state import ALIVE, AWAY, HELD, OVER, RUNS, WAITS, State
 from gpufleet.world.layout import World
 
 
@@ -13,13 +13,20 @@ def check_laws(world: World, state: State) -> None:
     slot, node = state.slot, state.node
     sets = world.node_sets
     status = np.asarray(slot.status)
-    alive = int(np.isin(status, (WAITS, RUNS, OVER, AWAY)).sum())
+    alive = int(np.isin(status, (WAITS, RUNS, OVER, AWAY, HELD)).sum())
     assert alive == state.scalar[ALIVE], "jobs alive"
     held = np.zeros(len(node), np.int64)
     used = np.zeros_like(state.used)
+    accounts = np.zeros_like(state.account)
     for i in np.flatnonzero(status == RUNS):
         queue = world.classes.queue[slot.cls[i]]
-        used[queue, state.cell.product[slot.cell[i]]] += slot.gpus[i]
+        product = state.cell.product[slot.cell[i]]
+        used[queue, product] += slot.gpus[i]
+        if world.accounts is not None:
+            rows = world.accounts.of_class[slot.cls[i]]
+            rows = rows[rows >= 0]
+            accounts[rows, product] += slot.gpus[i]
+            accounts[rows, -2:] += slot.gpus[i], 1
         g, total = slot.grants[i], 0
         while g >= 0:
             held[state.grant.node[g]] += state.grant.gpus[g]
@@ -30,6 +37,15 @@ def check_laws(world: World, state: State) -> None:
     assert (held + node.free == node.gpus).all(), "GPUs per node"
     assert (node.free >= 0).all(), "no node is overbooked"
     assert (used == state.used).all(), "use per queue"
+    assert (accounts == state.account).all(), "use per account"
+    if world.accounts is not None:
+        most = np.column_stack([world.accounts.limit, world.accounts.total, world.accounts.jobs])
+        assert ((most < 0) | (accounts <= most)).all(), "limit"
+    if world.gates is not None:
+        source = world.gates.source[slot.cls]
+        alive = np.isin(status, (WAITS, RUNS, AWAY, HELD)) & (source >= 0)
+        counts = np.bincount(source[alive], minlength=len(state.source))
+        assert (counts == state.source.alive).all(), "jobs of a source"
     quota = world.queues.quota
     assert ((quota < 0) | (used <= quota)).all(), "quota"
     online = np.asarray(node.online) == 1

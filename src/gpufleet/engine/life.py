@@ -1,4 +1,4 @@
-"""What happens to a job: it becomes eligible, starts, ends, is killed with its node, is handed out."""
+"""What happens to a job: it comes, becomes eligible, starts, ends, is killed with its node, is handed out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import ceil_s, estimate_s
 from gpufleet.engine.own import note_job
 from gpufleet.engine.place import grant_picks, release_grants
-from gpufleet.engine.quota import never
+from gpufleet.engine.quota import count_in_accounts, never
 from gpufleet.engine.rows import prefetch
 from gpufleet.engine.sharing.books import release, write_event
 from gpufleet.engine.sharing.state import BY_FAILURE, Share
@@ -20,11 +20,14 @@ from gpufleet.engine.state import (
     FIRST_ID,
     FREE_SLOT,
     FREE_SLOTS,
+    GATES_DUE,
+    HELD,
     N_DUE,
     N_ENDS,
     N_OUT,
     NEXT_JOB,
     NOW,
+    OPENED,
     OVER,
     RUNS,
     TOP_SLOT,
@@ -75,8 +78,8 @@ def wait_for_pass(w: Rules, s: State, i: int, island: int) -> None:
 
 
 @kernel
-def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
-    """Take the next job of the batch in; a free slot must be there."""
+def take_in(w: Rules, s: State, jobs: Jobs) -> None:
+    """Take the next job of the batch in; a free slot must be there. It is eligible, or held by a gate."""
     row = s.scalar[NEXT_JOB]
     s.scalar[NEXT_JOB] += 1
     i = s.scalar[FREE_SLOTS]
@@ -91,13 +94,55 @@ def become_eligible(w: Rules, s: State, jobs: Jobs) -> None:
     job.behind, job.cell, job.grants, job.shape_no, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
     job.waited, job.failures, job.lost, job.submit, job.yields = 0, 0, 0.0, s.scalar[NOW], 0
+    if w.gates and _is_held(w, s, i):
+        return
+    become_eligible(w, s, i)
+
+
+@kernel
+def become_eligible(w: Rules, s: State, i: int) -> None:
+    """Job ``i``, which has come, may run from now on, or never."""
+    job = s.slot[i]
     island = w.queue_island[w.class_queue[job.cls]]
     mark_due(s, island, 0)
     cause = never(w, s, i)
     if cause != STARTABLE:
-        refuse_for_ever(s, i, cause)
+        refuse_for_ever(w, s, i, cause)
     else:
         wait_for_pass(w, s, i, island)
+
+
+@kernel
+def _is_held(w: Rules, s: State, i: int) -> bool:
+    """Count new job ``i`` in its source; put it behind its gate if that is not open."""
+    job = s.slot[i]
+    source, gate = w.class_source[job.cls], w.class_gate[job.cls]
+    if source >= 0:
+        s.source[source].alive += 1
+    s.held[i] = 0
+    if gate < 0 or s.gate[gate].state == OPENED:
+        return False
+    job.status, job.next_new, s.held[i] = HELD, -1, -1
+    row = s.gate[gate]
+    if row.last < 0:
+        row.first = i
+    else:
+        s.slot[row.last].next_new = i
+    row.last = i
+    s.scalar[GATES_DUE] = 1
+    return True
+
+
+@kernel
+def leave_source(w: Rules, s: State, i: int, outcome: int) -> None:
+    """Job ``i`` has left; whoever waits for that may be told at the next look at the gates."""
+    source = w.class_source[s.slot[i].cls]
+    if source >= 0:
+        row = s.source[source]
+        row.alive -= 1
+        row.not_done += int(outcome != DONE)
+        if row.alive == 0 or outcome != DONE:
+            s.scalar[GATES_DUE] = 1
 
 
 @kernel
@@ -113,9 +158,11 @@ def _hand_out_later(s: State, i: int, outcome: int) -> None:
 
 
 @kernel
-def refuse_for_ever(s: State, i: int, cause: int) -> None:
+def refuse_for_ever(w: Rules, s: State, i: int, cause: int) -> None:
     """Job ``i`` can never run."""
     s.slot[i].last = cause
+    if w.gates:
+        leave_source(w, s, i, REFUSED)
     _hand_out_later(s, i, REFUSED)
 
 
@@ -140,6 +187,8 @@ def start(w: Rules, s: State, i: int, option: int) -> None:
     grant_picks(w, s, i)
     note_job(s, i)
     s.used[queue, product] += job.gpus
+    if w.accounts:
+        count_in_accounts(w, s, job.cls, product, job.gpus, 1)
     step(s.busy, queue, product, w.grid_s, now, job.gpus)
 
 
@@ -152,6 +201,8 @@ def stop(w: Rules, s: State, i: int) -> None:
     book_kept(w, s, i, now)
     release_grants(w, s, i)
     s.used[queue, product] -= job.gpus
+    if w.accounts:
+        count_in_accounts(w, s, job.cls, product, -job.gpus, -1)
     step(s.busy, queue, product, w.grid_s, now, -job.gpus)
     job.run += now - job.start
 
@@ -223,6 +274,8 @@ def end_jobs(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
             if w.shares:
                 release(w, s, t, h, i, now)
             mark_due(s, s.cell[job.cell].island, 1)
+            if w.gates:
+                leave_source(w, s, i, job.outcome)
             _hand_out_later(s, i, job.outcome)
         elif job.status == AWAY and job.end == now:
             come_back(w, s, i)
@@ -303,6 +356,7 @@ def hand_out(w: Rules, s: State) -> bool:
         out[4, at], out[5, at], out[6, at], out[7, at] = job.run, job.cell, job.outcome, job.last
         out[8, at], out[9, at], out[10, at] = job.attempts, job.preemptions, job.behind
         out[11, at], out[12, at] = job.failures, int(job.lost)
+        out[13, at] = s.held[i] if w.gates else 0
         s.scalar[N_OUT] += 1
         if job.outcome != RUNNING:
             job.status = FREE_SLOT

@@ -11,9 +11,10 @@ from gpufleet.engine import heap
 from gpufleet.engine.conservative import pass_conservative
 from gpufleet.engine.easy import pass_easy
 from gpufleet.engine.forecast import look_ahead, touch
+from gpufleet.engine.gates import look_at_gates, next_look
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.lanes import pass_lanes
-from gpufleet.engine.life import become_eligible, drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due
+from gpufleet.engine.life import drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due, take_in
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.own import FAULT, NO_FAULT
 from gpufleet.engine.place import plan_service, set_service
@@ -147,6 +148,8 @@ def _next_event(w: Rules, s: State, submit: int) -> int:
         now = min(now, w.quota_t_s[s.scalar[NEXT_QUOTA]])
     if s.scalar[NEXT_OPEN] < len(w.open_t_s):
         now = min(now, w.open_t_s[s.scalar[NEXT_OPEN]])
+    if w.gates:
+        now = min(now, next_look(w, s))
     return now
 
 
@@ -214,10 +217,12 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS
-            become_eligible(w, s, jobs)
+            take_in(w, s, jobs)
             if s.scalar[NEXT_JOB] >= len(jobs.gpus) and not closed:
                 return NEED_JOBS
             submit = _next_submit(w, s, jobs)
+        if w.gates:
+            look_at_gates(w, s)
         if _next_pass(w, s) == now:
             need = _needs_room(w, s)
             return need if need > 0 else PASS_DUE

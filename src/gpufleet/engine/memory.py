@@ -84,6 +84,16 @@ class Rules(NamedTuple):
     window_to_s: Ints
     open_t_s: Ints
     open_island: Ints
+    class_account: Ints  # (n_classes, A)
+    account_limit: Ints  # (n_accounts, n_products + 2): GPUs per product, of all products; jobs
+    account_end_s: Ints
+    class_gate: Ints
+    class_source: Ints
+    gate_first: Ints  # (n_gates + 1,) first condition
+    gate_after: Ints  # per condition
+    gate_any: Ints
+    source_last_s: Ints
+    gate_t_s: Ints  # when gates are looked at whatever happens, ascending
     order: int
     strict: int
     backfill: int
@@ -111,6 +121,8 @@ class Rules(NamedTuple):
     own_take: int
     own_by_domain: int
     preemptions_at_most: int  # 0 = no bound
+    accounts: int  # how many
+    gates: int
 
 
 def rules_of(world: World) -> Rules:
@@ -127,11 +139,14 @@ def rules_of(world: World) -> Rules:
     arrays.insert(4, own(world.options.speed, np.float64))
     arrays += _shared_arrays(world) + _faults(world.failures)
     arrays += [own(array, np.int64) for array in masks_of(world)[0]]
+    arrays += _account_arrays(world) + _gate_arrays(world)
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
     kills = world.failures is not None or bool((world.capacity.kind == KILL).any())
     numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or kills)
     numbers["by_domain"] = counts_domains(world)
     numbers |= _shared_numbers(world) | _own_numbers(world)
+    numbers |= {"accounts": len(world.accounts.jobs) if world.accounts else 0}
+    numbers |= {"gates": int(world.gates.gate[-1]) + 1 if world.gates else 0}
     names = Rules._fields[len(arrays) :]
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
 
@@ -168,6 +183,23 @@ def _own_numbers(world: World) -> dict[str, int]:
     codes = {"own_order": own and own.order, "own_placement": own and own.placement}
     addresses = {name: compiled(code.program).address if code else 0 for name, code in codes.items()}
     return addresses | {"own_take": own.take if own else 0, "own_by_domain": own.by_domain if own else 0}
+
+
+def _account_arrays(world: World) -> list[Any]:
+    if world.accounts is None:
+        table: Any = np.zeros((0, 0), np.int64)
+        return [table, table.copy(), np.zeros(0, np.int64)]
+    of_class, limit, total, jobs, end_s = world.accounts
+    return [own(array, np.int64) for array in (of_class, np.column_stack([limit, total, jobs]), end_s)]
+
+
+def _gate_arrays(world: World) -> list[Any]:
+    if world.gates is None:
+        return [np.zeros(0, np.int64) for _ in range(7)]
+    of_class, source, gate, after, any_end, last_s = world.gates
+    first = np.searchsorted(gate, np.arange(gate[-1] + 2))
+    times = np.unique(last_s)
+    return [own(array, np.int64) for array in (of_class, source, first, after, any_end, last_s, times)]
 
 
 def counts_domains(world: World) -> bool:

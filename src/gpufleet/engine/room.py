@@ -20,14 +20,17 @@ from gpufleet.engine.state import (
     DONE_LAST,
     FREE_GRANTS,
     FREE_SLOTS,
+    GATE,
     GRANT,
     ISLAND,
     LANE,
     LEVELS,
+    LOOKED_S,
     N_OUTCOMES,
     N_SCALARS,
     NODE,
     SLOT,
+    SOURCE,
     State,
     hash_of,
 )
@@ -89,7 +92,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
     most = int(world.cells.gpus_per_node.max(initial=1))
     lanes, islands = _lanes_and_islands(world)
     scalar = np.zeros(N_SCALARS, np.int64)
-    scalar[[FREE_SLOTS, FREE_GRANTS, DONE_FIRST, DONE_LAST]] = 0, 0, -1, -1
+    scalar[[FREE_SLOTS, FREE_GRANTS, DONE_FIRST, DONE_LAST, LOOKED_S]] = 0, 0, -1, -1, -1
     return State(
         scalar=scalar,
         **_job_fields(n_slots, n_out),
@@ -98,6 +101,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
         **_lane_fields(lanes, islands),
         **_scratch_fields(world, n_slots),
         **_book_fields(world),
+        **_gate_fields(world, n_slots),
     )
 
 
@@ -227,10 +231,20 @@ def _book_fields(world: World) -> dict[str, Any]:
     return {
         "used": np.zeros((n_queues, n_products), np.int64),
         "fault": no_fault(),
+        "account": np.zeros((len(world.accounts.jobs) if world.accounts else 0, n_products + 2), np.int64),
         "busy": np.zeros((2, n_queues, n_products, n_bins + 1), np.int64),
         "kept": np.zeros((_windows(world), 3), np.int64),
         "waiting": np.zeros((2, n_queues, N_REFUSALS, n_bins + 1), np.int64),
         "sampled": np.zeros((n_products, N_SAMPLES, n_bins + 1), np.int64),
+    }
+
+
+def _gate_fields(world: World, n_slots: int) -> dict[str, Any]:
+    gates = world.gates
+    return {
+        "gate": _records(int(gates.gate[-1]) + 1 if gates else 0, GATE, first=-1, last=-1),
+        "source": _records(len(gates.last_s) if gates else 0, SOURCE),
+        "held": np.zeros(n_slots if gates else 0, np.int64),
     }
 
 
@@ -313,6 +327,7 @@ def grow_slots(state: State) -> State:
         wait_ref=_doubled(state.wait_ref),
         wait_root=_doubled(state.wait_root),
         later=_doubled(state.later, fill=-1),
+        held=_doubled(state.held),
         ends=_doubled(state.ends),
         roll=_doubled(state.roll, axis=1),
     )

@@ -23,7 +23,14 @@ from gpufleet.engine.sharing.machine import Sharing
 from gpufleet.engine.state import FIRST_ID, N_OUT, N_OUTCOMES, NEXT_JOB, NOW, State
 from gpufleet.world.layout import EASY, N_REFUSALS, UNKNOWN_S, Jobs, Outcomes, Tallies, World, empty_jobs
 
-_KINDS = (*[np.int64] * 5, *[np.int32] * 5, np.int64, np.int32, np.int64)  # of the columns of Outcomes
+_KINDS = (
+    *[np.int64] * 5,
+    *[np.int32] * 5,
+    np.int64,
+    np.int32,
+    np.int64,
+    np.int64,
+)  # of the columns of Outcomes
 _TYPES = (np.int64, np.int32, np.float64, np.int32, np.int64, np.int32)
 Sink = Callable[[Outcomes], None]
 

@@ -12,13 +12,13 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.node_sets import may_take
 from gpufleet.engine.order import estimate_on, insert, set_key, take_out
 from gpufleet.engine.place import change_free
-from gpufleet.engine.quota import examine, may, never
+from gpufleet.engine.quota import examine, lost, refused_by_rule
 from gpufleet.engine.state import NOW, PASS, RUNS, SEQUENCE, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, set_state
 from gpufleet.engine.within import fit_option, pick_option
 from gpufleet.world.layout import (
+    LIMIT,
     NO_FREE,
-    NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
     SELECT_COUNT,
@@ -126,12 +126,12 @@ def _start_from_lane(w: Rules, s: State, i: int, option: int) -> None:
 @kernel
 def _refuse_if_never(w: Rules, s: State, i: int, refusal: int) -> bool:
     """Take job ``i`` out if its refusal is for ever."""
-    cause = never(w, s, i) if refusal == NOT_ONLINE else STARTABLE
+    cause = lost(w, s, i, refusal)
     if cause == STARTABLE:
         return False
     take_out(s, s.slot[i].lane, i)
     book(w, s, i, s.scalar[NOW])
-    refuse_for_ever(s, i, cause)
+    refuse_for_ever(w, s, i, cause)
     return True
 
 
@@ -196,17 +196,22 @@ def _pass_by_count(w: Rules, s: State, island: int) -> None:
 
 
 @kernel
+def _may_use(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
+    return refused_by_rule(w, s, cls, s.cell[cell].product, gpus) == STARTABLE
+
+
+@kernel
 def _candidates(w: Rules, s: State, i: int) -> int:
     """Running jobs with more work left than ``i`` in cells that would help it, into the roll in order; how
     many."""
     job, n = s.slot[i], 0
-    queue, first = w.class_queue[job.cls], w.class_option[job.cls]
+    first = w.class_option[job.cls]
     for v in range(s.scalar[TOP_SLOT]):
         other = s.slot[v]
         if other.status == RUNS and other.key > job.key:
             for option in range(first, first + w.class_options[job.cls]):
                 cell = w.option_cell[option]
-                helps = cell == other.cell and may(w, s, queue, s.cell[cell].product, job.gpus)
+                helps = cell == other.cell and _may_use(w, s, job.cls, cell, job.gpus)
                 if helps and _holds_usable(w, s, v, i, option):
                     s.roll[0, n] = v
                     n += 1
@@ -240,10 +245,10 @@ def _lend(w: Rules, s: State, v: int, sign: int) -> None:
 @kernel
 def _would_fit(w: Rules, s: State, i: int) -> bool:
     job = s.slot[i]
-    queue, first = w.class_queue[job.cls], w.class_option[job.cls]
+    first = w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
-        if may(w, s, queue, s.cell[cell].product, job.gpus) and fit_option(w, s, i, option) == STARTABLE:
+        if _may_use(w, s, job.cls, cell, job.gpus) and fit_option(w, s, i, option) == STARTABLE:
             return True
     return False
 
@@ -290,7 +295,8 @@ def _meet(w: Rules, s: State, lane: int, i: int) -> bool:
         return False
     refusal, option = examine(w, s, i)
     preempted = False
-    if refusal != STARTABLE and refusal != OWN_QUOTA and _take_victims(w, s, i):
+    helped = refusal != STARTABLE and refusal != OWN_QUOTA and refusal != LIMIT
+    if helped and _take_victims(w, s, i):
         preempted = True
         refusal, option = examine(w, s, i)
     if refusal == STARTABLE:

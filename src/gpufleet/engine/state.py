@@ -14,7 +14,8 @@ from gpufleet.base.arrays import Floats, Ints, SmallInts, Words
 from gpufleet.engine.jit import entry
 
 LEVELS = 6  # of the lanes' skip lists: one entry in eight is on the next level
-FREE_SLOT, WAITS, RUNS, OVER, AWAY = 0, 1, 2, 3, 4  # slot status; AWAY = preempted, not back yet
+# slot status; AWAY = preempted, not back yet; HELD = its gate is shut, not eligible yet
+FREE_SLOT, WAITS, RUNS, OVER, AWAY, HELD = 0, 1, 2, 3, 4, 5
 
 # scalars, rows of State.scalar
 NOW, NEXT_JOB, NEXT_CHANGE, EPOCH, N_ENDS, FREE_SLOTS, FREE_GRANTS, SEQUENCE = 0, 1, 2, 3, 4, 5, 6, 7
@@ -22,7 +23,8 @@ DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
 SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 26
 NEXT_OPEN, N_SAMPLED = 27, 28
-N_SCALARS = 32
+NEXT_GATE, GATES_DUE, LOOKED_S = 29, 30, 31  # LOOKED_S: the second of the last look at the gates
+N_SCALARS = 40
 
 # Ordered by use: what every event of a job touches comes first, so that it shares cache lines.
 SLOT = np.dtype(
@@ -98,7 +100,10 @@ LANE = np.dtype(
     align=True,
 )
 ISLAND = np.dtype([(name, np.int64) for name in ("first_lane", "first_new", "last_new", "due", "full")])
-N_OUTCOMES = 13  # columns of Outcomes before its two tables
+GATE = np.dtype([(name, np.int64) for name in ("first", "last", "state")])  # jobs held; SHUT, OPENED, FAILED
+SOURCE = np.dtype([(name, np.int64) for name in ("alive", "not_done")])  # jobs that came; ended, but not done
+SHUT, OPENED, FAILED = 0, 1, 2
+N_OUTCOMES = 14  # columns of Outcomes before its two tables
 
 
 class State(NamedTuple):
@@ -142,6 +147,10 @@ class State(NamedTuple):
     due: Ints  # (n_islands,)
     todo: Ints  # (n_lanes,) lanes that a pass looks at
     used: Ints  # (n_queues, n_products) GPUs held
+    account: Ints  # (n_accounts, n_products + 2) GPUs held per product, of all products; jobs that run
+    gate: Any  # (n_gates,) GATE
+    source: Any  # (n_sources,) SOURCE
+    held: Ints  # (n_slots,) with gates: seconds until the job was eligible, -1 = it is not yet
     shape_key: Ints  # (2^k,) hash table of (class, GPUs); -1 = empty
     shape_id: Ints  # (2^k,)
     shape_mark: Ints  # (n_lanes, 4) pass, refusal, root and behind of a refused shape; with EASY

@@ -14,6 +14,7 @@ from gpufleet.base.say import say
 from gpufleet.plan import (
     codes,
     horizon,
+    limit_checks,
     node_set_checks,
     other_products,
     profile_checks,
@@ -39,6 +40,7 @@ MAX_FILES: Final = 200
 __all__ = [
     "codes",
     "horizon",
+    "limit_checks",
     "load_plan",
     "node_set_checks",
     "other_products",
@@ -289,6 +291,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("partition", "partitions"),
         ("priority", "priorities"),
         ("sum", "sums"),
+        ("workload", "workloads"),
     ):
         reader.known[what] = _keys(tree, part)
     if "priorities" in tree.items:

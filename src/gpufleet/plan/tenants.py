@@ -8,8 +8,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from gpufleet.base.say import say
-from gpufleet.plan.declared import Key, Parts, Sourced
+from gpufleet.plan.declared import Key, Part, Parts, Sourced
 from gpufleet.plan.kinds import Text
+from gpufleet.plan.limits import Limits
 from gpufleet.plan.quotas import Quotas, QuotaTerms, Steps, split
 from gpufleet.plan.reader import Reader
 from gpufleet.plan.sharing import Shared
@@ -28,6 +29,9 @@ class Queue(Shared):
         dict[str, int],
         Key(Quotas(), "GPUs per product; one that is not named is unlimited, but 0 in a cohort"),
     ] = Field(default_factory=dict)
+    limits: Annotated[
+        Limits | None, Key(Part(Limits), "what each user and each project may hold in this queue")
+    ] = None
     terms: dict[str, QuotaTerms] = Field(default_factory=dict)  # of products that a number says too little of
     ceiling: dict[str, int] = Field(default_factory=dict)  # in a cohort: most that it may hold, all borrowed
 
@@ -67,6 +71,10 @@ class Tenant(Shared):
     quota: Annotated[dict[str, int], Key(Quotas(), "quota of its only queue; GPUs per product")] = Field(
         default_factory=dict
     )
+    limits: Annotated[
+        Limits | None,
+        Key(Part(Limits), "what each user and each project may hold in all its queues together"),
+    ] = None
     terms: dict[str, QuotaTerms] = Field(default_factory=dict)
     queues: Annotated[dict[str, Queue], Key(Parts(Queue), "its queues by name")] = Field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from gpufleet.base.errors import Place
 from gpufleet.base.say import say
+from gpufleet.plan.after import After, AfterKind
 from gpufleet.plan.declared import Declared, Key, Part, as_map
 from gpufleet.plan.job_rules import JobRules
 from gpufleet.plan.kinds import Choice, Count, File, Kind, Number, Ref, Schema, Text
@@ -123,7 +124,19 @@ class QueueOfRowsKind(Kind[QueueOfRows]):
         return {"anyOf": [Ref("queue").short_schema(), {"$ref": "#/$defs/QueueOfRows"}]}
 
 
-class TraceWorkload(JobRules):
+class WorkloadRules(JobRules):
+    """What any workload may say of its jobs."""
+
+    project: Annotated[
+        str | None, Key(Text(), "the project that all its jobs are of; its limits are the queue's")
+    ] = None
+    after: Annotated[
+        tuple[After, ...],
+        Key(AfterKind(), "workloads that must have ended before its jobs are eligible; a list, or one"),
+    ] = ()
+
+
+class TraceWorkload(WorkloadRules):
     """Jobs that a cluster has recorded, submitted again at their recorded times."""
 
     constant: ClassVar[Mapping[str, str]] = {"kind": "trace"}
@@ -167,8 +180,8 @@ class TraceWorkload(JobRules):
         return super().complete(values, node, path, reader)
 
 
-class CampaignWorkload(JobRules):
-    """One large job: so many GPUs, all at once, for so long."""
+class CampaignWorkload(WorkloadRules):
+    """One large job, so many GPUs, all at once, for so long; or an array of like ones."""
 
     constant: ClassVar[Mapping[str, str]] = {"kind": "campaign"}
 
@@ -181,9 +194,31 @@ class CampaignWorkload(JobRules):
     priority: Annotated[int, Key(PriorityKind(), "higher goes first")] = 0
     limit_s: Annotated[int, Key(Duration(least=1), "time limit of one attempt", "limit")] = 0
     products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
+    tasks: Annotated[
+        int,
+        Key(Count("jobs", least=1, most=1_000_000), "an array of so many like jobs, NAME-1 and so on"),
+    ] = 1
+    at_once: Annotated[
+        int | None, Key(Count("jobs", least=1), "of these at most so many run at once; left out: no limit")
+    ] = None
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        tasks, at_once = values.get("tasks", 1), values.get("at_once")
+        if at_once is not None and at_once >= tasks:
+            says = say(
+                "`{path}` runs {at_once:,} of {tasks:,} jobs at once: that limits nothing",
+                path=path,
+                at_once=at_once,
+                tasks=tasks,
+            )
+            fix = say("write fewer than `tasks`, or leave `at_once` out")
+            reader.report("P024", reader.origins[f"{path}.at_once"].at, says, fix)
+        return super().complete(values, node, path, reader)
 
 
-class ProfileWorkload(JobRules):
+class ProfileWorkload(WorkloadRules):
     """Jobs like those of a recorded system, generated: so much load, or so many GPU-hours a month."""
 
     constant: ClassVar[Mapping[str, str]] = {"kind": "profile"}
@@ -219,6 +254,14 @@ class ProfileWorkload(JobRules):
     to: Annotated[
         datetime | None, Key(Moment(), "no job from then on; a bare date is in the plan's zone")
     ] = None
+    projects: Annotated[
+        int | None,
+        Key(
+            Count("projects", least=1, most=100_000),
+            "its jobs belong to so many projects: all jobs of a user to one, where the profile names users, "
+            "else job by job; where projects end, new ones follow",
+        ),
+    ] = None
 
     @property
     def key_of_demand(self) -> str:
@@ -236,7 +279,18 @@ class ProfileWorkload(JobRules):
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         _check_window(values, path, reader)
+        _check_projects(values, path, reader)
         return super().complete(values, node, path, reader)
+
+
+def _check_projects(values: Mapping[str, Any], path: str, reader: Reader) -> None:
+    """Report projects beside a project for all jobs."""
+    if "projects" not in values:
+        return
+    at = reader.origins[f"{path}.projects"].at
+    if "project" in values:
+        says = say("`{path}` has both `project` and `projects`", path=path)
+        reader.report("P023", at, says, say("keep one"))
 
 
 def _check_window(values: Mapping[str, Any], path: str, reader: Reader) -> None:

@@ -26,6 +26,7 @@ _CAUSE_STYLES: Final = {
     "fragmented": ("grey-2", "slash"),
     "topology": ("grey-2", "cross"),
     "returning": ("grey-3", "slash"),
+    "limit": ("grey-1", "dots"),
     "between_passes": ("grey-3", "plain"),
     "beyond_depth": ("grey-3", "dots"),
 }

@@ -8,6 +8,7 @@ import polars as pl
 
 from gpufleet.base.say import Said, say
 from gpufleet.report import measured
+from gpufleet.results.facts import FIRST_STARTS
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -108,7 +109,7 @@ def _first_waits(run: Run, which: str) -> Spread:
 
 def _counted(both: pl.LazyFrame, start: str) -> pl.DataFrame:
     """How many jobs waited how long: wait_s ascending, n, and the share of jobs up to that wait."""
-    waits = both.select(wait_s=pl.col(start) - pl.col("submit_s"))
+    waits = both.select(wait_s=pl.col(start) - pl.col(FIRST_STARTS[start]))
     counted = waits.group_by("wait_s").agg(pl.len().cast(pl.Int64).alias("n")).sort("wait_s")
     return counted.with_columns(share=pl.col("n").cum_sum() / pl.col("n").sum()).collect()
 

@@ -20,6 +20,7 @@ ROOT_TITLES: Final = {
     "reservation": say("for nodes that are reserved"),
     "topology": say("for a domain or block with room"),
     "returning": say("for the return after a preemption"),
+    "limit": say("for room within the limit of a user, project or array"),
     "between_passes": say("for the next scheduling pass"),
     "beyond_depth": say("beyond the search depth of backfill"),
 }

@@ -42,6 +42,7 @@ class Wish(NamedTuple):
     held: Mapping[str, float] = {}  # GPUs of a product that its queue held when it came
     place: Mapping[str, float] = {}  # most GPUs of a product online in one place when it came
     workload: str = ""  # that it comes from
+    limits: tuple[str, ...] = ("per_user", "per_project")  # that it may count in
 
 
 def line(lock: Lock, path: str) -> Blame:
@@ -89,6 +90,8 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     if cause == "reservation":
         off = [line(lock, f"reservations.{name}") for name in reservations_off(lock, wish)]
         return off or [line(lock, "policy.backfill")]
+    if cause in ("limit", "dependency"):
+        return [line(lock, path) for path in _limit_paths(lock, wish, cause)]
     if cause == "topology":
         return [line(lock, f"workloads.{wish.workload}.topology")]
     if cause == "own_quota":
@@ -106,6 +109,17 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     if cause == "not_online":
         return power + _lots(lock, _later(lock, names, wish.from_s)) + quota
     return _lots(lock, names) + power + quota
+
+
+def _limit_paths(lock: Lock, wish: Wish, cause: str) -> list[str]:
+    """What the plan says of limits that the job may count in, or of what it depends on."""
+    workload = f"workloads.{wish.workload}"
+    if cause == "dependency":
+        return [f"{workload}.after"]
+    tenant = f"tenants.{lock['queues'][wish.queue]['tenant']}"
+    parts = [f"{tenant}.limits", f"{tenant}.queues.{wish.queue}.limits"]
+    paths = [f"{part}.{key}" for part in parts for key in wish.limits]
+    return [path for path in (*paths, f"{workload}.at_once") if path in lock["lines"]]
 
 
 def _lots(lock: Lock, names: Iterable[str]) -> list[Blame]:

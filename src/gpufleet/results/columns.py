@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from gpufleet.base.say import say
-from gpufleet.world.layout import ORDER, REFUSALS, STATES
+from gpufleet.world.layout import N_REFUSALS, ORDER, REFUSALS, STATES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,10 +27,10 @@ class Column:
     nullable: bool = False
 
 
-WAITS: Final = REFUSALS[1:]
+WAITS: Final = REFUSALS[1:N_REFUSALS]
 """What a job can wait in, by code - 1."""
 
-ROOTS: Final = tuple(name for code, name in enumerate(REFUSALS) if code not in (0, ORDER))
+ROOTS: Final = tuple(name for code, name in enumerate(REFUSALS[:N_REFUSALS]) if code not in (0, ORDER))
 """What can be the root of a wait. Order always has another job's refusal as root; a reservation only if it is
 one of backfill, for a job ahead: one of the plan is a root itself."""
 
@@ -46,6 +46,8 @@ WORDS: Final = {
     "cohort": say("cohort exhausted"),
     "topology": say("topology"),
     "returning": say("returning after preemption"),
+    "limit": say("limit of user, project or array"),
+    "dependency": say("dependency"),
 }
 """A refusal as people read it."""
 
@@ -63,10 +65,12 @@ MEANINGS: Final = {
     "cohort": say("neither the queue's quota nor what its cohort can lend holds the job"),
     "topology": say("free nodes would hold the job, but not within the domain or block that it requires"),
     "returning": say("the job was preempted and may not compete yet"),
+    "limit": say("its user, project or array may hold no more at once, or its project has ended"),
+    "dependency": say("other jobs have not ended, or not all of them were done"),
 }
 
 _IDENTITY: Final = (
-    Column("job", "i64", "", "number of the job: its row in the order of eligibility, from 0"),
+    Column("job", "i64", "", "number of the job: its row in the order in which jobs come, from 0"),
     Column("workload", "str", "", "the plan's workload that the job comes from"),
     Column(
         "name",
@@ -78,9 +82,17 @@ _IDENTITY: Final = (
     Column("tenant", "str", "", "tenant of the queue"),
     Column("queue", "str", "", "queue in which the job waits"),
     Column("user", "str", "", "user in the trace", nullable=True),
+    Column("project", "str", "", "project whose limit it counts in; null = none", nullable=True),
     Column("gpus", "i32", "GPU", "whole GPUs that the job wants, all at once"),
     Column("priority", "i32", "", "higher goes first where the policy orders by priority"),
-    Column("submit_s", "i64", "s", "when the job became eligible, from the plan's start"),
+    Column("submit_s", "i64", "s", "when the job came, from the plan's start"),
+    Column(
+        "eligible_s",
+        "i64",
+        "s",
+        "when it became eligible: when it came, or when what it depends on had ended; null = never",
+        nullable=True,
+    ),
     Column("limit_s", "i64", "s", "time limit of one attempt; 0 = none"),
     Column("work_s", "f64", "s", "length at speed 1"),
 )

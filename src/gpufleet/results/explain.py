@@ -8,14 +8,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import polars as pl
-
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import right
 from gpufleet.results.blame import FOREVER_S, Blame, Lock, Wish, blame, line, quotas, unpowered_in, usable
 from gpufleet.results.blame_sharing import cohort_paths
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
+from gpufleet.results.explain_limits import (
+    LimitThen,
+    Waited,
+    dependencies,
+    limits_then,
+    never_within,
+    refusing,
+)
 from gpufleet.results.explain_reserved import KeptOff, kept_off
 from gpufleet.results.explain_sharing import (
     Move,
@@ -29,7 +35,8 @@ from gpufleet.results.explain_sharing import (
 )
 from gpufleet.results.find import Row, called, find_job, row_of
 from gpufleet.results.moments import spoken_day
-from gpufleet.results.then import Product, Then, then, wish_of
+from gpufleet.results.overtaken import Overtaken, overtaken
+from gpufleet.results.then import Product, Then, eligible, first_pass_s, then, wish_of
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -39,7 +46,7 @@ MOST_HOPS: Final = 16
 MOST_LINES: Final = 3
 _BORROWED: Final = ("order", "reservation")
 """States whose root is the refusal of another job."""
-_MOMENTS: Final = ("submit", "start", "end")
+_MOMENTS: Final = ("submit", "eligible", "start", "end")
 STATE_WORDS: Final = {
     "done": say("done"),
     "killed": say("killed"),
@@ -48,14 +55,6 @@ STATE_WORDS: Final = {
     "waiting": say("waiting"),
 }
 """How the run left a job, as people read it."""
-
-
-class Overtaken(NamedTuple):
-    """Jobs that came to the same queue later and started first, on products that the job accepts."""
-
-    jobs: int
-    smaller: int  # of these, with fewer GPUs
-    lines: tuple[Blame, ...]  # rules that let them
 
 
 class Part(NamedTuple):
@@ -96,6 +95,8 @@ class Explanation:
     took: tuple[Move, ...] = ()  # preemptions for it
     moments: dict[int, str] = field(default_factory=dict)  # local times of these
     kept_off: tuple[KeptOff, ...] = ()  # reservations of the plan that it had to keep clear of
+    limits: tuple[LimitThen, ...] = ()  # when its wait began
+    after: tuple[Waited, ...] = ()  # what it depends on
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, schema ``gpufleet.why/1``."""
@@ -114,11 +115,17 @@ class Explanation:
             "preempted": [move_json(each) for each in self.lost],
             "took": [move_json(each) for each in self.took],
             "kept_off": [each.to_json() for each in self.kept_off],
+            "limits": [_placed(each) for each in self.limits],
+            "after": [_placed(each) for each in self.after],
         }
 
     def text(self) -> str:
         """The explanation for people: the answer, the job, its waits, their causes, the numbers."""
         last = [f"  {self.then}", *(f"  {quota.text()}" for quota in self.quotas)]
+        if "limit" in {part.state for part in self.parts} | {cause.root for cause in self.causes}:
+            told = refusing(self.limits, self.row["gpus"])
+            last += [f"  {each.text(spoken_day(self.moments[each.t_s]))}" for each in told]
+        last += [f"  {each.text(self._ended(each))}" for each in self.after]
         blocks = [[self._answer()], self._job(), self._waits(), self._because(), last, self._moves()]
         return "\n".join(text for block in blocks for text in block)
 
@@ -129,6 +136,8 @@ class Explanation:
         number, state = self.row["job"], self.row["state"]
         if self.never:
             return say("job {number} can never run: {why}", number=number, why=self.never)
+        if self.row["eligible_s"] is None:
+            return say("job {number} is not eligible yet: what it depends on has not ended", number=number)
         if not self.row["wait_s"]:
             return say("job {number} did not wait", number=number)
         first = self.causes[0]
@@ -155,6 +164,8 @@ class Explanation:
             tenant=row["tenant"],
         )
         story = [say("came {time}", time=spoken_day(times["submit"]))]
+        if "eligible" in times and times["eligible"] != times["submit"]:
+            story.append(say("eligible {time}", time=spoken_day(times["eligible"])))
         if "start" in times:
             place = {"time": spoken_day(times["start"]), "product": row["product"], "site": row["site"]}
             story.append(say("started {time} on {product} at {site}", **place))
@@ -165,6 +176,9 @@ class Explanation:
             state = say("{state} {time}", state=state, time=spoken_day(times["end"]))
         whole = say("{story:, } ({zone})", story=[*story, state], zone=self.time_zone)
         return [f"  {what}", f"  {whole}"]
+
+    def _ended(self, each: Waited) -> str | None:
+        return None if each.last_s is None else spoken_day(self.moments[each.last_s])
 
     def _waits(self) -> list[str]:
         if not self.parts:
@@ -232,6 +246,10 @@ def _lines_text(lines: Sequence[Blame]) -> Said:
     return say("{lines:; }", lines=shown)
 
 
+def _placed(part: LimitThen | Waited) -> dict[str, Any]:
+    return {**part._asdict(), "line": {"path": part.line.path, "at": part.line.at or None}}
+
+
 def _entry(key: str, part: Part | Cause) -> dict[str, Any]:
     lines = [{"path": path, "at": at or None} for path, at in part.lines]
     return {key: part[0], "wait_s": part.wait_s, "words": WORDS[part[0]], "lines": lines}
@@ -253,6 +271,10 @@ def why(run: Run, job: int | str) -> Explanation:
         if row[f"wait_{state}_s"]
     ]
     lost, took = moves_of(run, row["job"])
+    after = dependencies(run, row)
+    limits = limits_then(run, row, [product.name for product in came.products])
+    told_s = [each.t_s for each in limits]
+    told_s += [*(move.t_s for move in (*lost, *took)), *(e.last_s for e in after if e.last_s is not None)]
     return Explanation(
         row=row,
         parts=tuple(sorted(parts, key=lambda part: -part.wait_s)),
@@ -261,13 +283,15 @@ def why(run: Run, job: int | str) -> Explanation:
         never=_never(run, row, wish, came) if row["state"] == "refused" else "",
         times={key: _local(run, t_s) for key in _MOMENTS if (t_s := row[f"{key}_s"]) is not None},
         time_zone=run.time_zone,
-        overtaken=_overtaken(run, row, came),
+        overtaken=overtaken(run, row, came),
         depth=run.plan["policy"]["depth"],
         quotas=_quotas(run, row, came, lost),
         lost=lost,
         took=took,
-        moments={move.t_s: _local(run, move.t_s) for move in (*lost, *took)},
         kept_off=kept_off(run, row, wish),
+        moments={t_s: _local(run, t_s) for t_s in told_s},
+        limits=limits,
+        after=after,
     )
 
 
@@ -275,36 +299,9 @@ def _quotas(run: Run, row: Row, came: Then, lost: Sequence[Move]) -> tuple[Quota
     """Quotas in the first pass that left the job waiting: where it came, or where it was first pushed out."""
     if not row["wait_s"] and row["state"] != "refused":
         return ()
-    waited = row["start_s"] is None or row["start_s"] > row["submit_s"]
-    at_s = row["submit_s"] if waited or not lost else lost[0].t_s
-    grid_s = run.plan["policy"]["interval_s"]
-    at_s = -(-at_s // grid_s) * grid_s if grid_s else at_s
+    waited = row["start_s"] is None or row["start_s"] > eligible(row)
+    at_s = first_pass_s(run, eligible(row) if waited or not lost else lost[0].t_s)
     return quotas_then(run, row["queue"], [product.name for product in came.products], at_s)
-
-
-def _overtaken(run: Run, row: Row, came: Then) -> Overtaken:
-    """Who went ahead of a job, from first starts: one that never waited was overtaken by nobody."""
-    lines = [line(run.plan, f"policy.{key}") for key, plain in _IN_TURN.items() if _policy(run, key) != plain]
-    if row["state"] == "refused" or not row["wait_s"]:
-        return Overtaken(0, 0, ())
-    until = row["start_s"] if row["start_s"] is not None else FOREVER_S
-    ahead = run.scan_jobs().filter(
-        pl.col("queue") == row["queue"],
-        pl.col("submit_s") > row["submit_s"],
-        pl.col("start_s") < until,
-        pl.col("product").is_in([product.name for product in came.products]),
-    )
-    counted = ahead.select(jobs=pl.len(), smaller=(pl.col("gpus") < row["gpus"]).sum())
-    jobs, smaller = counted.collect(engine="streaming").row(0)
-    return Overtaken(jobs, smaller, tuple(lines))
-
-
-_IN_TURN: Final = {"order": "fifo", "strict": True, "backfill": "none"}
-"""Settings with which no job overtakes another."""
-
-
-def _policy(run: Run, key: str) -> object:
-    return run.plan["policy"][key]
 
 
 def _local(run: Run, t_s: int) -> str:
@@ -356,6 +353,12 @@ def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
     too_few = [p for p in came.products if p not in closed]
     names = [p.name for p in too_few]
     parts: list[Said] = []
+    if row["last_refusal"] == "dependency":
+        failed = [each for each in dependencies(run, row) if each.not_done and not each.any]
+        return say("{parts:; }", parts=[each.text(None) for each in failed])
+    if row["last_refusal"] == "limit":
+        parts.append(never_within(run, row, [p.name for p in came.products]))
+        return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
     if row["last_refusal"] == "topology":
         at = _lines_text(_lines(run, wish, "topology"))
         parts.append(say("no part of the fleet that it requires is large enough ({lines})", lines=at))

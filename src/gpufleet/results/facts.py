@@ -29,7 +29,8 @@ SHORT_S: Final = 10
 SLOWDOWN_STEPS: Final = 10_000
 """Slowdowns are summed in whole steps of 1 / 10,000, so that the order of the sum does not matter."""
 
-FIRST_STARTS: Final = ("recorded_start_s", "start_s")
+FIRST_STARTS: Final = {"recorded_start_s": "submit_s", "start_s": "eligible_s"}
+"""Columns of first starts, and of what the wait for them is counted from."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,13 @@ class Facts:
 
     @cached_property
     def waits(self) -> list[tuple[dict[str, str], Waits]]:
-        """Waits of all jobs, of each tenant, and of each size class; jobs refused for ever do not count."""
+        """Waits of all jobs, of each tenant, and of each size class.
+
+        Jobs that were never eligible, or are refused for ever, do not count.
+        """
         names = self.run.names.tenants
         tenant = pl.col("tenant").cast(pl.Enum(names)).to_physical().cast(pl.Int32).alias("tenant")
-        jobs = self.run.scan_jobs().filter(pl.col("state") != "refused")
+        jobs = self.run.scan_jobs().filter(pl.col("state") != "refused", pl.col("eligible_s").is_not_null())
         columns = jobs.select(tenant, size_class(), "wait_s").collect(engine="streaming")
         tenants, sizes, waits = (columns.get_column(name).to_numpy() for name in columns.columns)
         groups: list[tuple[dict[str, str], Waits]] = [({}, Waits(waits))]
@@ -171,7 +175,7 @@ class Facts:
         Keys are the columns with the start, ``recorded_start_s`` and ``start_s``.
         """
         both = self.run.scan_jobs().drop_nulls(["start_s", "recorded_start_s"])
-        waits = [(pl.col(start) - pl.col("submit_s")).alias(start) for start in FIRST_STARTS]
+        waits = [(pl.col(start) - pl.col(since)).alias(start) for start, since in FIRST_STARTS.items()]
         columns = both.select(waits).collect(engine="streaming")
         return {start: Waits(columns.get_column(start).to_numpy()) for start in FIRST_STARTS}
 

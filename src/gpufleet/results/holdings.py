@@ -24,6 +24,14 @@ def holdings_at(run: Run, t_s: int) -> dict[tuple[str, str], int]:
     return {(queue, product): gpus for queue, product, gpus in sums.iter_rows()}
 
 
+def jobs_at(run: Run, t_s: int) -> pl.LazyFrame:
+    """The jobs that held GPUs at a second, when all that happened at it had happened; `product`: of these."""
+    cut = run.preemptions.lazy().filter(pl.col("start_s") <= t_s, pl.col("t_s") > t_s)
+    others = cut.select(pl.col("victim").alias("job"), pl.col("product").alias("taken"))
+    before = run.scan_jobs().join(others, on="job").with_columns(product="taken").drop("taken")
+    return pl.concat([_last(run, t_s).select(before.collect_schema().names()), before])
+
+
 def _last(run: Run, t_s: int) -> pl.LazyFrame:
     """The jobs whose last attempt, the one that was not cut short, held GPUs at a second."""
     ended_s = int(run.measures_json["clock"]["ended_s"])

@@ -21,6 +21,7 @@ from gpufleet.results.living import Living, Rows
 from gpufleet.results.parquet import TableWriter, batch_of, coded_schema, optional, words
 from gpufleet.results.swap import sync_file, sync_folder
 from gpufleet.world.layout import ORDER, REFUSALS, STARTABLE, STATES, Outcomes, World
+from gpufleet.world.names import PROJECT
 
 if TYPE_CHECKING:
     from gpufleet.world.demand import Batch
@@ -66,6 +67,7 @@ class JobsWriter:
         """Rows given so far."""
         self.living = living or Living()
         self._world, self._names = world, names
+        self._project_of_class = _projects(world, names)
         self._schema = coded_schema(JOBS)
         self._table: TableWriter | None = None
 
@@ -83,7 +85,9 @@ class JobsWriter:
         for at in range(0, len(outcomes.id), BATCH):
             part = Outcomes._make(column[at : at + BATCH] for column in outcomes)
             rows = self.living.take(part.id)
-            self.append(batch_of(self._schema, {**self._job_columns(rows), **self._outcome_columns(part)}))
+            self.append(
+                batch_of(self._schema, {**self._job_columns(rows), **self._outcome_columns(part, rows)})
+            )
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Append rows that are columns already, and close each file that is full."""
@@ -128,11 +132,12 @@ class JobsWriter:
             "workload": words(rows["workload"], self._names.workloads),
             "tenant": words(self._world.queues.tenant[queue], self._names.tenants),
             "queue": words(queue, self._names.queues),
+            "project": words(self._project_of_class[rows["cls"]], self._names.accounts),
             **{name: rows[name] for name in ("gpus", "priority", "submit_s", "limit_s", "work_s")},
             **{name: rows[name] for name in _LIVING_COLUMNS},
         }
 
-    def _outcome_columns(self, out: Outcomes) -> dict[str, Any]:
+    def _outcome_columns(self, out: Outcomes, rows: Rows) -> dict[str, Any]:
         """What became of it."""
         cells = self._world.cells
         ran = out.cell >= 0
@@ -147,6 +152,7 @@ class JobsWriter:
             "product": words(np.where(ran, _at(cells.product, cell), -1), self._names.products),
             "site": words(np.where(ran, _at(cells.site, cell), -1), self._names.sites),
             "state": words(out.state, STATES),
+            "eligible_s": optional(np.where(out.held_s < 0, -1, rows["submit_s"] + out.held_s)),
             "last_refusal": words(np.where(last == STARTABLE, -1, last), REFUSALS),
             "attempts": out.attempts,
             "preemptions": out.preemptions,
@@ -181,6 +187,17 @@ class JobsWriter:
             self.close()
         elif self._table is not None:
             self._table.__exit__(kind, error, trace)
+
+
+def _projects(world: World, names: Names) -> np.ndarray[Any, Any]:
+    """The account of each class that is a project's, -1 = none."""
+    found = np.full(len(world.classes.queue), -1, np.int64)
+    if world.accounts is not None:
+        is_project = np.array([kind == PROJECT for kind in names.account_kinds])
+        for column in world.accounts.of_class.T:
+            mine = (column >= 0) & is_project[column]
+            found[mine] = column[mine]
+    return found
 
 
 def _at(codes: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

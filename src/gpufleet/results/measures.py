@@ -10,7 +10,7 @@ import polars as pl
 
 from gpufleet.base.say import Said
 from gpufleet.results.columns import ROOTS
-from gpufleet.results.facts import SIZES, SLOWDOWN_STEPS, Facts, Waits
+from gpufleet.results.facts import FIRST_STARTS, SIZES, SLOWDOWN_STEPS, Facts, Waits
 
 By: TypeAlias = dict[str, str]
 Rows: TypeAlias = Iterator[tuple[By, float | int]]
@@ -228,7 +228,10 @@ def _sums(facts: Facts, column: str, dim: str, *, pairs: bool = False) -> Iterat
 
 def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> None:
     """Register one number of the distribution of waits, simulated, and beside recorded ones."""
-    counted = "over all jobs but those refused for ever; a job still waiting counts with its wait so far"
+    counted = (
+        "over all jobs that were eligible, but those refused for ever; a job still waiting counts with its "
+        "wait so far"
+    )
 
     @measure(f"wait_{name}_s", "s", f"{words} of wait_s {counted}", needs=("jobs.wait_s",))
     def waits(facts: Facts) -> Rows:
@@ -241,8 +244,8 @@ def _wait_measure(name: str, words: str, value: Callable[[Waits], float]) -> Non
         @measure(
             f"first_wait_{which}_{name}_s",
             "s",
-            f"{words} of {column} - submit_s {both}",
-            needs=(f"jobs.{column}", "jobs.submit_s"),
+            f"{words} of {column} - {FIRST_STARTS[column]} {both}",
+            needs=(f"jobs.{column}", f"jobs.{FIRST_STARTS[column]}"),
         )
         def first_waits(facts: Facts, column: str = column) -> Rows:
             """Wait until the first start, where the trace has one too."""

@@ -106,6 +106,18 @@ class Then:
         return "\n".join(lines)
 
 
+def eligible(row: Row) -> int:
+    """When a job's wait began: when it became eligible; if it never did, when it came."""
+    at_s: int = row["submit_s"] if row["eligible_s"] is None else row["eligible_s"]
+    return at_s
+
+
+def first_pass_s(run: Run, since_s: int) -> int:
+    """When the scheduler first looked at a job that waits since a second."""
+    grid_s: int = run.plan["policy"]["interval_s"]
+    return -(-since_s // grid_s) * grid_s if grid_s else since_s
+
+
 def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
     """The fleet in the bin of the timeline in which a job came.
 
@@ -117,7 +129,7 @@ def then(run: Run, row: Row, bins: Bins | None = None) -> Then:
     usable = accepted.filter(pl.col("kind") == "online", own | pl.col("tenant").is_null())
     places = usable.group_by("t_s", "site", "product", "tenant").agg(pl.col("gpu_s").sum())
     peaks = dict(places.group_by("product").agg(pl.col("gpu_s").max()).collect().iter_rows())
-    at = row["submit_s"] // bins.width_s * bins.width_s
+    at = eligible(row) // bins.width_s * bins.width_s
     now = accepted.filter(pl.col("t_s") == at).collect()
     # busy GPUs are known by tenant, not by owner: with no shared GPUs, a tenant's are on its own
     alone = now.filter(pl.col("kind") == "online", pl.col("tenant").is_null()).is_empty()
@@ -149,11 +161,12 @@ def wish_of(row: Row, fleet: Then) -> Wish:
         row["queue"],
         tuple(product.name for product in fleet.products),
         row["gpus"],
-        from_s=row["submit_s"],
-        until_s=row["submit_s"] + max(1, row["wait_s"]),
+        from_s=eligible(row),
+        until_s=eligible(row) + max(1, row["wait_s"]),
         held={product.name: product.queue for product in fleet.products},
         place={product.name: product.place for product in fleet.products},
         workload=row["workload"],
+        limits=tuple(key for key, who in (("per_user", "user"), ("per_project", "project")) if row[who]),
     )
 
 

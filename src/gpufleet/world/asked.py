@@ -11,6 +11,7 @@ from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.base.units import format_duration
 from gpufleet.plan.levels import most_at_level
+from gpufleet.world.accounts import limits_of_jobs
 from gpufleet.world.capacity import Fleet
 from gpufleet.world.generate import MOST_JOBS, Stream
 from gpufleet.world.names import Names
@@ -161,7 +162,9 @@ def _too_large(plan: Plan, names: Names, fleet: Fleet, online: Online, ask: Ask)
     cells = usable_cells(fleet, names, queue, [product for product, _ in ask.workload.products])
     for cell in np.flatnonzero(cells).tolist():
         gpus = int(online.gpus[until, cell].max(initial=0))
-        most = max(most, min(gpus, queue.most(names.products[fleet.cells.product[cell]], gpus)))
+        product = names.products[fleet.cells.product[cell]]
+        limits = limits_of_jobs(plan, ask.workload, product)
+        most = max(most, min(gpus, queue.most(product, gpus), *limits))
     wish = ask.workload.topology
     if wish is not None and wish.required is not None:
         most = min(most, most_at_level(plan, queue, ask.workload.products, wish.required, wish.slice)[0])

@@ -11,10 +11,11 @@ from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, raise_errors
 from gpufleet.base.say import say
 from gpufleet.world import layout
+from gpufleet.world.accounts import joined_queues
 from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.failures import failures_of
-from gpufleet.world.layout import Classes, Clock, Options, Policy, Queues, World
+from gpufleet.world.layout import Accounts, Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Sets, arrays_of
 from gpufleet.world.own import own_of
@@ -59,6 +60,7 @@ def build(plan: Plan) -> Built:
     fleet = replace(fleet, queue_nodes=sets.queue_nodes)
     asks, found = demand_findings(plan, names, fleet)
     demand = demand_of(plan, names, fleet.cells, asks)
+    names = demand.names
     notes = tuple(
         say("{workload}: {note}", workload=intake.workload, note=note)
         for intake in demand.intakes
@@ -71,7 +73,9 @@ def build(plan: Plan) -> Built:
 
 def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets) -> World:
     """Put the tables together and number the islands."""
-    of_queue, of_cell = islands(len(names.queues), fleet.cells.site.size, demand.classes, demand.options)
+    of_queue, of_cell = islands(
+        len(names.queues), fleet.cells.site.size, demand.classes, demand.options, demand.accounts
+    )
     return World(
         nodes=fleet.nodes,
         cells=fleet.cells._replace(island=of_cell),
@@ -85,6 +89,8 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets)
         shared=shared_of(plan, names, fleet, demand.rules),
         node_sets=arrays_of(sets, demand.classes, demand.holds),
         own=own_of(plan.policy, names.queues),
+        accounts=demand.accounts,
+        gates=demand.gates,
     )
 
 
@@ -97,8 +103,10 @@ def _queues(plan: Plan, names: Names, island: Ints) -> Queues:
     return Queues(tenant, island, quota)
 
 
-def islands(n_queues: int, n_cells: int, classes: Classes, options: Options) -> tuple[Ints, Ints]:
-    """Number the sets of queues and cells that are joined by classes, in the order of their first queue.
+def islands(
+    n_queues: int, n_cells: int, classes: Classes, options: Options, accounts: Accounts | None = None
+) -> tuple[Ints, Ints]:
+    """Number the sets of queues and cells that classes and accounts join, in the order of their first queue.
 
     Returns: island of each queue and of each cell; -1 = no class joins it to anything.
 
@@ -120,6 +128,9 @@ def islands(n_queues: int, n_cells: int, classes: Classes, options: Options) -> 
         a, b = root(queue), root(cell)
         parent[max(a, b)] = min(a, b)
     used = {x for pair in joined for x in pair}
+    for one, other in joined_queues(classes.queue, accounts):
+        a, b = root(one), root(other)
+        parent[max(a, b)] = min(a, b)
     numbers = {r: i for i, r in enumerate(sorted({root(x) for x in used}))}
     island = np.array([numbers[root(x)] if x in used else -1 for x in range(len(parent))], np.int64)
     return island[:n_queues], island[n_queues:]

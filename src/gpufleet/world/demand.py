@@ -15,9 +15,11 @@ from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.plan.workloads import ProfileWorkload, TraceWorkload
 from gpufleet.traces.read import read_trace
+from gpufleet.world.accounts import AccountBook, Owner, owners_of
 from gpufleet.world.arrivals import BATCH, Arrivals
+from gpufleet.world.gates import GateBook, Place
 from gpufleet.world.generate import Stream
-from gpufleet.world.layout import Cells, Classes, Jobs, Options, empty_jobs
+from gpufleet.world.layout import Accounts, Cells, Classes, Gates, Jobs, Options, empty_jobs
 from gpufleet.world.merge import Rows
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Holds, holds_of
@@ -95,6 +97,8 @@ class Demand:
     streams: tuple[Stream, ...] = ()
     rules: tuple[RuleRow, ...] = ()  # of the classes
     holds: tuple[Holds, ...] = ()  # of the classes: the reservations that are for them
+    accounts: Accounts | None = None
+    gates: Gates | None = None
 
     @property
     def arrivals(self) -> Arrivals:
@@ -184,23 +188,51 @@ def _named(column: str, names: Sequence[str]) -> pl.Expr:
     return pl.col(column).replace_strict(codes, list(names), return_dtype=pl.String).cast(pl.String)
 
 
+class ClassKey(NamedTuple):
+    """What makes a job class."""
+
+    queue: int
+    options: tuple[tuple[int, float], ...]  # (cell, speed)
+    rules: RuleRow
+    accounts: tuple[int, ...]
+    place: Place
+    holds: Holds  # the reservations that are for it
+
+
 class ClassBook:
-    """Job classes, each a queue, an ordered list of (cell, speed) and rules; like ones are one."""
+    """Job classes; like ones are one."""
 
     def __init__(self, plan: Plan, names: Names, cells: Cells):
         self.names = names
         self.queues = list(plan.queues.values())
         self.cells = cells
         self.plan = plan
-        self.found: dict[tuple[int, tuple[tuple[int, float], ...], RuleRow, Holds], int] = {}
+        self.found: dict[ClassKey, int] = {}
+        self.accounts, self.gates = AccountBook(plan, names), GateBook(plan)
+        self._options: dict[tuple[int, str], tuple[tuple[int, float], ...]] = {}
 
-    def class_of(self, queue: int, workload: Workload) -> int:
-        """The class of a workload's jobs in a queue; without products they accept every one at speed 1."""
+    def class_of(self, queue: int, workload: Workload, owner: Owner | None = None) -> int:
+        """The class of a workload's jobs in a queue, of one owner."""
+        owner = owner or Owner(project=workload.project)
+        key = ClassKey(
+            queue,
+            self._options_of(queue, workload),
+            rules_of(self.plan, workload),
+            self.accounts.of(self.names.queues[queue], workload, owner),
+            self.gates.place_of(workload),
+            holds_of(self.plan, self.queues[queue], workload.name),
+        )
+        return self.found.setdefault(key, len(self.found))
+
+    def _options_of(self, queue: int, workload: Workload) -> tuple[tuple[int, float], ...]:
+        """Where its jobs may run; without products they accept every one at speed 1."""
+        if (queue, workload.name) in self._options:
+            return self._options[queue, workload.name]
         accepted = workload.products or [(product, 1.0) for product in self.names.products]
         owner = self.names.tenants.index(self.queues[queue].tenant)
         options = tuple(options_of(self.cells, self.names, owner, accepted))
-        holds = holds_of(self.plan, self.queues[queue], workload.name)
-        return self.found.setdefault((queue, options, rules_of(self.plan, workload), holds), len(self.found))
+        self._options[queue, workload.name] = options
+        return options
 
 
 def options_of(
@@ -242,7 +274,9 @@ def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) 
     Raises: GpufleetError T0xx when a trace cannot be used, T060 when none of its jobs has a queue.
     """
     book = ClassBook(plan, names, cells)
-    generated: dict[str, int] = {}  # job class by workload
+    streams = []
+    stream_of = {ask.workload.name: ask.stream for ask in asks}
+    last_s: dict[str, int] = {}
     frames, intakes, findings = [pl.DataFrame(schema=_COLUMNS)], [], []
     for code, workload in enumerate(plan.workloads.values()):
         if isinstance(workload, TraceWorkload):
@@ -250,35 +284,64 @@ def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) 
             intakes.append(intake)
             findings += found
         elif isinstance(workload, ProfileWorkload):
-            queue = names.queues.index(workload.queue)
-            generated[workload.name] = book.class_of(queue, workload)
+            if workload.name in stream_of:
+                streams.append(_with_classes(plan, book, workload, stream_of[workload.name]))
             continue
         else:
-            frame = _campaign_job(plan, names, workload)
+            frame = _campaign_jobs(plan, names, workload)
+        last_s[workload.name] = int(frame["submit_s"].max() or 0)  # type: ignore[arg-type]
         frames.append(_with_codes(frame, code, workload, book))
     merged = pl.concat(frames)
     order = np.argsort(merged["submit_s"].to_numpy(), kind="stable")
-    streams = tuple(ask.stream._replace(cls=generated[ask.workload.name]) for ask in asks)
-    tables = class_tables((queue, options) for queue, options, *_ in book.found)
-    rules = tuple(rules for _, _, rules, _ in book.found)
-    holds = tuple(holds for *_, holds in book.found)
-    return Demand(merged[order], names, *tables, tuple(intakes), tuple(findings), streams, rules, holds)
+    keys = list(book.found)
+    return Demand(
+        merged[order],
+        book.accounts.named(),
+        *class_tables((key.queue, key.options) for key in keys),
+        tuple(intakes),
+        tuple(findings),
+        tuple(streams),
+        rules=tuple(key.rules for key in keys),
+        holds=tuple(key.holds for key in keys),
+        accounts=book.accounts.table([key.accounts for key in keys]),
+        gates=book.gates.table([key.place for key in keys], last_s),
+    )
+
+
+def _with_classes(plan: Plan, book: ClassBook, workload: ProfileWorkload, stream: Stream) -> Stream:
+    """The stream with the classes of its jobs, by generation of projects and owner where limits ask."""
+    queue = book.names.queues.index(workload.queue)
+    owners = owners_of(plan, book.accounts, workload, stream)
+    classes = [[book.class_of(queue, workload, owner) for owner in row] for row in owners.table]
+    asked = len(owners.table) > 1 or len(owners.table[0]) > 1
+    return stream._replace(
+        cls=classes[0][0],
+        owner_cls=np.array(classes if asked else [[]], np.int64),
+        begin_s=owners.begin_s,
+        life_s=owners.life_s,
+    )
 
 
 def _with_codes(frame: pl.DataFrame, code: int, workload: Workload, book: ClassBook) -> pl.DataFrame:
     """Add workload and class, and bring the columns in order."""
-    queues = frame["queue"].unique().sort().to_list()
-    classes = [book.class_of(queue, workload) for queue in queues]
-    return frame.with_columns(
-        workload=pl.lit(code),
-        cls=pl.col("queue").replace_strict(queues, classes, return_dtype=pl.Int32),
-    ).select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items())
+    names = book.names.queues
+    asked = [names[queue] for queue in frame["queue"].unique().to_list()]
+    by_user = any(book.accounts.limits_on(queue, "per_user") for queue in asked)
+    frame = frame.with_columns(who=pl.col("user") if by_user else pl.lit(None, pl.String))
+    owners = frame.select("queue", "who").unique().sort("queue", "who")
+    classes = [
+        book.class_of(queue, workload, Owner(who, workload.project)) for queue, who in owners.iter_rows()
+    ]
+    owners = owners.with_columns(cls=pl.Series(classes, dtype=pl.Int32))
+    frame = frame.join(owners, on=["queue", "who"], how="left", nulls_equal=True, maintain_order="left")
+    return frame.with_columns(workload=pl.lit(code)).select(
+        pl.col(name).cast(kind) for name, kind in _COLUMNS.items()
+    )
 
 
-def _campaign_job(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.DataFrame:
-    """The one job of a campaign."""
+def _campaign_jobs(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.DataFrame:
+    """The one job of a campaign, or those of its array."""
     job = {
-        "name": workload.name,
         "queue": names.queues.index(workload.queue),
         "user": None,
         "submit_s": max(0, plan.seconds(workload.at)),
@@ -289,7 +352,9 @@ def _campaign_job(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.Da
         "recorded_start_s": None,
         "recorded_end_s": None,
     }
-    frame = pl.DataFrame([job], schema_overrides={"user": pl.String})
+    array = [f"{workload.name}-{i + 1}" for i in range(workload.tasks)]
+    names_of_jobs = pl.DataFrame({"name": array if workload.tasks > 1 else [workload.name]})
+    frame = names_of_jobs.join(pl.DataFrame([job], schema_overrides={"user": pl.String}), how="cross")
     return frame.filter(pl.col("submit_s") < plan.jobs_end_s)
 
 

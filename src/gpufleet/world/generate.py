@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from gpufleet.base.arrays import Floats, Ints, Words
+from gpufleet.base.arrays import Floats, Ints, SmallInts, Words
 from gpufleet.world.merge import Rows
 
 CHUNK: Final = 1 << 15
@@ -21,7 +21,7 @@ CHUNK: Final = 1 << 15
 MOST_JOBS: Final = 1 << 32
 """Of one workload: the clock of arrivals counts in 2**-30 jobs in 63 bits."""
 
-_GAP, _SIZE, _RUN, _USER, _LIMIT = 0, 1, 2, 3, 4
+_GAP, _SIZE, _RUN, _USER, _LIMIT, _PROJECT = 0, 1, 2, 3, 4, 5
 _DRAWS: Final = 8  # numbers set aside for each job
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _TICKS: Final = 1 << 30  # of the clock of arrivals, per expected job
@@ -47,6 +47,9 @@ class Stream(NamedTuple):
     users: int  # 0: nobody is named
     user_share: Floats  # of the jobs, cumulated over the users, most active first, shape (n_user_knots,)
     user_p: Floats  # of the users who submit that share
+    owner_cls: Ints  # row in Classes by generation of projects and user, or project; empty: `cls` for all
+    begin_s: int  # of the first generation
+    life_s: int  # of a generation, 0 = for ever
 
     @property
     def jobs(self) -> float:
@@ -159,17 +162,31 @@ def _rows(stream: Stream, number: Words, submit_s: Ints) -> Rows:
     size = np.searchsorted(stream.share, uniform(draws(stream.key, number, _SIZE)), side="right")
     work_s = np.interp(uniform(draws(stream.key, number, _RUN)) + size, stream.run_at, stream.run_s)
     both = draws(stream.key, number, _USER)  # user: the upper half; whether it has a limit: the lower half
+    user = _user(stream, both)
     return Rows(
         submit_s=submit_s,
         gpus=stream.gpus[size].astype(np.int32),
         work_s=work_s,
-        cls=np.full(n, stream.cls, np.int32),
+        cls=_classes(stream, number, submit_s, user),
         limit_s=_at_most(stream.most_s, _limit_s(stream, number, size, work_s, both << np.uint64(32))),
         priority=np.full(n, stream.priority, np.int32),
         workload=np.full(n, stream.workload, np.int32),
         recorded=np.full(n, -1, np.int64),
-        user=_user(stream, both),
+        user=user,
     )
+
+
+def _classes(stream: Stream, number: Words, submit_s: Ints, user: Ints) -> SmallInts:
+    """Job classes: where limits ask whose a job is, those of its user, or else of a project that is drawn."""
+    if not stream.owner_cls.size:
+        return np.full(user.size, stream.cls, np.int32)
+    owner = user
+    if not stream.users:
+        n = np.uint64(stream.owner_cls.shape[1])
+        owner = (draws(stream.key, number, _PROJECT) % n).astype(np.int64)
+    generation = (submit_s - stream.begin_s) // stream.life_s if stream.life_s else 0
+    classes: SmallInts = stream.owner_cls[generation, owner].astype(np.int32)
+    return classes
 
 
 def _limit_s(stream: Stream, number: Words, size: Ints, work_s: Floats, bits: Words) -> Ints:

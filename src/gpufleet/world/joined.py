@@ -33,7 +33,12 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
     row = len(world.classes.queue)
     added = queue, len(world.options.cell), len(pairs)
     classes = Classes._make(_longer(old, new) for old, new in zip(world.classes, added, strict=True))
-    of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options)
+    accounts, gates = world.accounts, world.gates
+    if accounts is not None:
+        accounts = accounts._replace(of_class=np.pad(accounts.of_class, ((0, 1), (0, 0)), constant_values=-1))
+    if gates is not None:
+        gates = gates._replace(of_class=_longer(gates.of_class, -1), source=_longer(gates.source, -1))
+    of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options, accounts)
     shared = world.shared
     if shared is not None:
         rules = zip(shared.classes, job_rules(job), strict=True)
@@ -49,6 +54,8 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
         options=options,
         shared=shared,
         node_sets=sets,
+        accounts=accounts,
+        gates=gates,
     )
     return joined, row
 

@@ -47,11 +47,13 @@ SELECTS: Final = ("placement", "count")
 # --- capacity events, in the order in which they happen at one second
 UP, DRAIN, KILL = 0, 1, 2
 
-# --- why a job does not start now. Rank 1..5 is also the order of "highest over the options".
+# --- why a job does not start now. Which is higher over its options: `engine.quota.rank`.
 STARTABLE, OWN_QUOTA, NOT_ONLINE, NO_FREE, FRAGMENTED, RESERVATION = 0, 1, 2, 3, 4, 5
 ORDER, BETWEEN_PASSES, BEYOND_DEPTH = 6, 7, 8
 COHORT, TOPOLOGY, RETURNING = 9, 10, 11  # with admission by cycles; a returning job waits out its delay
-N_REFUSALS: Final = 12
+LIMIT = 12  # of a user, a project or an array
+N_REFUSALS: Final = 13
+DEPENDENCY = 13  # a cause, and the word of jobs that are not eligible yet: nobody waits in this state
 REFUSALS: Final = (
     "startable",
     "own_quota",
@@ -65,6 +67,8 @@ REFUSALS: Final = (
     "cohort",
     "topology",
     "returning",
+    "limit",
+    "dependency",
 )
 
 # --- which victims a queue may take, in its own queue or in its cohort
@@ -205,6 +209,33 @@ class Options(NamedTuple):
     speed: Floats  # work seconds per second, > 0
 
 
+class Accounts(NamedTuple):
+    """Users, projects and arrays that may hold only so much at once. Shapes: n accounts.
+
+    All queues whose classes name the same account are in one island.
+    """
+
+    of_class: Ints  # (n_classes, A) accounts that jobs of the class count in, -1 = no more
+    limit: Ints  # (n, n_products) GPUs held, UNLIMITED
+    total: Ints  # (n,) GPUs held of all products, UNLIMITED
+    jobs: Ints  # (n,) jobs that run, UNLIMITED
+    end_s: Ints  # (n,) nothing of it starts from then on, UNKNOWN_S = never
+
+
+class Gates(NamedTuple):
+    """What must have ended before jobs become eligible. A source is a set of classes that somebody waits for.
+
+    Shapes: m conditions, n sources.
+    """
+
+    of_class: Ints  # (n_classes,) gate before the jobs of the class, -1 = none
+    source: Ints  # (n_classes,) source that they are part of, -1 = nobody waits for them
+    gate: Ints  # (m,) ascending from 0: the gate that asks for this
+    after: Ints  # (m,) source whose jobs must have left the system
+    any_end: Ints  # (m,) 1 = however they ended, 0 = all must be done
+    last_s: Ints  # (n,) no job of the source comes after this second
+
+
 class Policy(NamedTuple):
     """Scheduling policy, numbers only."""
 
@@ -314,12 +345,14 @@ class World(NamedTuple):
     shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
     node_sets: NodeSets | None = None  # None: every job may take every node at any time
     own: OwnPolicies | None = None  # with order or placement OWN
+    accounts: Accounts | None = None  # None: no limits but those of queues
+    gates: Gates | None = None  # None: all jobs are eligible when they come
 
 
 class Jobs(NamedTuple):
     """Jobs, one row each, sorted by submit_s (ties: as they came). Shape (n_jobs,)."""
 
-    submit_s: Ints  # when it becomes eligible, seconds from the plan's start, >= 0
+    submit_s: Ints  # when it comes, seconds from the plan's start, >= 0; eligible then, unless a gate is shut
     gpus: SmallInts  # whole GPUs, all at once, >= 1
     work_s: Floats  # seconds at speed 1, >= 0
     cls: SmallInts  # row in Classes
@@ -345,6 +378,7 @@ class Outcomes(NamedTuple):
     behind: Ints  # id of the job that it last stood behind (ORDER or RESERVATION), -1 = none
     failures: Ints  # how often a node failed under it
     lost_s: Ints  # work that it had to do again, s at speed 1, rounded down
+    held_s: Ints  # from submit_s until it was eligible, -1 = it never was
     wait_by_refusal_s: Ints
     wait_by_root_s: Ints
 

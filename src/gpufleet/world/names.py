@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
+
+
+USER: Final = "user"
+PROJECT: Final = "project"
+ARRAY: Final = "array"
+"""Kinds of accounts."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,9 @@ class Names:
     workloads: tuple[str, ...]
     lots: tuple[str, ...]  # deliveries, then retirements, as the plan lists them
     cohorts: tuple[str, ...] = ()  # rows of the quota tree: parents first, else as the plan lists them
+    accounts: tuple[str, ...] = ()  # users, projects and arrays with limits
+    account_kinds: tuple[str, ...] = ()  # which of these each is
+    account_paths: tuple[str, ...] = ()  # of their limits in the plan
 
     def to_json(self) -> str:
         """The names as JSON text with sorted keys."""

@@ -17,12 +17,14 @@ from gpufleet.base.say import say
 from gpufleet.world.arrivals import Arrivals
 from gpufleet.world.generate import Stream
 from gpufleet.world.layout import (
+    Accounts,
     Capacity,
     Cells,
     Classes,
     ClassRules,
     Clock,
     Failures,
+    Gates,
     Jobs,
     Nodes,
     NodeSets,
@@ -56,7 +58,7 @@ _TABLES: Final = {
     "clock": Clock,
     "jobs": Jobs,
 }
-_OPTIONAL: Final = {"failures": Failures, "node_sets": NodeSets}
+_OPTIONAL: Final = {"failures": Failures, "node_sets": NodeSets, "accounts": Accounts, "gates": Gates}
 """Tables that a world may do without."""
 _INNER: Final = {"tree": Tree, "classes": ClassRules}
 """Tables that are fields of the shared quotas."""
@@ -143,6 +145,16 @@ def load_shared(path: Path) -> tuple[SharedQuotas | None, Names]:
     with _opened(path) as (archive, about):
         shared = _read_shared(archive) if about["shared"] else None
         return shared, Names.from_json(json.dumps(about["names"]))
+
+
+def load_accounts(path: Path) -> tuple[Accounts | None, Names]:
+    """The accounts of a saved world, None where nothing is limited, and its names; without its jobs.
+
+    Raises: GpufleetError R060 if the file is missing, damaged, or something else.
+    """
+    with _opened(path) as (archive, about):
+        accounts = _read(archive, "accounts", Accounts) if about["accounts"] else None
+        return accounts, Names.from_json(json.dumps(about["names"]))
 
 
 @contextmanager

@@ -84,6 +84,9 @@ def _stream(plan: Plan, names: Names, workload: ProfileWorkload) -> Stream:
         users=users.count if users else 0,
         user_share=np.array(users.share if users else [0.0]),
         user_p=np.array(users.p if users else [0.0]),
+        owner_cls=np.zeros((0, 0), np.int64),
+        begin_s=0,
+        life_s=0,
     )
 
 

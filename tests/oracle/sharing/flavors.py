@@ -227,6 +227,8 @@ def mode_of(scan: Scan, fr: FR, amount: Amount) -> Mode:
     leaf, now, policy = scan.leaf, scan.now, scan.queue.policy
     if amount > leaf.potential(fr):
         return NO_FIT, 0
+    if not scan.rules.room.admits(scan.work, fr[0]):
+        return NO_FIT, 0
     level, may_reclaim = now.level(leaf, fr, amount)
     if amount <= max(0, now.available(leaf, fr)):
         place = scan.rules.room.place(scan.work, fr[0], frozenset())

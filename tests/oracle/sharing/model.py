@@ -156,6 +156,10 @@ HAS_PLACE, NO_PLACE, NO_PLACE_AT_ALL = range(3)
 class Room:
     """Where works run. This room has no bounds: quota alone decides."""
 
+    def admits(self, work: Work, flavor: str) -> bool:
+        """Whether the limits of the work's user, project and array admit it in this flavor."""
+        return True
+
     def place(self, work: Work, flavor: str, gone: AbstractSet[str]) -> int:
         """Has the work a place in this flavor, were the works of these keys gone."""
         return HAS_PLACE

@@ -11,11 +11,11 @@ from gpufleet.engine.life import refuse_for_ever, wait_for_pass
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import insert, plain_estimate_s, precedes, set_key, take_out
 from gpufleet.engine.own import own_key
-from gpufleet.engine.quota import never
+from gpufleet.engine.quota import lost, rank
 from gpufleet.engine.shapes import GPU_BITS, number_of, open_lane
 from gpufleet.engine.sharing.books import release, write_event
 from gpufleet.engine.sharing.cycle import run_cycle
-from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for, rank
+from gpufleet.engine.sharing.physical import SEQUENCE_BITS, evict, place_for
 from gpufleet.engine.sharing.quotas import change_quotas, first_to_go
 from gpufleet.engine.sharing.state import (
     ACTIVE,
@@ -36,7 +36,6 @@ from gpufleet.engine.state import N_TODO, NOW, PASS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import join, leave, set_head, set_root
 from gpufleet.world.layout import (
     COHORT,
-    NOT_ONLINE,
     OWN,
     OWN_QUOTA,
     STARTABLE,
@@ -280,10 +279,11 @@ def _drop_for_ever(w: Rules, s: State, t: Tree, h: Share, now: int) -> bool:
         if i < 0:
             continue
         s.lane[lane].refused = refusal_of(w, s, t, h, i)
-        if s.lane[lane].refused == NOT_ONLINE and never(w, s, i) != STARTABLE:
+        cause = lost(w, s, i, s.lane[lane].refused)
+        if cause != STARTABLE:
             take_out(s, lane, i)
             leave(w, s, i, lane, now)
-            refuse_for_ever(s, i, never(w, s, i))
+            refuse_for_ever(w, s, i, cause)
             dropped = True
     return dropped
 

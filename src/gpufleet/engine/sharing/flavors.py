@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
+from gpufleet.engine.quota import limits_admit
 from gpufleet.engine.sharing.physical import place_for
 from gpufleet.engine.sharing.state import (
     FIT,
@@ -54,6 +55,8 @@ def mode_of(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount: int) 
     """(how well one flavor serves one resource of work ``i``, level)."""
     queue = h.work[i].queue
     if amount > h.potential[queue, k]:
+        return NO_FIT, 0
+    if t.placed and w.accounts and not limits_admit(w, s, s.slot[i].cls, k, amount):
         return NO_FIT, 0
     level, may_reclaim = level_of(t, h, queue, k, amount)
     if amount <= max(0, available(t, h, queue, k)):

@@ -7,35 +7,28 @@ from gpufleet.engine.life import go_away, keep_checkpoint, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import take_out
 from gpufleet.engine.place import change_free, grant_picks, release_grants
+from gpufleet.engine.quota import higher, limits_admit
 from gpufleet.engine.state import FIRST_ID, NEXT_JOB, NOW, SEQUENCE, State
 from gpufleet.engine.tally import leave
 from gpufleet.engine.within import pick_wish_option, wish_option
-from gpufleet.world.layout import COHORT, FRAGMENTED, OWN_QUOTA, STARTABLE, TOPOLOGY
+from gpufleet.world.layout import LIMIT, STARTABLE
 
 SEQUENCE_BITS = 20  # jobs that return behind those who wait are numbered between two ids
-
-
-@kernel
-def rank(refusal: int) -> int:
-    """Order of refusals in "the highest over the products"."""
-    if refusal == COHORT:
-        return 2 * OWN_QUOTA + 1
-    if refusal == TOPOLOGY:
-        return 2 * FRAGMENTED + 1
-    return 2 * refusal
 
 
 @kernel
 def place_for(w: Rules, s: State, i: int, product: int) -> tuple[int, int]:
     """(STARTABLE, option of this product where job ``i`` fits now), or (the highest refusal, -1)."""
     cls, highest = s.slot[i].cls, 0
+    if w.accounts and not limits_admit(w, s, cls, product, s.slot[i].gpus):
+        return LIMIT, -1
     first = w.class_option[cls]
     for option in range(first, first + w.class_options[cls]):
         if s.cell[w.option_cell[option]].product == product:
             refusal = wish_option(w, s, i, option)
             if refusal == STARTABLE:
                 return STARTABLE, option
-            highest = refusal if rank(refusal) > rank(highest) else highest
+            highest = higher(highest, refusal)
     return highest, -1
 
 
