@@ -44,6 +44,9 @@ def _with_twins(random: Random, world: World, jobs: Jobs) -> tuple[World, Jobs]:
     if world.shared is not None:
         rules = ClassRules._make(np.tile(column, 2) for column in world.shared.classes)
         world = world._replace(shared=world.shared._replace(classes=rules))
+    if world.node_sets is not None:
+        holds = np.tile(world.node_sets.class_holds, (2, 1))
+        world = world._replace(node_sets=world.node_sets._replace(class_holds=holds))
     return world, jobs._replace(cls=cls)
 
 
