@@ -32,7 +32,8 @@ def test_a_world_comes_back_as_it_was(parts, tmp_path):
     assert again[2] == names
     np.testing.assert_array_equal(arrivals.workload, again[1].workload)
     assert world.shared is again[0].shared is None  # else: test_shared.py
-    for before, after in ((arrivals.jobs, again[1].jobs), *zip(world[:-1], again[0][:-1], strict=True)):
+    assert world.own is again[0].own is None  # else: tests/stories/test_own_policy.py
+    for before, after in ((arrivals.jobs, again[1].jobs), *zip(world[:-2], again[0][:-2], strict=True)):
         assert type(before) is type(after)
         for x, y in zip(before, after, strict=True):
             np.testing.assert_array_equal(x, y)
