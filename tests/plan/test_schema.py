@@ -51,8 +51,12 @@ def keys_written(data: Any) -> Iterator[str]:
 
 
 def test_every_key_of_the_schema_is_accepted(
-    load: Load, full: str, sharing: str, small: str, validator: jsonschema.Draft202012Validator
+    load: Load, folder: Path, full: str, sharing: str, small: str, validator: jsonschema.Draft202012Validator
 ) -> None:
+    (folder / "own.py").write_text("def f(job):\n    return 1\ndef g(place):\n    return 1\n")
+    own = small.replace(
+        "order: fifo", "order: {python: own.py:f}\n  placement: {python: own.py:g, take: node}"
+    )
     srtf = small.replace("order: fifo\n", SRTF)
     table = small.replace("  vision: {}", "").replace("research: {quota: {B200: 32}}", "")
     table = table.replace(
@@ -60,7 +64,7 @@ def test_every_key_of_the_schema_is_accepted(
     )
     table = table.replace("queue: research", "queue: a")
     written: set[str] = set()
-    for text in (full, sharing, srtf, table):
+    for text in (full, sharing, srtf, table, own):
         load(text)
         data = to_data(parse_yaml(text, "plan.yaml"))
         assert [error.message for error in validator.iter_errors(data)] == []

@@ -17,15 +17,8 @@ from typing import Final, Literal
 from gpufleet.base.errors import did_you_mean
 from gpufleet.base.say import say
 from gpufleet.plan.own_codes import FIELDS
-from gpufleet.plan.own_rules import (
-    MATH_NUMBERS,
-    MOST_STEPS,
-    Fault,
-    FunctionRules,
-    Known,
-    names_in,
-    queue_name,
-)
+from gpufleet.plan.own_rules import Fault, FunctionRules, Known, names_in, queue_name
+from gpufleet.plan.own_words import BUILTINS, MATH_NUMBERS, MOST_STEPS
 
 OwnKind = Literal["order", "placement"]
 
@@ -312,7 +305,7 @@ class _Numbers(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
         """Functions of the file are called by their new names."""
-        if isinstance(node.func, ast.Name) and node.func.id not in ("abs", "min", "max"):
+        if isinstance(node.func, ast.Name) and node.func.id not in BUILTINS:
             node.func = ast.copy_location(ast.Name(f"own_{node.func.id}", ast.Load()), node.func)
         node.args = [self.visit(arg) for arg in node.args]
         return node

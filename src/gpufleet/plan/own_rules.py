@@ -8,49 +8,11 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gpufleet.base.errors import did_you_mean, nearest
 from gpufleet.base.say import say
-
-MOST_STEPS: Final = 10_000
-"""How often all loops of a function may run, for one question."""
-BUILTINS: Final = ("abs", "max", "min")
-MATH: Final = (
-    *(
-        "acos",
-        "asin",
-        "atan",
-        "atan2",
-        "cos",
-        "cosh",
-        "e",
-        "exp",
-        "expm1",
-        "fabs",
-        "hypot",
-        "inf",
-        "isfinite",
-    ),
-    *("isinf", "isnan", "log", "log10", "log1p", "log2", "pi", "pow", "sin", "sinh", "sqrt", "tan", "tanh"),
-)
-MATH_NUMBERS: Final = ("e", "inf", "pi")
-
-_WORDS: Final = {
-    ast.While: "while", ast.Try: "try", ast.With: "with", ast.Import: "import", ast.ImportFrom: "import",
-    ast.Global: "global", ast.Nonlocal: "nonlocal", ast.Raise: "raise", ast.Assert: "assert",
-    ast.Delete: "del", ast.Lambda: "lambda", ast.Yield: "yield", ast.YieldFrom: "yield", ast.Await: "await",
-    ast.ListComp: "[... for ...]", ast.SetComp: "{... for ...}", ast.DictComp: "{... for ...}",
-    ast.GeneratorExp: "(... for ...)", ast.JoinedStr: "f\"...\"", ast.NamedExpr: ":=", ast.List: "[...]",
-    ast.Dict: "{...}", ast.Set: "{...}", ast.Subscript: "[...]", ast.Starred: "*", ast.Match: "match",
-    ast.AsyncFor: "async", ast.AsyncWith: "async", ast.ClassDef: "class", ast.FunctionDef: "def",
-    ast.AsyncFunctionDef: "async",
-}  # fmt: skip
-_OPERATORS: Final = (
-    *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
-    *(ast.USub, ast.UAdd, ast.Not, ast.And, ast.Or),
-    *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE),
-)
+from gpufleet.plan.own_words import BUILTINS, MATH, MATH_NUMBERS, OPERATORS, WORDS
 
 
 class Fault(NamedTuple):
@@ -72,7 +34,7 @@ class Known(NamedTuple):
     has_math: bool  # the file says `import math`
 
 
-class FunctionRules(ast.NodeVisitor):
+class FunctionRules:
     """Checks one function. Afterwards `faults`, `calls`, `reads` and `steps` tell what was found."""
 
     def __init__(self, function: ast.FunctionDef, known: Known, *, is_policy: bool) -> None:
@@ -267,7 +229,7 @@ class FunctionRules(ast.NodeVisitor):
             self._refuse(node)
 
     def _operator(self, op: ast.AST, at: ast.AST) -> None:
-        if not isinstance(op, _OPERATORS):
+        if not isinstance(op, OPERATORS):
             self._refuse(at, say("the operator in `{text}`", text=ast.unparse(at)[:60]))
 
     def _constant(self, node: ast.Constant) -> None:
@@ -372,7 +334,7 @@ class FunctionRules(ast.NodeVisitor):
     # --- faults
 
     def _refuse(self, node: ast.AST, what: str | None = None) -> None:
-        word = _WORDS.get(type(node))
+        word = WORDS.get(type(node))
         what = what or (say("`{word}`", word=word) if word else say("`{text}`", text=ast.unparse(node)[:60]))
         code = "P123" if isinstance(node, ast.While) else "P122"
         fix = say("compute with numbers, `if` and `for ... in range(...)` only")
