@@ -127,7 +127,7 @@ def _told(run: Run, scene: Scene, found: _Found, t_s: int) -> Held:
         state=STATES[row["state"]],
         refusal=REFUSALS[row["last_refusal"]] if refused else None,
         behind=row["behind"] if row["state"] == WAITING and row["behind"] >= 0 else None,
-        waited_s=row["wait_s"],
+        waited_s=row["wait_s"] - (row["state"] == WAITING),  # the second itself is not over
         product=scene.names.products[world.cells.product[row["cell"]]] if runs else None,
         site=scene.names.sites[world.cells.site[row["cell"]]] if runs else None,
     )
