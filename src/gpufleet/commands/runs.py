@@ -20,6 +20,10 @@ def why(
         str,
         typer.Argument(metavar="JOB|PART", help="A job by number or name; a lot, promise or tenant by name."),
     ],
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="Of a job: what held it at this moment (in the plan's time zone)."),
+    ] = None,
     lang: Lang = None,
     as_json: Json = False,
 ) -> None:
@@ -34,9 +38,20 @@ def why(
       gpufleet why runs/one-cluster history/job-0042
       gpufleet why runs/one-cluster lot-2
       gpufleet why runs/one-cluster tenants.research
+      gpufleet why runs/one-cluster 17 --at "2026-01-06 10:00"
     """
     from gpufleet.results.run import Run
 
+    if at is not None:
+        from gpufleet.held import held_at
+
+        held = held_at(Run.load(run), job, at)
+        if as_json:
+            print_json("held", held.to_json())
+        else:
+            with aloud():
+                say(held.text())
+        return
     answer = Run.load(run).why(job)
     if as_json:
         data = answer.to_json()
