@@ -133,6 +133,7 @@ def _jobs_frame(
         last_refusal=pl.Series(
             [REFUSALS[c] if c else None for c in np.where(never, 1, cause)], dtype=pl.String
         ),
+        project=none.cast(pl.String),
         behind=none.cast(pl.Int64),
         recorded_start_s=pl.when(there).then(pl.col("submit_s") + more["r"]),
         recorded_end_s=none.cast(pl.Int64),

@@ -31,6 +31,7 @@ _WORDS: Final = {
     "workloads": say("workload at {place}"),
     "tenants": say("quota at {place}"),
     "reservations": say("reservation at {place}"),
+    "limits": say("limit at {place}"),
     "policy": say("policy at {place}"),
 }
 """What a section of the plan is called in the sentence."""
@@ -198,7 +199,7 @@ def _cause(facts: Facts, value: Value, rows: list[dict[str, Any]]) -> str:
     first: dict[str, str] = {}  # of each section of the plan
     for path, at in lines:
         if at:
-            first.setdefault(_WORDS[path.partition(".")[0]], at)
+            first.setdefault(_WORDS["limits" if ".limits" in path else path.partition(".")[0]], at)
     if not first:
         return say("first cause: {cause}", cause=WORDS[cause])
     places = [say(template, place=at) for template, at in first.items()]

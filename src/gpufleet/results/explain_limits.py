@@ -186,7 +186,11 @@ class Waited(NamedTuple):
                 "{left:,} of {jobs:,} jobs of {name} had not ended by the end of the run ({line})",
                 left=self.left, jobs=self.jobs, **told,
             )  # fmt: skip
-        return say("all {jobs:,} jobs of {name} had ended {at} ({line})", jobs=self.jobs, at=at, **told)
+        return say(
+            "the job of {name} had ended {at} ({line})",
+            "all {n:,} jobs of {name} had ended {at} ({line})",
+            n=self.jobs, at=at, **told,
+        )  # fmt: skip
 
 
 def dependencies(run: Run, row: Row) -> tuple[Waited, ...]:
