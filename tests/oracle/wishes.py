@@ -164,11 +164,11 @@ def _one_by_one(parts: dict[int, list[int]], wanted: int) -> list[int]:
 
 
 def _whole_cell(nodes: list[int], wanted: int, site: Site) -> list[int]:
-    taken: list[int] = []
+    chosen: list[int] = []
     left = groups(nodes, site.within(BLOCK_LEVEL))
-    while len(taken) < wanted:
-        rest = wanted - len(taken)
+    while len(chosen) < wanted:
+        rest = wanted - len(chosen)
         block = _tightest(left, rest) or left[min((-len(p), at) for at, p in left.items())[1]]
-        taken += _one_by_one(groups(block, site.within(DOMAIN_LEVEL)), min(rest, len(block)))
+        chosen += block
         left = {at: p for at, p in left.items() if p is not block}
-    return taken
+    return _one_by_one(groups(sorted(chosen), site.within(DOMAIN_LEVEL)), wanted)
