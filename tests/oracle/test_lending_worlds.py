@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
+from tests.oracle.extras import with_extras
 from tests.oracle.lending import REASONS
 from tests.oracle.lending_worlds import lending_world, lending_worlds
 from tests.oracle.oracle import simulate
@@ -50,7 +51,7 @@ def test_everything_happens() -> None:
     seen: Counter[int] = Counter()
     why: Counter[int] = Counter()
     for seed in range(150):
-        result = simulate(*lending_world(seed))
+        result = simulate(*with_extras(*lending_world(seed), seed))
         seen.update(np.flatnonzero(result.outcomes.wait_by_refusal_s.sum(axis=0)).tolist())
         why.update(row[3] for row in result.preemptions)
     never = {code.STARTABLE, code.BEYOND_DEPTH}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.oracle.extras import with_extras
 from tests.oracle.oracle import OracleResult, simulate
 from tests.oracle.worlds import random_world, worlds
 
@@ -72,8 +73,11 @@ def seen(results: list[OracleResult]) -> set[int]:
 
 
 def test_every_refusal_and_state_shows() -> None:
-    results = [simulate(*random_world(seed, *rules)) for seed, rules in enumerate(RULES * 2)]
-    assert seen(results) == set(range(code.OWN_QUOTA, code.COHORT))  # the others only with cycles
+    worlds = (with_extras(*random_world(seed, *rules), seed) for seed, rules in enumerate(RULES * 2))
+    results = [simulate(*world) for world in worlds]
+    assert seen(results) == {*range(code.OWN_QUOTA, code.COHORT), code.LIMIT}  # the others only with cycles
+    assert any((r.outcomes.held_s > 0).any() for r in results)
+    assert any((r.outcomes.last_refusal == code.DEPENDENCY).any() for r in results)
     assert {s for r in results for s in r.outcomes.state.tolist()} == set(range(len(code.STATES)))
     assert any(r.outcomes.preemptions.any() for r in results)
 

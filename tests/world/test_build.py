@@ -5,7 +5,7 @@ import pytest
 
 from gpufleet.world import layout
 from gpufleet.world.build import GRIDS_S, MOST_BINS, build, grid_for, islands
-from gpufleet.world.demand import class_tables
+from gpufleet.world.classes import class_tables
 
 BASE = """
 systems: {box: {product: B200-SXM, gpus_per_node: 8, nodes_per_domain: 1}}

@@ -25,6 +25,7 @@ class Overtaken(NamedTuple):
 def overtaken(run: Run, row: Row, came: Then) -> Overtaken:
     """Who went ahead of a job, from first starts: one that never waited was overtaken by nobody."""
     lines = [line(run.plan, f"policy.{key}") for key, plain in _IN_TURN.items() if _policy(run, key) != plain]
+    lines += _own_strict(run, row["queue"])
     if row["state"] == "refused" or not row["wait_s"]:
         return Overtaken(0, 0, ())
     until = row["start_s"] if row["start_s"] is not None else FOREVER_S
@@ -45,3 +46,13 @@ _IN_TURN: Final = {"order": "fifo", "strict": True, "backfill": "none"}
 
 def _policy(run: Run, key: str) -> object:
     return run.plan["policy"][key]
+
+
+def _own_strict(run: Run, queue: str) -> list[Blame]:
+    """Where a queue, or its tenant for it, says that others pass."""
+    mine = run.plan["queues"][queue]
+    if mine.get("strict") is not False:
+        return []
+    tenant = f"tenants.{mine['tenant']}"
+    paths = [f"{tenant}.queues.{queue}.strict", f"{tenant}.strict"]
+    return [line(run.plan, path) for path in paths if path in run.plan["lines"]][:1]

@@ -110,7 +110,7 @@ def islands(
 
     Returns: island of each queue and of each cell; -1 = no class joins it to anything.
 
-    >>> from gpufleet.world.demand import class_tables
+    >>> from gpufleet.world.classes import class_tables
     >>> islands(3, 3, *class_tables([(2, ((0, 1.0), (1, 1.0))), (0, ((1, 1.0),))]))
     (array([ 0, -1,  0]), array([ 0,  0, -1]))
     """

@@ -15,16 +15,16 @@ from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.plan.workloads import ProfileWorkload, TraceWorkload
 from gpufleet.traces.read import read_trace
-from gpufleet.world.accounts import AccountBook, Owner, owners_of
+from gpufleet.world.accounts import Owner, owners_of
 from gpufleet.world.arrivals import BATCH, Arrivals
-from gpufleet.world.gates import GateBook, Place
+from gpufleet.world.classes import ClassBook, class_tables
 from gpufleet.world.generate import Stream
 from gpufleet.world.layout import Accounts, Cells, Classes, Gates, Jobs, Options, empty_jobs
 from gpufleet.world.merge import Rows
 from gpufleet.world.names import Names
-from gpufleet.world.node_sets import Holds, holds_of
+from gpufleet.world.node_sets import Holds
 from gpufleet.world.recorded import limited, over_level, over_limit
-from gpufleet.world.shared import RuleRow, rules_of
+from gpufleet.world.shared import RuleRow
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -188,86 +188,6 @@ def _named(column: str, names: Sequence[str]) -> pl.Expr:
     return pl.col(column).replace_strict(codes, list(names), return_dtype=pl.String).cast(pl.String)
 
 
-class ClassKey(NamedTuple):
-    """What makes a job class."""
-
-    queue: int
-    options: tuple[tuple[int, float], ...]  # (cell, speed)
-    rules: RuleRow
-    accounts: tuple[int, ...]
-    place: Place
-    holds: Holds  # the reservations that are for it
-
-
-class ClassBook:
-    """Job classes; like ones are one."""
-
-    def __init__(self, plan: Plan, names: Names, cells: Cells):
-        self.names = names
-        self.queues = list(plan.queues.values())
-        self.cells = cells
-        self.plan = plan
-        self.found: dict[ClassKey, int] = {}
-        self.accounts, self.gates = AccountBook(plan, names), GateBook(plan)
-        self._options: dict[tuple[int, str], tuple[tuple[int, float], ...]] = {}
-
-    def class_of(self, queue: int, workload: Workload, owner: Owner | None = None) -> int:
-        """The class of a workload's jobs in a queue, of one owner."""
-        owner = owner or Owner(project=workload.project)
-        key = ClassKey(
-            queue,
-            self._options_of(queue, workload),
-            rules_of(self.plan, workload),
-            self.accounts.of(self.names.queues[queue], workload, owner),
-            self.gates.place_of(workload),
-            holds_of(self.plan, self.queues[queue], workload.name),
-        )
-        return self.found.setdefault(key, len(self.found))
-
-    def _options_of(self, queue: int, workload: Workload) -> tuple[tuple[int, float], ...]:
-        """Where its jobs may run; without products they accept every one at speed 1."""
-        if (queue, workload.name) in self._options:
-            return self._options[queue, workload.name]
-        accepted = workload.products or [(product, 1.0) for product in self.names.products]
-        owner = self.names.tenants.index(self.queues[queue].tenant)
-        options = tuple(options_of(self.cells, self.names, owner, accepted))
-        self._options[queue, workload.name] = options
-        return options
-
-
-def options_of(
-    cells: Cells, names: Names, owner: int, accepted: Sequence[tuple[str, float]]
-) -> Iterator[tuple[int, float]]:
-    """Cells by product preference; the tenant's own before shared; then in the plan's order of sites."""
-    for product, speed in accepted:
-        right = cells.product == names.products.index(product)
-        for tenant in (owner, -1):
-            for cell in np.flatnonzero(right & (cells.tenant == tenant)).tolist():
-                yield cell, speed
-
-
-def class_tables(found: Iterable[tuple[int, tuple[tuple[int, float], ...]]]) -> tuple[Classes, Options]:
-    """The engine's tables for classes given as (queue, options).
-
-    >>> classes, options = class_tables([(0, ((4, 1.0), (2, 0.5))), (1, ())])
-    >>> classes.first_option.tolist(), classes.n_options.tolist(), options.cell.tolist()
-    ([0, 2], [2, 0], [4, 2])
-    """
-    rows = list(found)
-    counts = np.array([len(options) for _, options in rows], np.int64)
-    pairs = [pair for _, options in rows for pair in options]
-    classes = Classes(
-        queue=np.array([queue for queue, _ in rows], np.int64),
-        first_option=(np.cumsum(counts) - counts).astype(np.int64),
-        n_options=counts,
-    )
-    options = Options(
-        cell=np.array([cell for cell, _ in pairs], np.int64),
-        speed=np.array([speed for _, speed in pairs], np.float64),
-    )
-    return classes, options
-
-
 def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) -> Demand:
     """Jobs of all workloads, merged stably by time: at one second in the order of workloads, then rows.
 
@@ -324,16 +244,13 @@ def _with_classes(plan: Plan, book: ClassBook, workload: ProfileWorkload, stream
 
 def _with_codes(frame: pl.DataFrame, code: int, workload: Workload, book: ClassBook) -> pl.DataFrame:
     """Add workload and class, and bring the columns in order."""
-    names = book.names.queues
-    asked = [names[queue] for queue in frame["queue"].unique().to_list()]
-    by_user = any(book.accounts.limits_on(queue, "per_user") for queue in asked)
-    frame = frame.with_columns(who=pl.col("user") if by_user else pl.lit(None, pl.String))
-    owners = frame.select("queue", "who").unique().sort("queue", "who")
-    classes = [
-        book.class_of(queue, workload, Owner(who, workload.project)) for queue, who in owners.iter_rows()
-    ]
-    owners = owners.with_columns(cls=pl.Series(classes, dtype=pl.Int32))
-    frame = frame.join(owners, on=["queue", "who"], how="left", nulls_equal=True, maintain_order="left")
+    names, queues = book.names.queues, frame["queue"]
+    by_user = any(book.accounts.limits_on(names[queue], "per_user") for queue in queues.unique().to_list())
+    users = frame["user"].to_list() if by_user else [None] * frame.height
+    pairs = list(zip(queues.to_list(), users, strict=True))
+    owners = sorted(set(pairs), key=lambda pair: (pair[0], pair[1] or ""))
+    classes = {pair: book.class_of(pair[0], workload, Owner(pair[1], workload.project)) for pair in owners}
+    frame = frame.with_columns(cls=pl.Series([classes[pair] for pair in pairs], dtype=pl.Int32))
     return frame.with_columns(workload=pl.lit(code)).select(
         pl.col(name).cast(kind) for name, kind in _COLUMNS.items()
     )

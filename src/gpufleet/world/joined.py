@@ -8,7 +8,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.world.build import islands
-from gpufleet.world.demand import options_of
+from gpufleet.world.classes import options_of
 from gpufleet.world.layout import Classes, ClassRules, Options, World
 from gpufleet.world.names import Names
 from gpufleet.world.shared import job_rules
