@@ -33,7 +33,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (files.profile, "Distil a job log to a profile that jobs can be drawn from."),
     (files.schema, "JSON Schema of the plan language, for editors."),
     (files.explain, "What the code of a finding means."),
-    (files.catalog, "GPUs, systems, prices, grids and profiles that gpufleet knows."),
+    (files.catalog, "GPUs, systems, models, prices, grids and profiles that gpufleet knows."),
 )
 """The commands, and what each does in a line; they are called like their functions."""
 

@@ -9,12 +9,13 @@ import pytest
 
 from gpufleet.base.errors import GpufleetError
 from gpufleet.catalog import gpus, grids, prices, systems
-from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
+from gpufleet.catalog.rows import FOLDER, Gpu, Grid, ModelRow, Price, Row, SystemRow, read
 
-KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, Price, Grid)
+KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, ModelRow, Price, Grid)
 TRUST = {
     Gpu: {"confirmed", "partly", "memory"},
     SystemRow: {"confirmed", "partly", "memory"},
+    ModelRow: {"confirmed", "partly"},
     Price: {"high", "medium", "low"},
     Grid: {"high", "medium", "low"},
 }

@@ -13,6 +13,7 @@ from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
 from gpufleet.base.say import say
 
 FOLDER: Final = Path(__file__).parent
+_YES_NO: Final = {"yes": True, "no": False}
 
 explain_code(
     "C003",
@@ -161,6 +162,48 @@ class Grid(Row):
     note: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRow(Row):
+    """One published transformer: its widths, in elements, and what its maker says of its size."""
+
+    file: ClassVar[str] = "catalog/models.csv"
+    model: str
+    maker: str
+    country: str
+    family: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int | None
+    gated: bool
+    vocab: int
+    tied: bool
+    positions: int | None
+    experts: int | None
+    top_k: int | None
+    shared_experts: int | None
+    expert_ffn: int | None
+    shared_ffn: int | None
+    dense_layers: int | None
+    q_rank: int | None
+    kv_rank: int | None
+    rope_dim: int | None
+    value_dim: int | None
+    window: int | None
+    windowed_layers: int | None
+    predicted_tokens: int | None
+    context: int | None
+    params_b: float | None
+    active_params_b: float | None
+    trained_tokens_b: float | None
+    source: str | None
+    trust: str
+    verified_on: str
+    note: str | None
+
+
 R = TypeVar("R", bound=Row)
 
 
@@ -192,4 +235,8 @@ def _cell(declared: str, text: str) -> Any:
         raise ValueError("an empty cell where a value must be")
     if bare == "float":
         return float(text)
+    if bare == "bool":
+        if text not in _YES_NO:
+            raise ValueError(f"`{text}` is neither yes nor no")
+        return _YES_NO[text]
     return int(text) if bare == "int" else text

@@ -159,7 +159,7 @@ def explain(
 
 def catalog(
     table: Annotated[
-        str, typer.Argument(metavar="gpus|systems|prices|grids|profiles", help="Which table.")
+        str, typer.Argument(metavar="gpus|systems|models|prices|grids|profiles", help="Which table.")
     ] = "gpus",
     as_json: Json = False,
 ) -> None:
