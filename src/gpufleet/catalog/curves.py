@@ -1,0 +1,93 @@
+"""What was measured of products as small fitted curves, and the constants of the model of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import ClassVar
+
+from gpufleet.catalog.rows import Row, read
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GemmCurve(Row):
+    """How long a matrix product takes on one product in one number type: five numbers of a closed form."""
+
+    file: ClassVar[str] = "catalog/gemm_curves.csv"
+    product: str
+    dtype: str
+    efficiency: float
+    depth: float
+    area: float
+    launch_us: float
+    memory_efficiency: float
+    rows: int
+    error_pct: float
+    large_error_pct: float
+    source: str
+    trust: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollectiveCurve(Row):
+    """How long a collective takes inside one scale-up domain: five numbers of a closed form."""
+
+    file: ClassVar[str] = "catalog/collective_curves.csv"
+    product: str
+    operation: str
+    start_us: float
+    hop_us: float
+    efficiency: float
+    copy: float
+    ramp: float
+    rows: int
+    error_pct: float
+    large_error_pct: float
+    source: str
+    trust: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constant(Row):
+    """One constant of the model of training: what is believed beforehand, and what published runs make of it."""
+
+    file: ClassVar[str] = "catalog/training_constants.csv"
+    value: float
+    prior: float
+    prior_spread: float
+    unit: str | None
+    meaning: str
+    source: str
+    trust: str
+
+
+@cache
+def gemm_curves() -> Mapping[tuple[str, str], GemmCurve]:
+    """Curves of matrix products by product and number type.
+
+    >>> 0.7 < gemm_curves()["H100-SXM5-80GB", "bf16"].efficiency < 0.9
+    True
+    """
+    return MappingProxyType({(row.product, row.dtype): row for row in read(GemmCurve)})
+
+
+@cache
+def collective_curves() -> Mapping[tuple[str, str], CollectiveCurve]:
+    """Curves of collectives by product and operation.
+
+    >>> 0.5 < collective_curves()["H100-SXM5-80GB", "all_gather"].efficiency < 2
+    True
+    """
+    return MappingProxyType({(row.product, row.operation): row for row in read(CollectiveCurve)})
+
+
+@cache
+def training_constants() -> Mapping[str, Constant]:
+    """Constants of the model of training by name.
+
+    >>> 0.5 < training_constants()["gemm_sustained"].value < 1.1
+    True
+    """
+    return MappingProxyType({row.id: row for row in read(Constant)})

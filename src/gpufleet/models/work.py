@@ -1,0 +1,152 @@
+"""How long a GPU computes: matrix products, attention, and everything between, per layer and micro-batch."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from gpufleet.base.arrays import Floats, Ints
+from gpufleet.models.architecture import Architecture, Linear
+from gpufleet.models.layout import Layouts
+from gpufleet.models.machine import Machine
+
+KERNELS: Final = 12
+MOE_KERNELS: Final = 30
+"""Kernels of one layer's forward pass, dense and with experts; the backward pass has twice as many."""
+_BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
+_BACKWARD_RATE: Final = 0.8
+_SHORT: Final = 512.0  # tokens; fused attention reaches half of its rate there
+_NARROW: Final = 32.0  # of a head; likewise
+_SCORE_BYTES: Final = (
+    9.0,
+    11.0,
+)  # of unfused attention, moved per score: softmax, mask, dropout; and backward
+
+
+class Work(NamedTuple):
+    """Seconds of computing, forward and backward. Shape (n_layouts,)."""
+
+    gemm: Floats
+    attention: Floats
+    other: Floats
+    gemm_back: Floats
+    attention_back: Floats
+    other_back: Floats
+
+    @property
+    def forward(self) -> Floats:
+        """All parts, forward."""
+        return self.gemm + self.attention + self.other
+
+    @property
+    def backward(self) -> Floats:
+        """All parts, backward."""
+        return self.gemm_back + self.attention_back + self.other_back
+
+
+def layer_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
+    """Of the average layer, for one micro-batch, on one of the GPUs that share it."""
+    tokens = layouts.micro_batch * layouts.seq_len / layouts.cp
+    gemm, gemm_back = _linears(model, layouts, at, tokens)
+    attention, attention_back = _attention(model, layouts, at)
+    other, other_back = _between(model, layouts, at, tokens)
+    n = max(model.layers, 1)
+    moe = model.moe_layers / n
+    idle = (KERNELS * (1 - moe) + MOE_KERNELS * moe) * at.constants.kernel_us * 1e-6
+    forward = gemm / n + attention / n + other + idle
+    wait = np.maximum(0.0, at.constants.host_us * 1e-6 * (1 + moe) - forward)
+    backward = (gemm_back + attention_back) / n + other_back + 2 * idle
+    wait_back = np.maximum(0.0, at.constants.host_us * 1e-6 * (1 + moe) - backward)
+    return Work(gemm / n, attention / n, other + idle + wait,
+                gemm_back / n, attention_back / n, other_back + 2 * idle + wait_back)  # fmt: skip
+
+
+def ends_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
+    """Of the logits, the loss and the embeddings, for one micro-batch; always BF16."""
+    tokens = layouts.micro_batch * layouts.seq_len / layouts.cp
+    half = np.zeros_like(layouts.dtype)
+    columns = model.vocab / layouts.tp
+    copies = 1 + model.predicted_tokens
+    forward = copies * at.linear_s(tokens, columns, model.hidden, half, cast=False)
+    back = copies * (at.linear_s(tokens, model.hidden, columns, half, cast=False)
+                     + at.linear_s(columns, model.hidden, tokens, half, cast=False))  # fmt: skip
+    scores = tokens * columns / at.memory_bw * at.constants.elementwise
+    zero = np.zeros_like(forward)
+    return Work(forward, zero, copies * 8.0 * scores, back, zero, copies * 6.0 * scores)
+
+
+def _linears(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats) -> tuple[Floats, Floats]:
+    """Of all linear layers of the model: forward, and backward to inputs and to weights."""
+    forward = np.zeros(len(layouts.tp))
+    backward = np.zeros(len(layouts.tp))
+    for each in model.linears():
+        m, n, k, copies = _shape(each, layouts, tokens)
+        # Routers decide in full precision and are small.
+        dtype: Ints = np.zeros_like(layouts.dtype) if each.part == "router" else layouts.dtype
+        forward += each.layers * at.linear_s(m, n, k, dtype, cast=True, copies=copies)
+        backward += each.layers * (at.linear_s(m, k, n, dtype, cast=True, copies=copies)
+                                   + _to_weights(m, n, k, copies, dtype, at))  # fmt: skip
+    return forward, backward
+
+
+def _to_weights(m: Any, n: Any, k: Any, copies: Any, dtype: Ints, at: Machine) -> Floats:
+    """Gradients of weights: a product of n x m and m x k per copy, added to sums in FP32."""
+    product = at.linear_s(n * copies, k, m / copies, dtype, cast=False, copies=copies)
+    return np.asarray(product + 6.0 * n * k * copies / at.memory_bw)
+
+
+def _shape(each: Linear, layouts: Layouts, tokens: Floats) -> tuple[Any, Any, Any, Any]:
+    """Rows, columns, depth and groups of a linear layer's product on one GPU."""
+    if each.cut == "expert":
+        # With experts on their own GPUs the tokens of TP's members are routed apart.
+        return tokens / layouts.tp * each.taken, each.outputs, each.inputs, each.copies / layouts.ep
+    columns = each.outputs / (layouts.tp if each.cut == "column" else 1)
+    depth = each.inputs / (layouts.tp if each.cut == "row" else 1)
+    return tokens, columns, depth, 1.0
+
+
+def _attention(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats, Floats]:
+    """Of all layers: forward, and backward with what it computes again by itself."""
+    fused, fused_back = _fused(model, layouts, at)
+    unfused, unfused_back = _unfused(model, layouts, at)
+    is_fused = layouts.attention == 0
+    return np.where(is_fused, fused, unfused), np.where(is_fused, fused_back, unfused_back)
+
+
+def _fused(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats, Floats]:
+    lengths = np.unique(layouts.seq_len)
+    pairs = np.array([model.attention_pairs(float(each)) for each in lengths])
+    pairs = pairs[np.searchsorted(lengths, layouts.seq_len)]
+    width = model.query_dim + model.value_dim
+    flops = 2.0 * pairs * layouts.micro_batch * model.heads * width / (layouts.tp * layouts.cp)
+    size = layouts.seq_len / layouts.cp / (layouts.seq_len / layouts.cp + _SHORT)
+    narrow = width / 2 / (width / 2 + _NARROW) * (128 + _NARROW) / 128
+    of_peak = at.gemm[0, 0] * at.constants.gemm_sustained * at.constants.attention_rate
+    forward = flops / (at.peak_flops[0] * of_peak * size * narrow)
+    return forward, forward * _BACKWARD_FLOPS / _BACKWARD_RATE
+
+
+def _unfused(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats, Floats]:
+    """All scores are computed, masked ones too, and go through memory."""
+    half = np.zeros_like(layouts.dtype)
+    rows = layouts.micro_batch * (model.heads / layouts.tp) * layouts.seq_len / layouts.cp
+    products = at.linear_s(rows, layouts.seq_len, model.query_dim, half, cast=False)
+    products = products + at.linear_s(rows, model.value_dim, layouts.seq_len, half, cast=False)
+    through = rows * layouts.seq_len / at.memory_bw * at.constants.elementwise
+    n = model.layers + model.predicted_tokens
+    return n * (products + _SCORE_BYTES[0] * through), n * (2 * products + _SCORE_BYTES[1] * through)
+
+
+def _between(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats) -> tuple[Floats, Floats]:
+    """Norms, residuals, positions, activation functions and routing of the average layer."""
+    sequence = np.where(layouts.sequence_parallel == 1, layouts.tp, 1)
+    moe = model.moe_layers / model.layers
+    ffn = model.ffn * (1 - moe) + moe * model.shared_experts * model.shared_ffn
+    heads = (model.heads + 2 * model.kv_heads) * model.head_dim
+    gate = 3 if model.gated else 2
+    by_tensor = (gate * ffn + 2 * heads) / layouts.tp
+    routed = moe * model.top_k * (gate * model.expert_ffn + 4 * model.hidden) / layouts.tp
+    elements = 10 * model.hidden / sequence + by_tensor + routed
+    forward = 2.0 * tokens * elements / at.memory_bw * at.constants.elementwise
+    return forward, 2 * forward
