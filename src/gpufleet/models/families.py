@@ -123,10 +123,10 @@ ALSO_READ: Final = frozenset(
     """
     model_type text_config tie_word_embeddings multi_query new_decoder_architecture moe_intermediate_size
     intermediate_size_mlp first_k_dense_replace moe_layer_start_index moe_layer_end_index moe_layer_freq
-    moe_layer_interval decoder_sparse_step interleave_moe_layer_step mlp_only_layers moe_layers mlp_layer_types
-    is_moe_layer layer_types sliding_window_pattern use_sliding_window max_window_layers no_rope_layers
+    moe_layer_interval decoder_sparse_step interleave_moe_layer_step mlp_only_layers moe_layers
+    mlp_layer_types is_moe_layer layer_types sliding_window_pattern use_sliding_window max_window_layers no_rope_layers
     no_rope_layer_interval
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Further keys that are looked at."""
 
@@ -141,10 +141,10 @@ WITHOUT_EFFECT: Final = re.compile(
     compression_config | task_specific_params | .*attn_implementation | name_or_path | vision_config |
     audio_config | model_max_length | max_sequence_length | max_.*position.* | n_ctx | seq_length |
     seq_aux | .*label.* | problem_type | tokenizer_class | return_.* | output_.* |
-    gradient_checkpointing | (mlp_)?hidden_act(ivation)? | activation_function | cache_implementation | summary_.* |
-    attn_temperature_tuning | attn_scale | floor_scale | swiglu_.* | use_flash_attention.* | use_qk_norm
-    | qk_layernorm | is_(encoder_)?decoder | initial_context_length | bos_.* | eos_.* | pad_.* | sep_.*
-    | unk_.* | .*rms.* | alibi | parallel_attn | use_parallel_residual |
+    gradient_checkpointing | (mlp_)?hidden_act(ivation)? | activation_function | cache_implementation |
+    summary_.* | attn_temperature_tuning | attn_scale | floor_scale | swiglu_.* | use_flash_attention.*
+    | use_qk_norm | qk_layernorm | is_(encoder_)?decoder | initial_context_length | bos_.* | eos_.* |
+    pad_.* | sep_.* | unk_.* | .*rms.* | alibi | parallel_attn | use_parallel_residual |
     original_max_position_embeddings | clip_qkv | for_llm_class | embd_layer | experts_per_token |
     reorder_and_upcast_attn | attn_type_list | moe_renormalize | .*capacity.* | moe_gate_act |
     moe_use_.* | use_moe | license | description
