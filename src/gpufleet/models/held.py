@@ -104,13 +104,13 @@ def _activations(model: Architecture, layouts: Layouts, layers: Floats) -> Float
     tokens = layouts.micro_batch * layouts.seq_len / layouts.cp
     per_token = kept_per_token(model, layouts)
     inputs = 2.0 * model.hidden / _sequence(layouts)
-    full = layouts.recompute == 2
+    full = np.where(layouts.recompute == 2, layouts.recompute_pct / 100, 0.0)
     in_flight = np.minimum(layouts.micro_batches, layouts.pp)
     # Interleaving holds (1 + (pp - 1) / (pp * vpp)) times as much (Korthikanti et al., section 4.2.3).
     more = np.where(layouts.vpp > 1, 1 + (layouts.pp - 1) / (layouts.pp * layouts.vpp), 1.0)
     held_layers = layers * np.maximum(in_flight, 1) * np.where(in_flight == layouts.pp, more, 1.0)
-    at_once = per_token / layouts.vpp.clip(1, 1)  # the layer that is being computed again
-    return tokens * np.where(full, held_layers * inputs + at_once, held_layers * per_token)
+    again = np.where(full > 0, per_token, 0.0)  # the layer that is being computed again
+    return tokens * (held_layers * (full * inputs + (1 - full) * per_token) + again)
 
 
 def kept_per_token(model: Architecture, layouts: Layouts) -> Floats:

@@ -15,8 +15,8 @@ DTYPES: Final = ("bf16", "fp8", "mxfp8", "fp4")
 """Number types of the linear layers. `fp8` scales whole tensors, `mxfp8` blocks; the rest is always BF16."""
 ZERO: Final = ("none", "zero1", "fsdp")
 """What the data-parallel group divides: nothing, the optimizer, or weights and gradients too."""
-ATTENTION: Final = ("fused", "unfused")
-"""Attention in one kernel (FlashAttention), or with all scores in memory, as before 2023."""
+ATTENTION: Final = ("fused", "unfused", "fused_2022")
+"""Attention in one kernel of today, with all scores in memory as before 2023, or in FlashAttention's first kernel."""
 _CODES: Final = {"recompute": RECOMPUTE, "dtype": DTYPES, "zero": ZERO, "attention": ATTENTION}
 
 
@@ -43,7 +43,8 @@ class Layouts(NamedTuple):
     recompute: Ints  # row of RECOMPUTE
     dtype: Ints  # row of DTYPES
     attention: Ints  # row of ATTENTION
-    overlap: Ints  # 1: gradients travel while earlier layers still compute
+    overlap: Ints  # 1: gradients and parts of what TP sends travel while other work computes
+    recompute_pct: Ints  # of the layers that full recomputation is applied to
 
     @classmethod
     def of(cls, **given: Any) -> Layouts:
@@ -95,7 +96,8 @@ class Layouts(NamedTuple):
 
 
 _DEFAULTS: Final[dict[str, Any]] = {"zero": "zero1", "recompute": "none", "dtype": "bf16", "attention": "fused",
-                                    "sequence_parallel": 0, "shards": 0}  # fmt: skip
+                                    "sequence_parallel": 0, "shards": 0,
+                                    "recompute_pct": 100}  # fmt: skip
 
 
 def _numbers(name: str, value: Any) -> Ints:

@@ -32,8 +32,11 @@ class Constants(NamedTuple):
     """
 
     gemm_sustained: float
+    hopper_power: float
+    blackwell_power: float
     attention_rate: float
     elementwise: float
+    cast: float
     kernel_us: float
     host_us: float
     tp_exposed: float
@@ -72,6 +75,7 @@ class Machine:
     scaleup_bw: float  # bytes/s per GPU and direction
     fabric_bw: float  # bytes/s per GPU and direction
     collectives: Floats  # rows: start_s, hop_s, efficiency, copy, ramp; columns: operations
+    generation: str  # architecture of the product
     gpu_power_w: float
     host_power_w: float  # of a node's rest, per GPU
     constants: Constants
@@ -84,6 +88,13 @@ class Machine:
         """
         return bool(np.isfinite(self.peak_flops[DTYPES.index(dtype)]))
 
+    @property
+    def sustained(self) -> float:
+        """Rate of matrix products in a step over that of the measured curve."""
+        c = self.constants
+        limits = {"Hopper": c.hopper_power, "Blackwell": c.blackwell_power, "Blackwell Ultra": c.blackwell_power}
+        return c.gemm_sustained * limits.get(self.generation, 1.0)
+
     def linear_s(self, m: Any, n: Any, k: Any, dtype: Ints, *, cast: bool, copies: Any = 1.0) -> Floats:
         """Seconds for matrix products in a training step.
 
@@ -91,9 +102,9 @@ class Machine:
               matrix is still BF16; copies: groups of a grouped product.
         """
         efficiency, depth, area, memory = self.gemm[:, dtype]
-        rate = self.peak_flops[dtype] * efficiency * self.constants.gemm_sustained
+        rate = self.peak_flops[dtype] * efficiency * self.sustained
         return gemm_s(m, n, k, rate=rate, depth=depth, area=area, launch=0.0, bandwidth=self.memory_bw * memory,
-                      size=BYTES[dtype], cast=CAST[dtype] * cast, copies=copies)  # fmt: skip
+                      size=BYTES[dtype], cast=CAST[dtype] * (self.constants.cast if cast else 0.0), copies=copies)  # fmt: skip
 
     def collective(self, operation: str, size: Any, n: Any, stride: Any, far_share: Any = 1.0) -> Floats:
         """Seconds for a collective of n GPUs, each `stride` GPUs from the next.
@@ -165,6 +176,7 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
         scaleup_bw=(link or product.pcie_gbs or 64.0) * 1e9 / 2,
         fabric_bw=nic * 1e9 / 8,
         collectives=_collectives(measured),
+        generation=product.architecture,
         gpu_power_w=gpu_w,
         host_power_w=max(node_w - gpu_w, 0.0),
         constants=constants or Constants.shipped(),

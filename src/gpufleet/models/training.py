@@ -105,9 +105,10 @@ def step(model: Architecture, layouts: Layouts, at: Machine) -> Step:
 def _stage(model: Architecture, layouts: Layouts, has: Held, at: Machine) -> tuple[_Stage, Work]:
     """One micro-batch on a full stage, its parts already with what cannot be hidden of communication."""
     work, said, c = layer_work(model, layouts, at), talk(model, layouts, has, at), at.constants
-    tp, cp, ep = c.tp_exposed * said.tp, c.cp_exposed * said.cp, c.ep_exposed * said.ep
-    back = (c.tp_exposed * said.tp_back, c.cp_exposed * said.cp_back, c.ep_exposed * said.ep_back)
-    full = np.where(layouts.recompute == 2, 1.0, 0.0)
+    alone = np.where(layouts.overlap == 1, c.tp_exposed, 1.0)
+    tp, cp, ep = alone * said.tp, c.cp_exposed * said.cp, c.ep_exposed * said.ep
+    back = (alone * said.tp_back, c.cp_exposed * said.cp_back, c.ep_exposed * said.ep_back)
+    full = np.where(layouts.recompute == 2, layouts.recompute_pct / 100, 0.0)
     # Fused attention keeps no scores: to compute them again is what its backward pass does anyway.
     core = np.where((layouts.recompute == 1) & (layouts.attention == 1), work.attention, 0.0)
     n = has.layers

@@ -15,7 +15,12 @@ KERNELS: Final = 12
 MOE_KERNELS: Final = 30
 """Kernels of one layer's forward pass, dense and with experts; the backward pass has twice as many."""
 _BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
-_BACKWARD_RATE: Final = 0.8
+_FUSED_RATE: Final = {"Ampere": (0.62, 0.57), "": (0.64, 0.50)}
+"""FLOP/s of fused attention forward and backward over the BF16 peak: long sequences, heads of 128, causal. Sources:
+FlashAttention-2 (Dao 2023) on A100; FlashAttention-3 (Shah et al. 2024) and cuDNN on H100; later ones alike."""
+_FUSED_2022: Final = {"Ampere": 0.58, "": 0.58 * 0.34 / 0.57}
+"""Rate of FlashAttention's first kernel over those: 110 of 189 TFLOP/s on A100; and without Hopper's instructions
+FlashAttention-2 reaches 335 of 989 TFLOP/s on H100 (Dao 2023, figures 4 to 7)."""
 _SHORT: Final = 512.0  # tokens; fused attention reaches half of its rate there
 _NARROW: Final = 32.0  # of a head; likewise
 _SCORE_BYTES: Final = (
@@ -110,7 +115,7 @@ def _attention(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floa
     """Of all layers: forward, and backward with what it computes again by itself."""
     fused, fused_back = _fused(model, layouts, at)
     unfused, unfused_back = _unfused(model, layouts, at)
-    is_fused = layouts.attention == 0
+    is_fused = layouts.attention != 1
     return np.where(is_fused, fused, unfused), np.where(is_fused, fused_back, unfused_back)
 
 
@@ -122,9 +127,10 @@ def _fused(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats, 
     flops = 2.0 * pairs * layouts.micro_batch * model.heads * width / (layouts.tp * layouts.cp)
     size = layouts.seq_len / layouts.cp / (layouts.seq_len / layouts.cp + _SHORT)
     narrow = width / 2 / (width / 2 + _NARROW) * (128 + _NARROW) / 128
-    of_peak = at.gemm[0, 0] * at.constants.gemm_sustained * at.constants.attention_rate
-    forward = flops / (at.peak_flops[0] * of_peak * size * narrow)
-    return forward, forward * _BACKWARD_FLOPS / _BACKWARD_RATE
+    rate, rate_back = _FUSED_RATE.get(at.generation, _FUSED_RATE[""])
+    first = np.where(layouts.attention == 2, _FUSED_2022.get(at.generation, _FUSED_2022[""]), 1.0)
+    seconds = flops / (at.peak_flops[0] * at.constants.attention_rate * first * size * narrow)
+    return seconds / rate, seconds * _BACKWARD_FLOPS / rate_back
 
 
 def _unfused(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats, Floats]:
