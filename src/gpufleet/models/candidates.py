@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gpufleet.base.arrays import Ints
 from gpufleet.models.architecture import Architecture
-from gpufleet.models.layout import DTYPES, RECOMPUTE, ZERO, Layouts, violations
+from gpufleet.models.layout import RECOMPUTE, ZERO, Layouts, violations
 from gpufleet.models.machine import Machine
 
 MICRO_BATCHES: Final = (1, 2, 4, 8)
 """Sequences at a time that are tried; more only takes memory."""
 LEAST_CHUNK: Final = 1024
-"""Tokens that context parallelism leaves on a GPU at least; below, attention cannot hide what is exchanged."""
+"""Tokens that context parallelism leaves on a GPU at least; below, attention hides nothing."""
 MOST_TP: Final = 64
 MOST_PP: Final = 128
 BATCH_SLACK: Final = 0.125
@@ -63,7 +64,7 @@ def _few_factors(number: int) -> bool:
 def candidates(model: Architecture, at: Machine, search: Search) -> Layouts:
     """All layouts that divide as they must, whether memory suffices or not.
 
-    Tensor parallelism stays inside a scale-up domain. Where weights need not be divided by FSDP, ZeRO-1 divides
+    Tensor parallelism stays inside a scale-up domain. Where FSDP does not divide the weights, ZeRO-1 divides
     the optimizer. Nothing is computed again; `with_recompute` does that.
 
     >>> from gpufleet.models.machine import machine
@@ -77,7 +78,9 @@ def candidates(model: Architecture, at: Machine, search: Search) -> Layouts:
     table = _keep(table, table["global_batch"] % (table["dp"] * table["micro_batch"]) == 0)
     table = _cross(table, "vpp", _interleavings(model.layers))
     per_copy = table["global_batch"] // (table["dp"] * table["micro_batch"])
-    interleaved = (table["pp"] > 1) & (table["vpp"] * table["pp"] <= model.layers) & (per_copy % table["pp"] == 0)
+    interleaved = (
+        (table["pp"] > 1) & (table["vpp"] * table["pp"] <= model.layers) & (per_copy % table["pp"] == 0)
+    )
     table = _keep(table, (table["vpp"] == 1) | interleaved)
     table = _shard(table, at)
     table = _cross(table, "ep", _divisors(model.experts) if model.experts else (1,))
@@ -109,9 +112,8 @@ def _spread(model: Architecture, at: Machine, search: Search) -> Table:
         for dp in all_dp
         if batch == search.batches[0] or search.batches[0] % dp
     ]
-    row = {"row": np.arange(len(pairs), dtype=np.int64)}
     dp, batch = np.array(pairs, dtype=np.int64).T
-    table = _cross(table, "row", row["row"].tolist())
+    table = _cross(table, "row", range(len(pairs)))
     rows = table.pop("row")
     table |= {"dp": dp[rows], "global_batch": batch[rows]}
     return _keep(table, table["tp"] * table["pp"] * table["cp"] * table["dp"] <= search.gpus)
@@ -139,7 +141,13 @@ def _shard(table: Table, at: Machine) -> Table:
     table = _cross(table, "way", (0, 1, 2))
     group, way = table["dp"] * table["cp"], table.pop("way")
     inside = at.domain // table["tp"]
-    hybrid = (way == 2) & (group > inside) & (inside > 1) & (group % np.maximum(inside, 1) == 0) & (table["pp"] == 1)
+    hybrid = (
+        (way == 2)
+        & (group > inside)
+        & (inside > 1)
+        & (group % np.maximum(inside, 1) == 0)
+        & (table["pp"] == 1)
+    )
     whole = (way == 1) & (group > 1) & (table["vpp"] == 1)
     table |= {
         "zero": np.where(way == 0, ZERO.index("zero1"), ZERO.index("fsdp")),
@@ -159,14 +167,5 @@ def _cross(table: Table, name: str, values: Iterable[int]) -> Table:
     return {key: np.repeat(each, column.size) for key, each in table.items()} | {name: np.tile(column, rows)}
 
 
-def _keep(table: Table, mask: np.ndarray) -> Table:  # type: ignore[type-arg]
+def _keep(table: Table, mask: npt.NDArray[np.bool_]) -> Table:
     return {key: each[mask] for key, each in table.items()}
-
-
-def known_dtypes() -> tuple[str, ...]:
-    """Number types of linear layers that may be asked for.
-
-    >>> known_dtypes()[:2]
-    ('bf16', 'fp8')
-    """
-    return DTYPES

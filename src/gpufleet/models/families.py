@@ -124,8 +124,8 @@ ALSO_READ: Final = frozenset(
     model_type text_config tie_word_embeddings multi_query new_decoder_architecture moe_intermediate_size
     intermediate_size_mlp first_k_dense_replace moe_layer_start_index moe_layer_end_index moe_layer_freq
     moe_layer_interval decoder_sparse_step interleave_moe_layer_step mlp_only_layers moe_layers
-    mlp_layer_types is_moe_layer layer_types sliding_window_pattern use_sliding_window max_window_layers no_rope_layers
-    no_rope_layer_interval
+    mlp_layer_types is_moe_layer layer_types sliding_window_pattern use_sliding_window max_window_layers
+    no_rope_layers no_rope_layer_interval
     """.split()  # noqa: SIM905
 )
 """Further keys that are looked at."""
