@@ -47,7 +47,7 @@ def batches_near(tokens: float, seq_len: int, *, exact: bool = False) -> tuple[i
     """
     wished = max(round(tokens / seq_len), 1)
     low, high = wished * (1 - BATCH_SLACK), wished * (1 + BATCH_SLACK)
-    power = 2 ** max(wished.bit_length() - 4, 0)
+    power = 2 ** max(wished.bit_length() - 5, 0)
     near = (odd * power for odd in range(1, 40))
     others = sorted(each for each in near if low <= each <= high and each != wished and _few_factors(each))
     return (wished, *([] if exact else others))
@@ -70,7 +70,7 @@ def candidates(model: Architecture, at: Machine, search: Search) -> Layouts:
     >>> from gpufleet.models.machine import machine
     >>> tiny = Architecture(name="t", layers=4, hidden=512, heads=4, ffn=2048, vocab=1000)
     >>> found = candidates(tiny, machine("DGX-H100"), Search(gpus=8, seq_len=2048, batches=(8,)))
-    >>> found.gpus.max(), sorted(set(found.tp.tolist()))
+    >>> int(found.gpus.max()), sorted(set(found.tp.tolist()))
     (8, [1, 2, 4])
     """
     table = _spread(model, at, search)

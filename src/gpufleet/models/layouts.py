@@ -169,7 +169,7 @@ def options(
     >>> from gpufleet.models.machine import machine
     >>> search = Search(gpus=8, seq_len=8192, batches=(64,))
     >>> found = options(architecture("llama-3-8b"), machine("H100"), search)
-    >>> found.layouts.gpus[found.best()]
+    >>> int(found.layouts.gpus[found.best()])
     8
     """
     if not at.supports(search.dtype):
@@ -308,7 +308,7 @@ def fewest_gpus(model: Architecture, at: Machine, search: Search) -> int | None:
     >>> from gpufleet.models.machine import machine
     >>> search = Search(gpus=1, seq_len=8192, batches=(64,))
     >>> fewest_gpus(architecture("llama-3-8b"), machine("H100"), search)
-    4
+    3
     """
     for gpus in _doublings(search.gpus):
         wider = Search(gpus=gpus, seq_len=search.seq_len, batches=search.batches[:1], dtype=search.dtype)
