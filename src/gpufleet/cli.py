@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gpufleet import __version__
-from gpufleet.commands import admission, files, plans, runs
+from gpufleet.commands import admission, files, plans, runs, training
 from gpufleet.console import leave, speak
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (plans.run, "Simulate a plan and write a run folder."),
     (runs.why, "Why a job waited, what holds a lot or a promise: causes, plan lines."),
     (admission.admit, "What a scheduler with quotas would decide: whom it admits, who yields."),
+    (training.train, "How long a model trains, on how many GPUs, with which layout; how large a model."),
     (runs.compare, "What differs between two runs."),
     (runs.report, "Write report.html of a run anew and print its summary."),
     (runs.export, "Tables of a run as CSV, Excel or Parquet files."),

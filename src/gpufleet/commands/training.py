@@ -1,0 +1,112 @@
+"""Commands about training a model: how long, how big, on which GPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpufleet.base.say import say as words
+from gpufleet.commands.options import Json, Lang
+from gpufleet.console import aloud, print_json, say
+
+
+def train(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Of `gpufleet catalog models`.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Instead: config.json of Hugging Face.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", metavar="N", help="GPUs that there are.")] = None,
+    product: Annotated[
+        str | None, typer.Option("--product", metavar="P", help="Product or system, as H200 or GB200-NVL72.")
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="P,P", help="Instead: several, side by side.")
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="15T", help="Budget; else as published of the model.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="DATE", help="When it must be done: how many GPUs, how large.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="DATE", help="When it begins; else today.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="bf16|fp8|mxfp8|fp4", help="Of the linear layers.")
+    ] = "bf16",
+    seq: Annotated[
+        int | None, typer.Option("--seq", metavar="TOKENS", help="Of a sequence; else 8192, or less.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", metavar="16M", help="Tokens of a step; else about 16.8M.")
+    ] = None,
+    best: Annotated[
+        str, typer.Option("--best", metavar="time|cost|energy|gpus", help="What the layout is chosen by.")
+    ] = "time",
+    layout: Annotated[
+        str | None, typer.Option("--layout", metavar="tp=8,pp=16", help="Parts that are fixed.")
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", metavar="USD", help="Of a GPU-hour; else the catalogue's.")
+    ] = None,
+    fabric: Annotated[
+        float | None, typer.Option("--fabric", metavar="GBPS", help="Network per GPU; else the system's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.svg|png", help="Write a picture too.")
+    ] = None,
+    lang: Lang = None,
+    as_json: Json = False,
+) -> None:
+    """How long a model trains on some GPUs, with which layout; how many GPUs a date needs; how large a model.
+
+    All layouts that divide and fit in memory are computed: tensor, pipeline, context, expert and data
+    parallelism, micro-batches, recomputation. The best is shown, the next best, and why it lost.
+
+    With --by and no --gpus: the fewest GPUs that make it in nine of ten runs. With both: the largest model of
+    MODEL's shape.
+
+    \b
+    Examples:
+      gpufleet train llama-3.1-405b --gpus 16384 --product H100 --tokens 15T
+      gpufleet train llama-3.1-405b --product H200 --tokens 15T --by 2027-06 --start 2027-01
+      gpufleet train llama-3.1-70b --gpus 512 --product B200 --by 2027-06 --start 2027-01
+      gpufleet train deepseek-v3 --gpus 2048 --compare H200,B200,GB200-NVL72 --precision fp8
+      gpufleet train --config config.json --gpus 512 --product H200 --tokens 10T --json
+    """
+    from gpufleet.trainer import Wish, answer
+
+    wish = Wish(
+        model=model,
+        config=config,
+        product=product,
+        compare=compare,
+        gpus=gpus,
+        tokens=tokens,
+        by=by,
+        start=start,
+        precision=precision,
+        seq_len=seq,
+        batch=batch,
+        best=best,
+        layout=layout,
+        price=price,
+        fabric_gbps=fabric,
+    )
+    found = answer(wish)
+    if out is not None:
+        from gpufleet.report.training_chart import write_picture
+
+        with aloud():
+            write_picture(out, found.courses, compared=found.compared)
+    if as_json:
+        print_json("train", found.to_json())
+        return
+    with aloud():
+        say(found.text())
+    if out is not None:
+        say(words("wrote {path}", path=out))
