@@ -37,6 +37,7 @@ class Constants(NamedTuple):
     attention_rate: float
     elementwise: float
     cast: float
+    grouped: float
     kernel_us: float
     host_us: float
     tp_exposed: float
@@ -44,6 +45,7 @@ class Constants(NamedTuple):
     ep_exposed: float
     pp_exposed: float
     dp_hidden: float
+    contention: float
     fabric_efficiency: float
     step_ms: float
 

@@ -143,13 +143,17 @@ def _data_exposed(layouts: Layouts, stage: _Stage, said: Talk, m: Floats, at: Ma
     Otherwise gradients travel behind the last backward pass, new weights behind the first forward pass. With FSDP
     weights come twice and gradients go once per micro-batch, behind what it computes.
     """
-    hidden = at.constants.dp_hidden * layouts.overlap
-    reduce = np.maximum(0.0, said.reduce - hidden * stage.backward)
-    gather = np.maximum(0.0, said.gather - hidden * stage.forward)
+    c = at.constants
+    share = c.dp_hidden * layouts.overlap
+
+    def exposed(travels: Floats, behind: Floats) -> Floats:
+        hidden = np.minimum(travels, share * behind)
+        return travels - (1 - c.contention) * hidden
+
     computing = stage.forward + stage.backward + stage.again
-    each = 2 * said.gather + said.reduce
-    fsdp = m * np.maximum(0.0, each - hidden * computing) + said.replicas
-    return np.where(layouts.zero == 2, fsdp, reduce + gather)
+    fsdp = m * exposed(2 * said.gather + said.reduce, computing) + said.replicas
+    once = exposed(said.reduce, stage.backward) + exposed(said.gather, stage.forward)
+    return np.where(layouts.zero == 2, fsdp, once)
 
 
 def _optimizer(layouts: Layouts, has: Held, at: Machine) -> Floats:
