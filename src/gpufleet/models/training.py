@@ -115,13 +115,13 @@ def _stage(model: Architecture, layouts: Layouts, has: Held, at: Machine) -> tup
     parts = {
         "gemm": n * (work.gemm * (1 + full) + work.gemm_back),
         "attention": n * (work.attention * (1 + full) + work.attention_back + core),
-        "other": n * (work.other * (1 + full) + work.other_back),
+        "other": n * (work.other + full * (work.other + work.waits_again) + work.other_back),
         "tp": n * (tp * (1 + full) + back[0]),
         "cp": n * (cp * (1 + full) + back[1]),
         "ep": n * (ep * (1 + full) + back[2]),
     }
     forward = n * (work.forward + tp + cp + ep)
-    again = full * forward + n * core
+    again = full * (forward + n * work.waits_again) + n * core
     return _Stage(forward, n * (work.backward + sum(back)), again, parts), ends_work(model, layouts, at)
 
 

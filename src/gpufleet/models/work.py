@@ -15,7 +15,9 @@ KERNELS: Final = 12
 MOE_KERNELS: Final = 30
 """Kernels of one layer's forward pass, dense and with experts; the backward pass has twice as many."""
 _HOST_BACK: Final = 1.7
-"""Time in which the host launches a backward pass, over a forward one; measured like `host_us`."""
+HOST_AGAIN: Final = 1.3
+"""Time in which the host launches a backward pass, and a forward pass that is computed again, over a forward one;
+measured like `host_us`."""
 _BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
 _FUSED_RATE: Final = {"Ampere": (0.62, 0.57), "": (0.64, 0.50)}
 """FLOP/s of fused attention forward and backward over the BF16 peak: long sequences, heads of 128, causal. Sources:
@@ -40,6 +42,7 @@ class Work(NamedTuple):
     gemm_back: Floats
     attention_back: Floats
     other_back: Floats
+    waits_again: Floats  # for the host, beyond `forward`, where the forward pass is computed again
 
     @property
     def forward(self) -> Floats:
@@ -62,7 +65,7 @@ def layer_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
     moe = model.moe_layers / n
     kernels = KERNELS * (1 - moe) + MOE_KERNELS * moe
     idle = kernels * at.constants.kernel_us * 1e-6
-    launching = at.constants.host_us * 1e-6 * kernels / KERNELS
+    launching = at.host_s * kernels / KERNELS
     forward = (gemm + attention) / n + other + idle
     backward = (gemm_back + attention_back) / n + other_back + 2 * idle
     return Work(
@@ -72,6 +75,7 @@ def layer_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
         gemm_back / n,
         attention_back / n,
         other_back + 2 * idle + np.maximum(0.0, _HOST_BACK * launching - backward),
+        np.maximum(0.0, HOST_AGAIN * launching - forward) - np.maximum(0.0, launching - forward),
     )
 
 
@@ -86,7 +90,7 @@ def ends_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
                      + at.linear_s(columns, model.hidden, tokens, half, cast=False))  # fmt: skip
     scores = tokens * columns / at.memory_bw * at.constants.elementwise
     zero = np.zeros_like(forward)
-    return Work(forward, zero, copies * 14.0 * scores, back, zero, copies * 14.0 * scores)
+    return Work(forward, zero, copies * 14.0 * scores, back, zero, copies * 14.0 * scores, zero)
 
 
 def _linears(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats) -> tuple[Floats, Floats]:
