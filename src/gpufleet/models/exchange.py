@@ -87,21 +87,21 @@ def _pipeline(model: Architecture, layouts: Layouts, at: Machine) -> Floats:
 
 
 def _data(layouts: Layouts, has: Held, at: Machine) -> tuple[Floats, Floats]:
-    """Gradients to where they are summed, and new weights from there."""
+    """Gradients to where they are summed, and new weights from there; layer by layer, then embeddings and logits."""
     group, stride = layouts.dp * layouts.cp, layouts.tp
     experts = np.maximum(layouts.tp * group // layouts.ep, 1)
-    dense = has.dense + has.ends
     fsdp = layouts.zero == 2
     shards = np.where(fsdp, layouts.fsdp, group)
     expert_shards = np.where(fsdp, np.minimum(layouts.fsdp, experts), experts)
-    size = np.where(fsdp, WEIGHT_BYTES, GRADIENT_BYTES)
-    reduce = (at.collective("reduce_scatter", size * dense, shards, stride)
-              + at.collective("reduce_scatter", size * has.experts, expert_shards, layouts.ep))  # fmt: skip
-    gather = (at.collective("all_gather", WEIGHT_BYTES * dense, shards, stride)
-              + at.collective("all_gather", WEIGHT_BYTES * has.experts, expert_shards, layouts.ep))  # fmt: skip
-    alone = at.collective("all_reduce", GRADIENT_BYTES * has.params, group, stride)
     plain = layouts.zero == 0
-    return np.where(plain, alone, reduce), np.where(plain, 0.0, gather)
+
+    def all_of(operation: str, size: float) -> Floats:
+        each = at.collective(operation, size * has.dense / has.layers, shards, stride)
+        routed = at.collective(operation, size * has.experts / has.layers, expert_shards, layouts.ep)
+        return np.asarray(has.layers * (each + routed) + at.collective(operation, size * has.ends, shards, stride))
+
+    reduce = np.where(plain, all_of("all_reduce", GRADIENT_BYTES), all_of("reduce_scatter", GRADIENT_BYTES))
+    return reduce, np.where(plain, 0.0, all_of("all_gather", WEIGHT_BYTES))
 
 
 def _replicas(layouts: Layouts, has: Held, at: Machine) -> Floats:

@@ -18,6 +18,9 @@ from gpufleet.models.layout import DTYPES
 FABRIC_START_S: Final = 15e-6
 FABRIC_HOP_S: Final = 1.5e-6
 """A collective across domains begins, and goes one domain further; of NCCL over InfiniBand, published tests."""
+NEWER_HOST: Final = 1.4
+"""How much faster one thread of the hosts of Hopper and later is than those of A100. Source: PassMark's single-thread
+ratings, EPYC 9654 (2,893) and EPYC 7742 (about 2,060)."""
 OTHER_MAKERS: Final = 0.65
 """Rate of matrix products over peak on GPUs of other makers than the measured, as a share of H100's. Source:
 SemiAnalysis, MI300X vs H100 vs H200 (2024-12): 620 of 1,307 TFLOP/s, where H100 reaches 720 of 989."""
@@ -37,6 +40,7 @@ class Constants(NamedTuple):
     attention_rate: float
     elementwise: float
     cast: float
+    grouped: float
     kernel_us: float
     host_us: float
     tp_exposed: float
@@ -44,6 +48,7 @@ class Constants(NamedTuple):
     ep_exposed: float
     pp_exposed: float
     dp_hidden: float
+    contention: float
     fabric_efficiency: float
     step_ms: float
 
@@ -94,6 +99,12 @@ class Machine:
         c = self.constants
         limits = {"Hopper": c.hopper_power, "Blackwell": c.blackwell_power, "Blackwell Ultra": c.blackwell_power}
         return c.gemm_sustained * limits.get(self.generation, 1.0)
+
+    @property
+    def host_s(self) -> float:
+        """Seconds in which the host launches the forward pass of a dense layer."""
+        newer = self.generation not in ("Volta", "Turing", "Ampere")
+        return self.constants.host_us * 1e-6 / (NEWER_HOST if newer else 1.0)
 
     def linear_s(self, m: Any, n: Any, k: Any, dtype: Ints, *, cast: bool, copies: Any = 1.0) -> Floats:
         """Seconds for matrix products in a training step.

@@ -13,6 +13,7 @@ from typing import Any, Final
 from gpufleet.base.errors import Finding, GpufleetError, Place, explain_codes, finding
 from gpufleet.base.say import Said, say
 from gpufleet.catalog.load import gpus, resolve_product
+from gpufleet.catalog.rows import FOLDER
 from gpufleet.models.architecture import Architecture
 
 explain_codes("""
@@ -121,6 +122,18 @@ def read_folder(folder: Path) -> Runs:
         fix = say("its columns are {names:, }", names=list(REQUIRED))
         raise GpufleetError(finding("M003", says, fix, Place(str(folder), 0)))
     if faults:
+        raise GpufleetError(*faults)
+    return got
+
+
+def shipped() -> Runs:
+    """The runs that ship in the catalogue.
+
+    >>> len(shipped().runs) > 500
+    True
+    """
+    got = Runs()
+    if faults := read_table(FOLDER / "training_runs.csv", got, "catalog/training_runs.csv"):
         raise GpufleetError(*faults)
     return got
 

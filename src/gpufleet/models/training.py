@@ -115,13 +115,13 @@ def _stage(model: Architecture, layouts: Layouts, has: Held, at: Machine) -> tup
     parts = {
         "gemm": n * (work.gemm * (1 + full) + work.gemm_back),
         "attention": n * (work.attention * (1 + full) + work.attention_back + core),
-        "other": n * (work.other * (1 + full) + work.other_back),
+        "other": n * (work.other + full * (work.other + work.waits_again) + work.other_back),
         "tp": n * (tp * (1 + full) + back[0]),
         "cp": n * (cp * (1 + full) + back[1]),
         "ep": n * (ep * (1 + full) + back[2]),
     }
     forward = n * (work.forward + tp + cp + ep)
-    again = full * forward + n * core
+    again = full * (forward + n * work.waits_again) + n * core
     return _Stage(forward, n * (work.backward + sum(back)), again, parts), ends_work(model, layouts, at)
 
 
@@ -143,13 +143,17 @@ def _data_exposed(layouts: Layouts, stage: _Stage, said: Talk, m: Floats, at: Ma
     Otherwise gradients travel behind the last backward pass, new weights behind the first forward pass. With FSDP
     weights come twice and gradients go once per micro-batch, behind what it computes.
     """
-    hidden = at.constants.dp_hidden * layouts.overlap
-    reduce = np.maximum(0.0, said.reduce - hidden * stage.backward)
-    gather = np.maximum(0.0, said.gather - hidden * stage.forward)
+    c = at.constants
+    share = c.dp_hidden * layouts.overlap
+
+    def exposed(travels: Floats, behind: Floats) -> Floats:
+        hidden = np.minimum(travels, share * behind)
+        return travels - (1 - c.contention) * hidden
+
     computing = stage.forward + stage.backward + stage.again
-    each = 2 * said.gather + said.reduce
-    fsdp = m * np.maximum(0.0, each - hidden * computing) + said.replicas
-    return np.where(layouts.zero == 2, fsdp, reduce + gather)
+    fsdp = m * exposed(2 * said.gather + said.reduce, computing) + said.replicas
+    once = exposed(said.reduce, stage.backward) + exposed(said.gather, stage.forward)
+    return np.where(layouts.zero == 2, fsdp, once)
 
 
 def _optimizer(layouts: Layouts, has: Held, at: Machine) -> Floats:

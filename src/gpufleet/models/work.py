@@ -14,6 +14,10 @@ from gpufleet.models.machine import Machine
 KERNELS: Final = 12
 MOE_KERNELS: Final = 30
 """Kernels of one layer's forward pass, dense and with experts; the backward pass has twice as many."""
+_HOST_BACK: Final = 1.7
+HOST_AGAIN: Final = 1.3
+"""Time in which the host launches a backward pass, and a forward pass that is computed again, over a forward one;
+measured like `host_us`."""
 _BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
 _FUSED_RATE: Final = {"Ampere": (0.62, 0.57), "": (0.64, 0.50)}
 """FLOP/s of fused attention forward and backward over the BF16 peak: long sequences, heads of 128, causal. Sources:
@@ -38,6 +42,7 @@ class Work(NamedTuple):
     gemm_back: Floats
     attention_back: Floats
     other_back: Floats
+    waits_again: Floats  # for the host, beyond `forward`, where the forward pass is computed again
 
     @property
     def forward(self) -> Floats:
@@ -56,15 +61,22 @@ def layer_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
     gemm, gemm_back = _linears(model, layouts, at, tokens)
     attention, attention_back = _attention(model, layouts, at)
     other, other_back = _between(model, layouts, at, tokens)
-    n = max(model.layers, 1)
+    n = model.layers
     moe = model.moe_layers / n
-    idle = (KERNELS * (1 - moe) + MOE_KERNELS * moe) * at.constants.kernel_us * 1e-6
-    forward = gemm / n + attention / n + other + idle
-    wait = np.maximum(0.0, at.constants.host_us * 1e-6 * (1 + moe) - forward)
+    kernels = KERNELS * (1 - moe) + MOE_KERNELS * moe
+    idle = kernels * at.constants.kernel_us * 1e-6
+    launching = at.host_s * kernels / KERNELS
+    forward = (gemm + attention) / n + other + idle
     backward = (gemm_back + attention_back) / n + other_back + 2 * idle
-    wait_back = np.maximum(0.0, at.constants.host_us * 1e-6 * (1 + moe) - backward)
-    return Work(gemm / n, attention / n, other + idle + wait,
-                gemm_back / n, attention_back / n, other_back + 2 * idle + wait_back)  # fmt: skip
+    return Work(
+        gemm / n,
+        attention / n,
+        other + idle + np.maximum(0.0, launching - forward),
+        gemm_back / n,
+        attention_back / n,
+        other_back + 2 * idle + np.maximum(0.0, _HOST_BACK * launching - backward),
+        np.maximum(0.0, HOST_AGAIN * launching - forward) - np.maximum(0.0, launching - forward),
+    )
 
 
 def ends_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
@@ -78,7 +90,7 @@ def ends_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
                      + at.linear_s(columns, model.hidden, tokens, half, cast=False))  # fmt: skip
     scores = tokens * columns / at.memory_bw * at.constants.elementwise
     zero = np.zeros_like(forward)
-    return Work(forward, zero, copies * 8.0 * scores, back, zero, copies * 6.0 * scores)
+    return Work(forward, zero, copies * 14.0 * scores, back, zero, copies * 14.0 * scores, zero)
 
 
 def _linears(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats) -> tuple[Floats, Floats]:
@@ -87,10 +99,11 @@ def _linears(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats)
     backward = np.zeros(len(layouts.tp))
     for each in model.linears():
         m, n, k, copies = _shape(each, layouts, tokens)
+        slower = 1 / at.constants.grouped if each.cut == "expert" else 1.0
         # Routers decide in full precision and are small.
         dtype: Ints = np.zeros_like(layouts.dtype) if each.part == "router" else layouts.dtype
-        forward += each.layers * at.linear_s(m, n, k, dtype, cast=True, copies=copies)
-        backward += each.layers * (at.linear_s(m, k, n, dtype, cast=True, copies=copies)
+        forward += slower * each.layers * at.linear_s(m, n, k, dtype, cast=True, copies=copies)
+        backward += slower * each.layers * (at.linear_s(m, k, n, dtype, cast=True, copies=copies)
                                    + _to_weights(m, n, k, copies, dtype, at))  # fmt: skip
     return forward, backward
 
@@ -152,7 +165,7 @@ def _between(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats)
     heads = (model.heads + 2 * model.kv_heads) * model.head_dim
     gate = 3 if model.gated else 2
     by_tensor = (gate * ffn + 2 * heads) / layouts.tp
-    routed = moe * model.top_k * (gate * model.expert_ffn + 4 * model.hidden) / layouts.tp
+    routed = moe * model.top_k * (gate * model.expert_ffn + 6 * model.hidden) / layouts.tp
     elements = 10 * model.hidden / sequence + by_tensor + routed
     forward = 2.0 * tokens * elements / at.memory_bw * at.constants.elementwise
     return forward, 2 * forward
