@@ -32,6 +32,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (runs.export, "Tables of a run as CSV, Excel or Parquet files."),
     (files.new, "Write a commented starter plan."),
     (files.profile, "Distil a job log to a profile that jobs can be drawn from."),
+    (training.calibrate, "Measure this machine's GPUs, and use what was measured from then on."),
     (files.schema, "JSON Schema of the plan language, for editors."),
     (files.explain, "What the code of a finding means."),
     (files.catalog, "GPUs, systems, models, prices, grids and profiles that gpufleet knows."),

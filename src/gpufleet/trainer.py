@@ -1,9 +1,10 @@
-"""What `gpufleet train` does: words of the command line become a question, and its answer text, JSON or a picture."""
+"""What `gpufleet train` does: words of the command line become a question, and its answer text or JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,8 +34,9 @@ A date is YYYY-MM or YYYY-MM-DD (a month means its first day), and lies after th
     --by 2027-06
 
 U052 options of a training that do not go together
-A model comes from the catalogue or from a file. GPUs are given (--gpus), or a date from which they follow (--by), or
-both, and then the size of the model follows. Products are compared with --compare, one is asked about with --product.
+A model comes from the catalogue or from a file. GPUs are given (--gpus), or a date from which they follow
+(--by), or both, and then the size of the model follows. Products are compared with --compare, one is asked about
+with --product.
     gpufleet train llama-3.1-405b --product H200 --tokens 15T --by 2027-06
 
 U053 a part of a layout that is not known
@@ -44,8 +46,8 @@ A layout is fixed in parts: tp, pp, vpp, cp, ep, dp, micro_batch.
 )
 
 BATCH_TOKENS: Final = 2**24
-"""Tokens per step where nothing is said: those of Llama 3.1 405B. Larger batches need fewer exchanges, and learn less
-from each token."""
+"""Tokens per step where nothing is said: those of Llama 3.1 405B. Larger batches need fewer exchanges, and learn
+less from each token."""
 SEQ_LEN: Final = 8192
 _LETTERS: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _AMOUNT: Final = re.compile(rf"({NUMBER})\s*([A-Za-z]*)")
@@ -105,8 +107,8 @@ class Answer:
 def answer(wish: Wish) -> Answer:
     """Answer what was asked.
 
-    Raises: GpufleetError: U050 to U053 (the question), C001 to C024 (names, configurations), M010 to M014 (there is
-            no such training).
+    Raises: GpufleetError: U050 to U053 (the question), C001 to C024 (names, configurations), M010 to M014 (there
+            is no such training).
     """
     _go_together(wish)
     start = _date(wish.start, "--start") if wish.start else None
@@ -123,9 +125,8 @@ def answer(wish: Wish) -> Answer:
         first = courses[0].question.model
         notes.append(
             say(
-                "the largest model of the shape of {model} that is done by {by} in nine of ten runs: {layers} "
-                "layers, hidden size {hidden:,}, {heads} heads",
-                model=first.name,
+                "the largest model of this shape that is done by {by} in nine of ten runs: {layers} layers, "
+                "hidden size {hidden:,}, {heads} heads",
                 by=_date(wish.by, "--by"),
                 layers=first.layers,
                 hidden=first.hidden,
@@ -150,9 +151,14 @@ def _go_together(wish: Wish) -> None:
         found.append(finding("U052", says, fix))
 
     if (wish.model is None) == (wish.config is None):
-        conflict(say("one model is needed"), say("name one of `gpufleet catalog models`, or give --config FILE"))
+        conflict(
+            say("one model is needed"), say("name one of `gpufleet catalog models`, or give --config FILE")
+        )
     if (wish.product is None) == (wish.compare is None):
-        conflict(say("one product is needed, or several to compare"), say("give --product H200 or --compare H200,B200"))
+        conflict(
+            say("one product is needed, or several to compare"),
+            say("give --product H200 or --compare H200,B200"),
+        )
     if wish.gpus is None and wish.by is None:
         conflict(say("neither GPUs nor a date are given"), say("give --gpus 512, or --by 2027-06, or both"))
     if wish.gpus is not None and not 1 <= wish.gpus <= MOST_GPUS:
@@ -176,7 +182,9 @@ def _go_together(wish: Wish) -> None:
         )
     for name, value in (("--price", wish.price), ("--fabric", wish.fabric_gbps)):
         if value is not None and not 0 < value < 1e6:
-            conflict(say("{name} {value:g} is out of bounds", name=name, value=value), say("give a number above 0"))
+            conflict(
+                say("{name} {value:g} is out of bounds", name=name, value=value), say("give a number above 0")
+            )
     if found:
         raise GpufleetError(*found)
 
@@ -186,7 +194,9 @@ def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
     seq_len = wish.seq_len or min(SEQ_LEN, longest or SEQ_LEN)
     batch = amount(wish.batch, "--batch") if wish.batch else BATCH_TOKENS
     if wish.batch is None:
-        notes.append(say("a batch of about {n:,} tokens is assumed (--batch)", n=BATCH_TOKENS))
+        notes.append(
+            say("a batch of about {n:.1f} million tokens is assumed (--batch)", n=BATCH_TOKENS / 1e6)
+        )
     tokens = _tokens(wish, published, batch, notes)
     return (
         Question(
@@ -231,7 +241,9 @@ def _tokens(wish: Wish, published: float | None, batch: float, notes: list[str])
     tokens = amount(wish.tokens, "--tokens")
     if not batch <= tokens <= MOST_TOKENS:
         says = say(
-            "{tokens:,.0f} tokens are out of bounds: a step alone takes {batch:,.0f}", tokens=tokens, batch=batch
+            "{tokens:,.0f} tokens are out of bounds: a step alone takes {batch:,.0f}",
+            tokens=tokens,
+            batch=batch,
         )
         _refuse("U050", says, say("check the letter: B is 10^9, T is 10^12"), "--tokens")
     return tokens
@@ -251,7 +263,9 @@ def amount(text: str, option: str) -> float:
         says = say("`{text}` has no letter for its size", text=text)
         _refuse("U050", says, say("write {text}T (10^12) or {text}B (10^9)", text=text.strip()), option)
     if match is None or letter not in _LETTERS:
-        _refuse("U050", say("`{text}` is no number of tokens", text=text), say("write e.g. 15T or 500B"), option)
+        _refuse(
+            "U050", say("`{text}` is no number of tokens", text=text), say("write e.g. 15T or 500B"), option
+        )
     value = float(match[1]) * _LETTERS[letter]
     if not 0 < value < float("inf"):
         _refuse("U050", say("`{text}` is out of bounds", text=text), say("write e.g. 15T or 500B"), option)
@@ -260,12 +274,12 @@ def amount(text: str, option: str) -> float:
 
 def _date(text: str, option: str) -> date:
     match = _DATE.fullmatch(text.strip())
-    try:
+    with suppress(ValueError):
         if match:
             return date(int(match[1]), int(match[2]), int(match[3] or 1))
-    except ValueError:
-        pass
-    _refuse("U051", say("`{text}` is no date", text=text), say("write e.g. 2027-06 or 2027-06-15"), option)
+    return _refuse(
+        "U051", say("`{text}` is no date", text=text), say("write e.g. 2027-06 or 2027-06-15"), option
+    )
 
 
 def _seconds(by: str | None, start: date | None) -> float | None:

@@ -9,7 +9,7 @@ import typer
 
 from gpufleet.base.say import say as words
 from gpufleet.commands.options import Json, Lang
-from gpufleet.console import aloud, print_json, say
+from gpufleet.console import Progress, aloud, print_json, say
 
 
 def train(
@@ -30,7 +30,8 @@ def train(
         str | None, typer.Option("--tokens", metavar="15T", help="Budget; else as published of the model.")
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--by", metavar="DATE", help="When it must be done: how many GPUs, how large.")
+        str | None,
+        typer.Option("--by", metavar="DATE", help="When it must be done: how many GPUs, how large."),
     ] = None,
     start: Annotated[
         str | None, typer.Option("--start", metavar="DATE", help="When it begins; else today.")
@@ -110,3 +111,51 @@ def train(
         say(found.text())
     if out is not None:
         say(words("wrote {path}", path=out))
+
+
+def calibrate(
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the measured product is called.")],
+    product: Annotated[
+        str | None, typer.Option("--product", metavar="P", help="Which it is; else by the GPU's name.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Recorded times, instead of measuring.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Measure a product of one's own anew.")] = False,
+    lang: Lang = None,
+    as_json: Json = False,
+) -> None:
+    """Measure this machine's GPUs with PyTorch, and keep them as a product of one's own.
+
+    Matrix products, copies and collectives are timed for some minutes. The new product has the rated numbers
+    of its kind and the measured curves; `gpufleet train --product NAME` uses it from then on, and `gpufleet
+    catalog gpus` lists it. It is kept in the user's configuration folder, or where GPUFLEET_CATALOG says.
+
+    \b
+    Examples:
+      gpufleet calibrate --name our-h100
+      gpufleet calibrate --name our-h100 --data measured/ --product H100
+    """
+    from gpufleet.calibrator import calibrate as fit
+    from gpufleet.calibrator import check_name, keep, product_of, read_measured
+    from gpufleet.catalog import resolve_product
+
+    check_name(name, replace=replace)
+    like = None if product is None else resolve_product(product).id
+    if data is None:
+        from gpufleet.stopwatch import measure
+
+        with Progress() as progress:
+            measured = measure(tell=progress)
+        like = like or product_of(measured.device)
+    else:
+        like = like or product_of(name)
+        measured = read_measured(data, like)
+    made = fit(measured, name, like)
+    files = keep(made)
+    if as_json:
+        print_json("calibrate", {**made.to_json(), "files": [str(each) for each in files]})
+        return
+    with aloud():
+        say(made.text())
+    say(words("kept as {name} in {folder}", name=name, folder=files[0].parent))

@@ -212,12 +212,12 @@ class _Reader:
         first, start, step, sparse, interval, frequency = map(self._number, _PLACES)
         every = step or sparse or interval or 1
         last, only = config.get("moe_layer_end_index"), config.get("mlp_only_layers")
-        dense = only if isinstance(only, list) else []
+        without = only if isinstance(only, list) else []
         end = last + 1 if isinstance(last, int) and last >= 0 else layers
         with_experts = (
             layer
             for layer in range(max(first, start), min(end, layers))
-            if (layer + 1) % every == 0 and layer % (frequency or 1) == 0 and layer not in dense
+            if (layer + 1) % every == 0 and layer % (frequency or 1) == 0 and layer not in without
         )
         return layers - sum(1 for _ in with_experts)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gpufleet.base.errors import GpufleetError, explain_codes, finding
-from gpufleet.base.say import say
+from gpufleet.base.say import say, significant
 from gpufleet.catalog import Price, prices
 from gpufleet.models.architecture import Architecture
 from gpufleet.models.candidates import Search
@@ -20,8 +20,8 @@ from gpufleet.models.machine import Machine
 explain_codes(
     """
 M013 the training cannot be done by that date
-More GPUs do not help for ever: a batch has only so many sequences, and what is exchanged grows. The soonest end and
-its GPUs are named.
+More GPUs do not help for ever: a batch has only so many sequences, and what is exchanged grows. The soonest end
+and its GPUs are named.
     gpufleet train llama-3.1-405b --by 2027-01-15 --start 2027-01-01 --product H100 --tokens 15T
 
 M014 not even a small model of this shape can be trained by that date
@@ -177,8 +177,15 @@ def _first_in_time(question: Question, found: Options, deadline: float) -> Cours
     time = per_token(found.layouts, found.steps)[rows] * question.budget()
     for row in rows[time <= deadline]:
         if finish(found, int(row), question.budget()).p90_s <= deadline:
-            return _course(question, found, int(row))
+            return _course(question, *_on_at_most(found, int(found.layouts.gpus[row])))
     return None
+
+
+def _on_at_most(found: Options, gpus: int) -> tuple[Options, int]:
+    """The layouts on at most so many GPUs, as if no more had been looked at; and the row of the fastest."""
+    some = found.only(found.layouts.gpus <= gpus)
+    some = dataclasses.replace(some, search=dataclasses.replace(found.search, gpus=gpus))
+    return some, some.best()
 
 
 def _too_late(question: Question, at: Machine, soonest: Course | None) -> GpufleetError:
@@ -218,9 +225,8 @@ def scaled(model: Architecture, factor: float) -> Architecture:
     def width(value: int, multiple: int) -> int:
         return max(multiple * round(value * wide / multiple), multiple) if value else 0
 
-    return dataclasses.replace(
+    made = dataclasses.replace(
         model,
-        name=model.name,
         layers=layers,
         hidden=width(model.hidden, 64),
         heads=heads,
@@ -228,15 +234,20 @@ def scaled(model: Architecture, factor: float) -> Architecture:
         ffn=width(model.ffn, 256),
         expert_ffn=width(model.expert_ffn, 128),
         shared_ffn=width(model.shared_ffn, 128),
-        dense_layers=min(round(model.dense_layers * layers / model.layers), layers - 1) if model.experts else 0,
+        dense_layers=min(round(model.dense_layers * layers / model.layers), layers - 1)
+        if model.experts
+        else 0,
         windowed_layers=round(model.windowed_layers * layers / model.layers),
     )
+    return dataclasses.replace(made, name=f"{significant(made.params_total / 1e9)}B like {model.name}")
 
 
 def largest_model(question: Question, at: Machine, gpus: int) -> Course:
     """The largest model of the question's shape that is trained in time, on at most so many GPUs.
 
-    Tokens as asked; else the optimal ones of each size. Raises: GpufleetError M014 if the smallest is not.
+    Tokens as asked; else the optimal ones of each size.
+
+    Raises: GpufleetError M014 if the smallest is not.
     """
     sizes = [2 ** (step / _FINEST) for step in range(-8 * _FINEST, 4 * _FINEST + 1)]
     low, high, found = 0, len(sizes) - 1, None
@@ -298,4 +309,3 @@ def delivered_flops(of: Course) -> float:
     seconds = of.question.seconds or of.finish.p50_s
     rate = float(of.options.steps.tflops[of.row]) * 1e12 * of.gpus
     return rate * seconds * of.finish.goodput
-

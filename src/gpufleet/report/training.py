@@ -1,4 +1,4 @@
-"""A training in the terminal: the answer first, the layout, where the time goes, what it needs, why the next loses."""
+"""A training in the terminal: the answer first, then where the time goes and why the next layout loses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from gpufleet.base.say import Said, say, significant
 from gpufleet.base.wide import columns, left, right, wrapped
-from gpufleet.models.layouts import PARTS, Loss, layout_text
+from gpufleet.models.layouts import Loss, layout_text
 from gpufleet.models.sizing import DAY_S, OPTIMAL_TOKENS, Course, delivered_flops, optimal
 
 WIDTH: Final = 100
@@ -56,7 +56,8 @@ def headline(of: Course, start: date | None = None) -> str:
     """The answer in a sentence."""
     days = [each / DAY_S for each in (of.finish.p50_s, of.finish.p10_s, of.finish.p90_s)]
     says = say(
-        "{model} on {gpus:,} {product}: {tokens} tokens in {days:short} days (P10 {p10:short}, P90 {p90:short})",
+        "{model} on {gpus:,} {product}: {tokens} tokens in {days:short} days (P10 {p10:short}, P90 "
+        "{p90:short})",
         model=of.question.model.name,
         gpus=of.gpus,
         product=of.options.at.product,
@@ -184,10 +185,10 @@ def _runner_up(of: Course) -> str:
         return say("there is no other kind of layout that fits")
     layout, loss = _layout(of, of.runner_up), of.loss
     if of.question.by != "time":
-        return say(
-            "{layout}; a token takes {pct:+.1f} % as long", layout=layout, pct=100 * loss.slower
-        )
-    return say("{layout}; {pct:.1f} % slower: {why}", layout=layout, pct=100 * loss.slower, why=why_text(loss))
+        return say("{layout}; a token takes {pct:+.1f} % as long", layout=layout, pct=100 * loss.slower)
+    return say(
+        "{layout}; {pct:.1f} % slower: {why}", layout=layout, pct=100 * loss.slower, why=why_text(loss)
+    )
 
 
 def why_text(loss: Loss, most: int = 3) -> str:
@@ -215,8 +216,9 @@ def size_hint(of: Course) -> str:
         has = say("{has}, {active:short}B active", has=has, active=model.params_active / 1e9)
     best = optimal(delivered_flops(of))
     return say(
-        "{has}; {ratio:short} tokens per active parameter. Compute-optimal are about {optimal:g}: for the compute "
-        "until then a dense model of {params:short}B on {tokens}; a model that is used much is trained longer",
+        "{has}; {ratio:short} tokens per active parameter. Compute-optimal are about {optimal:g}: for the "
+        "compute until then a dense model of {params:short}B on {tokens}; a model that is used much is trained "
+        "longer",
         has=has,
         ratio=tokens / model.params_active,
         optimal=OPTIMAL_TOKENS,
@@ -229,14 +231,12 @@ def comparison_text(courses: Sequence[Course], notes: Sequence[str] = ()) -> str
     """Several kinds of GPUs side by side, the soonest first."""
     order = sorted(courses, key=lambda each: each.finish.p50_s)
     head = (
-        say("product"), say("GPUs"), say("days"), say("P90"), say("MFU %"), say("tokens/s/GPU"), say("MWh"),
-        say("MUSD"), say("layout"),
+        say("product"), say("GPUs"), say("days"), "P90", say("MFU %"), say("tokens/s/GPU"), "MWh", "MUSD",
     )  # fmt: skip
-    rows = [tuple(map(str, head)), *(_compared(each) for each in order)]
-    lines = _table(rows, words={0, len(head) - 1})
-    first = say("{says}; the others follow", says=headline(order[0]))
-    shown = [wrapped(first, WIDTH), "", *lines]
-    return "\n".join([*shown, *(["", *(_line(say("note"), each) for each in notes)] if notes else [])])
+    lines = _table([tuple(map(str, head)), *(_compared(each) for each in order)])
+    more = [(each.options.at.product, _layout(each, each.row)) for each in order]
+    more += [(str(say("note")), note) for note in notes]
+    return "\n".join([wrapped(headline(order[0]), WIDTH), "", *lines, "", *(_line(*each) for each in more)])
 
 
 def _compared(of: Course) -> tuple[str, ...]:
@@ -250,21 +250,16 @@ def _compared(of: Course) -> tuple[str, ...]:
         f"{float(steps.tokens_per_s_per_gpu[row]):,.0f}",
         f"{of.energy_mwh:,.0f}",
         "-" if cost is None else f"{cost.usd / 1e6:,.1f}",
-        layout_text(of.options.layouts, row),
     )
 
 
-def _table(rows: Sequence[Sequence[str]], words: set[int]) -> list[str]:
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows below each other; the first column is words, the others are numbers."""
     widths = [max(columns(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
-            (left if i in words else right)(cell, width)
+            (right if i else left)(cell, width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
-
-
-def part_order() -> tuple[str, ...]:
-    """Parts of a step in the order in which they are drawn."""
-    return PARTS
