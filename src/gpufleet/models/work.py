@@ -152,7 +152,7 @@ def _unfused(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats
     rows = layouts.micro_batch * (model.heads / layouts.tp) * layouts.seq_len / layouts.cp
     products = at.linear_s(rows, layouts.seq_len, model.query_dim, half, cast=False)
     products = products + at.linear_s(rows, model.value_dim, layouts.seq_len, half, cast=False)
-    through = rows * layouts.seq_len / at.memory_bw * at.constants.elementwise
+    through = rows * layouts.seq_len / at.memory_bw
     n = model.layers + model.predicted_tokens
     return n * (products + _SCORE_BYTES[0] * through), n * (2 * products + _SCORE_BYTES[1] * through)
 
