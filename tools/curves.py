@@ -2,8 +2,8 @@
 
     python -m tools.curves DATA       DATA has gemm_measured.csv and nccl_measured.csv
 
-Writes src/gpufleet/catalog/gemm_curves.csv and collective_curves.csv. Least squares of the logarithm of time, large
-sizes weighted up because training uses these, each parameter drawn weakly to a common value.
+Writes src/gpufleet/catalog/gemm_curves.csv and collective_curves.csv. Least squares of the logarithm of time,
+large sizes weighted up because training uses these, each parameter drawn weakly to a common value.
 """
 
 from __future__ import annotations
@@ -63,8 +63,16 @@ def gemm_rows(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
         large = (np.minimum(np.minimum(m, n), k) >= 1024) & (m > 0)
         weight = np.where(large, 1.0, np.where(m >= 128, 0.3, 0.1))
 
-        def time(p: Floats, peak: Any = peak, row: Any = row, size: Any = size, m: Any = m, n: Any = n, k: Any = k,
-                 cast: Any = cast) -> Floats:  # fmt: skip
+        def time(
+            p: Floats,
+            peak: Any = peak,
+            row: Any = row,
+            size: Any = size,
+            m: Any = m,
+            n: Any = n,
+            k: Any = k,
+            cast: Any = cast,
+        ) -> Floats:
             e, depth, area, launch, memory = np.exp(p)
             return gemm_s(m, n, k, rate=peak * 1e12 * e, depth=depth, area=area, launch=launch,
                           bandwidth=row.memory_bw_gbs * 1e9 * memory, size=size, cast=cast)  # fmt: skip

@@ -2,11 +2,12 @@
 
     python -m tools.training [DATA]       DATA: a folder with training_measured.csv; else the shipped table
 
-Writes the values in src/gpufleet/catalog/training_constants.csv and training_left_out.csv. What is fitted: the logarithm
-of predicted over measured step time of dense models, drawn to the priors. Every source counts like at most ten runs, so
-that one with many small runs does not decide; a run that is off by more than 30 % counts like one that is off by 30 %.
-Runs of models with experts are never fitted, nor those that divide weights with the software of 2021 (ZeRO-3 in FP16):
-its communication reached a small part of the network, which says nothing of today's. Both are judged all the same.
+Writes the values in src/gpufleet/catalog/training_constants.csv and training_left_out.csv. What is fitted:
+the logarithm of predicted over measured step time of dense models, drawn to the priors. Every source counts
+like at most ten runs, so that one with many small runs does not decide; a run that is off by more than 30 %
+counts like one that is off by 30 %. Runs of models with experts are never fitted, nor those that divide
+weights with the software of 2021 (ZeRO-3 in FP16): its communication reached a small part of the network,
+which says nothing of today's. Both are judged all the same.
 """
 
 from __future__ import annotations
@@ -29,7 +30,16 @@ _NOISE = 0.08
 """Of the logarithm of a step time that even the right constants would not explain."""
 _FAR = 0.3
 _ROUNDS = 3
-_AT_MOST_1 = {"tp_exposed", "cp_exposed", "ep_exposed", "pp_exposed", "contention", "cast", "grouped", "gemm_sustained"}
+_AT_MOST_1 = {
+    "tp_exposed",
+    "cp_exposed",
+    "ep_exposed",
+    "pp_exposed",
+    "contention",
+    "cast",
+    "grouped",
+    "gemm_sustained",
+}
 
 
 def main() -> None:
@@ -46,7 +56,7 @@ def main() -> None:
 
 
 def _first_zero3(run: Run) -> bool:
-    return run.layout["zero"] == "fsdp" and run.layout["attention"] == "unfused"
+    return bool(run.layout["zero"] == "fsdp") and run.layout["attention"] == "unfused"
 
 
 def _priors() -> tuple[Floats, Floats]:
@@ -100,7 +110,9 @@ def _weights(runs: list[Run]) -> Floats:
     total: dict[str, float] = {}
     for run, each in zip(runs, alone, strict=True):
         total[run.source] = total.get(run.source, 0.0) + each
-    return np.array([each * min(1.0, _MOST / total[run.source]) for run, each in zip(runs, alone, strict=True)])
+    return np.array(
+        [each * min(1.0, _MOST / total[run.source]) for run, each in zip(runs, alone, strict=True)]
+    )
 
 
 def _write_values(values: Constants) -> None:

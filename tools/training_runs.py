@@ -2,8 +2,8 @@
 
     python -m tools.training_runs DATA        DATA: a folder with training_measured.csv
 
-Writes src/gpufleet/catalog/training_runs.csv: of each run the numbers that describe and measure it, and where they were
-published; no text of the sources.
+Writes src/gpufleet/catalog/training_runs.csv: of each run the numbers that describe and measure it, and where
+they were published; no text of the sources.
 """
 
 from __future__ import annotations

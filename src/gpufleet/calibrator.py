@@ -27,8 +27,8 @@ from gpufleet.models.layout import DTYPES
 explain_codes(
     """
 U055 there is nothing to measure on
-`gpufleet calibrate` times matrix products, copies and collectives with PyTorch on a GPU of this machine. Without
-one it can read times that were recorded elsewhere.
+`gpufleet calibrate` times matrix products, copies and collectives with PyTorch on a GPU of this machine.
+Without one it can read times that were recorded elsewhere.
     gpufleet calibrate --data measured/ --product H100 --name our-h100
 
 U056 times that cannot be used
@@ -225,7 +225,7 @@ def product_of(device: str) -> str:
 def calibrate(measured: Measured, name: str, like: str) -> Calibration:
     """Fit the curves of what was measured.
 
-    Args:   name: of the new product; like: the product of the catalogue that it is, whose rated numbers it keeps.
+    Args:   name: of the new product; like: the product of the catalogue that it is, for the rated numbers.
     Raises: GpufleetError U056 if no curve could be fitted.
     """
     base = gpus()[like]

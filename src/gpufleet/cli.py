@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gpufleet import __version__
-from gpufleet.commands import admission, files, plans, runs, training
+from gpufleet.commands import admission, files, plans, runs, training, validation
 from gpufleet.console import leave, speak
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (runs.compare, "What differs between two runs."),
     (runs.report, "Write report.html of a run anew and print its summary."),
     (runs.export, "Tables of a run as CSV, Excel or Parquet files."),
+    (validation.validate, "Hold the models against published measurements: errors by group."),
     (files.new, "Write a commented starter plan."),
     (files.profile, "Distil a job log to a profile that jobs can be drawn from."),
     (training.calibrate, "Measure this machine's GPUs, and use what was measured from then on."),

@@ -35,8 +35,8 @@ A date is YYYY-MM or YYYY-MM-DD (a month means its first day), and lies after th
 
 U052 options of a training that do not go together
 A model comes from the catalogue or from a file. GPUs are given (--gpus), or a date from which they follow
-(--by), or both, and then the size of the model follows. Products are compared with --compare, one is asked about
-with --product.
+(--by), or both, and then the size of the model follows. Products are compared with --compare, one is asked
+about with --product.
     gpufleet train llama-3.1-405b --product H200 --tokens 15T --by 2027-06
 
 U053 a part of a layout that is not known
@@ -46,8 +46,8 @@ A layout is fixed in parts: tp, pp, vpp, cp, ep, dp, micro_batch.
 )
 
 BATCH_TOKENS: Final = 2**24
-"""Tokens per step where nothing is said: those of Llama 3.1 405B. Larger batches need fewer exchanges, and learn
-less from each token."""
+"""Tokens per step where nothing is said: those of Llama 3.1 405B. Larger batches need fewer exchanges, and
+learn less from each token."""
 SEQ_LEN: Final = 8192
 _LETTERS: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _AMOUNT: Final = re.compile(rf"({NUMBER})\s*([A-Za-z]*)")
@@ -107,8 +107,8 @@ class Answer:
 def answer(wish: Wish) -> Answer:
     """Answer what was asked.
 
-    Raises: GpufleetError: U050 to U053 (the question), C001 to C024 (names, configurations), M010 to M014 (there
-            is no such training).
+    Raises: GpufleetError: U050 to U053 (the question), C001 to C024 (names, configurations), M010 to M014
+            (there is no such training).
     """
     _go_together(wish)
     start = _date(wish.start, "--start") if wish.start else None
@@ -125,7 +125,7 @@ def answer(wish: Wish) -> Answer:
         first = courses[0].question.model
         notes.append(
             say(
-                "the largest model of this shape that is done by {by} in nine of ten runs: {layers} layers, "
+                "the largest model of this shape that is done by {by} (P90): {layers} layers, "
                 "hidden size {hidden:,}, {heads} heads",
                 by=_date(wish.by, "--by"),
                 layers=first.layers,
@@ -215,7 +215,8 @@ def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
 
 
 def _by(word: str) -> By:
-    return {"time": "time", "cost": "cost", "energy": "energy", "gpus": "gpus"}[word]  # type: ignore[return-value]
+    known: dict[str, By] = {"time": "time", "cost": "cost", "energy": "energy", "gpus": "gpus"}
+    return known[word]
 
 
 def _model(wish: Wish) -> tuple[Architecture, float | None, int | None, list[str]]:
@@ -348,7 +349,11 @@ def course_json(of: Course, start: date | None) -> dict[str, Any]:
         else {"slower": of.loss.slower, "longer_s": dict(of.loss.longer), "shorter_s": dict(of.loss.shorter)},
         "days": {name: getattr(of.finish, f"{name}_s") / DAY_S for name in ("p10", "p50", "p90")},
         "done": None if start is None else end_of(of, start).isoformat(),
+        "ideal_days": of.finish.ideal_s / DAY_S,
         "goodput": of.finish.goodput,
+        "failures": of.finish.failures,
+        "checkpoint_interval_s": of.finish.interval_s,
+        "checkpoint_s": of.finish.checkpoint_s,
         "gpu_hours": of.gpu_hours,
         "energy_mwh": of.energy_mwh,
         "cost_usd": None if cost is None else cost.usd,

@@ -51,7 +51,7 @@ class CollectiveCurve(Row):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Constant(Row):
-    """One constant of the model of training: what is believed beforehand, and what published runs make of it."""
+    """A constant of the model of training: what is believed beforehand, what published runs make of it."""
 
     file: ClassVar[str] = "catalog/training_constants.csv"
     value: float
@@ -60,6 +60,31 @@ class Constant(Row):
     unit: str | None
     meaning: str
     source: str
+    trust: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut(Row):
+    """A constant as it is when a source is left out of the fit."""
+
+    file: ClassVar[str] = "catalog/training_left_out.csv"
+    source_id: str
+    constant: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure(Row):
+    """How often something stops a job, as published: GPU-hours between two events."""
+
+    file: ClassVar[str] = "catalog/failures.csv"
+    system: str
+    event: str
+    gpus: int | None
+    days: float | None
+    gpu_hours_between: float
+    source: str
+    url: str
     trust: str
 
 
@@ -91,3 +116,26 @@ def training_constants() -> Mapping[str, Constant]:
     True
     """
     return MappingProxyType({row.id: row for row in read(Constant)})
+
+
+@cache
+def left_out() -> Mapping[str, Mapping[str, float]]:
+    """Constants of the model of training fitted without a source, by source and name.
+
+    >>> sorted(left_out())[:2]
+    ['korthikanti-2022', 'llm-foundry-mpt']
+    """
+    sources: dict[str, dict[str, float]] = {}
+    for row in read(LeftOut):
+        sources.setdefault(row.source_id, {})[row.constant] = row.value
+    return MappingProxyType(sources)
+
+
+@cache
+def failures() -> Mapping[str, Failure]:
+    """Published rates of failures by row number.
+
+    >>> failures()["1"].event, round(failures()["1"].gpu_hours_between)
+    ('unexpected interruptions', 50676)
+    """
+    return MappingProxyType({row.id: row for row in read(Failure)})

@@ -238,8 +238,8 @@ R = TypeVar("R", bound=Row)
 def read(kind: type[R]) -> Iterator[R]:
     """Rows of a table, in the order of its file, then the user's own; an empty cell becomes None.
 
-    Raises:  ValueError with file and line, if the file that ships with gpufleet is damaged; GpufleetError C004
-             if it is the user's.
+    Raises:  ValueError with file and line, if the file that ships with gpufleet is damaged; GpufleetError
+             C004 if it is the user's.
 
     >>> next(read(Gpu)).id
     'T4'

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from gpufleet.base.errors import GpufleetError, finding
 from gpufleet.base.say import say as words
 from gpufleet.commands.options import Json, Lang
+from gpufleet.commands.validation import NO_FORM
 from gpufleet.console import Progress, aloud, print_json, say
 
 
@@ -68,7 +70,7 @@ def train(
     All layouts that divide and fit in memory are computed: tensor, pipeline, context, expert and data
     parallelism, micro-batches, recomputation. The best is shown, the next best, and why it lost.
 
-    With --by and no --gpus: the fewest GPUs that make it in nine of ten runs. With both: the largest model of
+    With --by and no --gpus: the fewest GPUs whose P90 makes it. With both: the largest model of
     MODEL's shape.
 
     \b
@@ -98,12 +100,16 @@ def train(
         price=price,
         fabric_gbps=fabric,
     )
+    if out is not None and out.suffix not in (".svg", ".png"):
+        says = words("`{name}` ends neither in .svg nor in .png", name=out.name)
+        raise GpufleetError(finding(NO_FORM, says, words("write e.g. --out training.svg")))
     found = answer(wish)
     if out is not None:
-        from gpufleet.report.training_chart import write_picture
+        from gpufleet.report.scatter_chart import write_picture
+        from gpufleet.report.training_chart import picture
 
         with aloud():
-            write_picture(out, found.courses, compared=found.compared)
+            write_picture(picture(found.courses, compared=found.compared), out)
     if as_json:
         print_json("train", found.to_json())
         return

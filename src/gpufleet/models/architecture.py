@@ -12,9 +12,9 @@ class Architecture:
 
     Widths are in elements. ``kv_heads`` fewer than ``heads`` is grouped-query attention. With ``kv_rank`` the
     attention is multi-head latent (MLA, DeepSeek): queries through ``q_rank`` (0: directly), keys and values
-    through ``kv_rank``, heads of ``head_dim`` without and ``rope_dim`` with positions, values of ``value_dim``.
-    With ``experts`` every layer after the first ``dense_layers`` has a router, ``experts`` of width
-    ``expert_ffn`` of which each token takes ``top_k``, and ``shared_experts`` that all take.
+    through ``kv_rank``, heads of ``head_dim`` without and ``rope_dim`` with positions, values of
+    ``value_dim``. With ``experts`` every layer after the first ``dense_layers`` has a router, ``experts`` of
+    width ``expert_ffn`` of which each token takes ``top_k``, and ``shared_experts`` that all take.
 
     >>> tiny = Architecture(name="tiny", layers=2, hidden=8, heads=2, ffn=32, vocab=100)
     >>> tiny.kv_heads, tiny.head_dim, tiny.params_total
@@ -157,8 +157,8 @@ class Architecture:
         """Model FLOPs of training, per token: forward and twice that backward, nothing computed again.
 
         Counted are multiplications and additions of the linear layers (of the experts that a token takes), of
-        the logits, and of causal attention (each query with the keys that it may see). Not counted: looking up
-        embeddings, norms, softmax, what recomputation adds.
+        the logits, and of causal attention (each query with the keys that it may see). Not counted: looking
+        up embeddings, norms, softmax, what recomputation adds.
 
         Args: seq_len: tokens of a sequence.
 
@@ -177,8 +177,8 @@ class Architecture:
 class Linear(NamedTuple):
     """One kind of linear layer: how wide, in how many layers, and how it is cut.
 
-    ``cut`` is ``column`` or ``row`` (by tensor parallelism), ``whole`` (on every GPU), or ``expert`` (by expert
-    parallelism). Of ``copies`` experts each token takes ``taken``.
+    ``cut`` is ``column`` or ``row`` (by tensor parallelism), ``whole`` (on every GPU), or ``expert`` (by
+    expert parallelism). Of ``copies`` experts each token takes ``taken``.
     """
 
     part: str

@@ -14,8 +14,8 @@ OPERATIONS: Final = ("all_gather", "reduce_scatter", "all_reduce", "all_to_all")
 def moved(operation: str, size: Any, n: Any) -> Floats:
     """Bytes that each of n GPUs sends.
 
-    Args: size: bytes of the whole result (all_gather), the whole input (reduce_scatter, all_reduce), or what one
-          GPU has for all, itself too (all_to_all). n: GPUs.
+    Args: size: bytes of the whole result (all_gather), the whole input (reduce_scatter, all_reduce), or what
+          one GPU has for all, itself too (all_to_all). n: GPUs.
 
     >>> [float(moved(each, 800, 8)) for each in OPERATIONS]
     [700.0, 700.0, 1400.0, 700.0]
@@ -28,7 +28,8 @@ def collective_s(sent: Any, n: Any, *, start: Any, hop: Any, rate: Any, copied: 
 
     A start, a hop per further GPU, the bytes at the full rate, and a ramp between: small messages reach less.
 
-    Args: sent: bytes that each GPU sends; copied: bytes that it moves in its own memory besides; start, hop: s;
+    Args: sent: bytes that each GPU sends; copied: bytes that it moves in its own memory besides; start, hop:
+          s;
           rate: bytes/s; ramp: share of the geometric mean of the two.
     Source: fitted to measured collectives (`tools/curves.py`).
 

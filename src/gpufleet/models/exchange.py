@@ -16,9 +16,9 @@ from gpufleet.models.machine import Machine
 class Talk(NamedTuple):
     """Seconds of communication, each alone. Shape (n_layouts,).
 
-    Of the average layer and one micro-batch: ``tp``, ``cp``, ``ep`` forward and ``_back`` backward. Of a stage and
-    one micro-batch: ``pp`` (one message). Of a step: ``reduce`` and ``gather``; with FSDP of a micro-batch. Of a
-    step with hybrid FSDP: ``replicas``.
+    Of the average layer and one micro-batch: ``tp``, ``cp``, ``ep`` forward and ``_back`` backward. Of a
+    stage and one micro-batch: ``pp`` (one message). Of a step: ``reduce`` and ``gather``; with FSDP of a
+    micro-batch. Of a step with hybrid FSDP: ``replicas``.
     """
 
     tp: Floats
@@ -87,7 +87,7 @@ def _pipeline(model: Architecture, layouts: Layouts, at: Machine) -> Floats:
 
 
 def _data(layouts: Layouts, has: Held, at: Machine) -> tuple[Floats, Floats]:
-    """Gradients to where they are summed, and new weights from there; layer by layer, then embeddings and logits."""
+    """Gradients to where they are summed, new weights from there; by layer, then embeddings and logits."""
     group, stride = layouts.dp * layouts.cp, layouts.tp
     experts = np.maximum(layouts.tp * group // layouts.ep, 1)
     fsdp = layouts.zero == 2
@@ -98,7 +98,9 @@ def _data(layouts: Layouts, has: Held, at: Machine) -> tuple[Floats, Floats]:
     def all_of(operation: str, size: float) -> Floats:
         each = at.collective(operation, size * has.dense / has.layers, shards, stride)
         routed = at.collective(operation, size * has.experts / has.layers, expert_shards, layouts.ep)
-        return np.asarray(has.layers * (each + routed) + at.collective(operation, size * has.ends, shards, stride))
+        return np.asarray(
+            has.layers * (each + routed) + at.collective(operation, size * has.ends, shards, stride)
+        )
 
     reduce = np.where(plain, all_of("all_reduce", GRADIENT_BYTES), all_of("reduce_scatter", GRADIENT_BYTES))
     return reduce, np.where(plain, 0.0, all_of("all_gather", WEIGHT_BYTES))

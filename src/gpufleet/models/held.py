@@ -135,7 +135,7 @@ def kept_per_token(model: Architecture, layouts: Layouts) -> Floats:
 
 
 def _widths(model: Architecture) -> tuple[float, float]:
-    """Elements per token that are kept in BF16, and those kept as inputs of linear layers, of the average layer."""
+    """Elements per token of the average layer: kept in BF16, and kept as inputs of linear layers."""
     attention = model.heads * model.query_dim + model.kv_heads * (model.query_dim + model.value_dim)
     ffn = (model.layers - model.moe_layers) * model.ffn
     ffn += model.moe_layers * model.shared_experts * model.shared_ffn

@@ -16,7 +16,8 @@ DTYPES: Final = ("bf16", "fp8", "mxfp8", "fp4")
 ZERO: Final = ("none", "zero1", "fsdp")
 """What the data-parallel group divides: nothing, the optimizer, or weights and gradients too."""
 ATTENTION: Final = ("fused", "unfused", "fused_2022")
-"""Attention in one kernel of today, with all scores in memory as before 2023, or in FlashAttention's first kernel."""
+"""Attention in one kernel of today, with all scores in memory as before 2023, or in FlashAttention's first
+kernel."""
 _CODES: Final = {"recompute": RECOMPUTE, "dtype": DTYPES, "zero": ZERO, "attention": ATTENTION}
 
 
@@ -50,7 +51,8 @@ class Layouts(NamedTuple):
     def of(cls, **given: Any) -> Layouts:
         """Layouts from numbers, names or lists of them; what is not given is 1, or nothing.
 
-        By default with TP sequences are parallel, ZeRO-1, nothing computed again, BF16, fused attention, overlap.
+        By default with TP sequences are parallel, ZeRO-1, nothing computed again, BF16, fused attention,
+        overlap.
 
         Raises: TypeError for a name that no layout has, ValueError for a word that is no choice.
         """
@@ -80,7 +82,7 @@ class Layouts(NamedTuple):
     def fsdp(self) -> Ints:
         """GPUs that weights are divided over; 1 without FSDP."""
         shards = np.where(self.shards > 0, self.shards, self.dp * self.cp)
-        return np.where(self.zero == 2, shards, 1).astype(np.int64)
+        return np.asarray(np.where(self.zero == 2, shards, 1), dtype=np.int64)
 
     def take(self, rows: Any) -> Layouts:
         """Some of the layouts, by mask or row numbers."""
@@ -95,9 +97,15 @@ class Layouts(NamedTuple):
             }
 
 
-_DEFAULTS: Final[dict[str, Any]] = {"zero": "zero1", "recompute": "none", "dtype": "bf16", "attention": "fused",
-                                    "sequence_parallel": 0, "shards": 0,
-                                    "recompute_pct": 100}  # fmt: skip
+_DEFAULTS: Final[dict[str, Any]] = {
+    "zero": "zero1",
+    "recompute": "none",
+    "dtype": "bf16",
+    "attention": "fused",
+    "sequence_parallel": 0,
+    "shards": 0,
+    "recompute_pct": 100,
+}
 
 
 def _numbers(name: str, value: Any) -> Ints:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
-from gpufleet.catalog.curves import collective_curves, gemm_curves, training_constants
+from gpufleet.catalog.curves import collective_curves, gemm_curves, left_out, training_constants
 from gpufleet.catalog.load import gpus, resolve_product, resolve_system, systems
 from gpufleet.catalog.rows import Gpu, SystemRow
 from gpufleet.models.collectives import OPERATIONS, collective_s, moved
@@ -17,10 +17,10 @@ from gpufleet.models.layout import DTYPES
 
 FABRIC_START_S: Final = 15e-6
 FABRIC_HOP_S: Final = 1.5e-6
-"""A collective across domains begins, and goes one domain further; of NCCL over InfiniBand, published tests."""
+"""What a collective across domains takes to begin, and per further domain: published tests of NCCL."""
 NEWER_HOST: Final = 1.4
-"""How much faster one thread of the hosts of Hopper and later is than those of A100. Source: PassMark's single-thread
-ratings, EPYC 9654 (2,893) and EPYC 7742 (about 2,060)."""
+"""How much faster one thread of the hosts of Hopper and later is than those of A100. Source: PassMark's
+single-thread ratings, EPYC 9654 (2,893) and EPYC 7742 (about 2,060)."""
 OTHER_MAKERS: Final = 0.65
 """Rate of matrix products over peak on GPUs of other makers than the measured, as a share of H100's. Source:
 SemiAnalysis, MI300X vs H100 vs H200 (2024-12): 620 of 1,307 TFLOP/s, where H100 reaches 720 of 989."""
@@ -28,7 +28,8 @@ _LAST_RESORT: Final = "H100-SXM5-80GB"
 
 
 class Constants(NamedTuple):
-    """What is common to all machines and was fitted to published runs; units in catalog/training_constants.csv.
+    """What is common to all machines and was fitted to published runs; units in
+    catalog/training_constants.csv.
 
     >>> 0 < Constants.shipped().tp_exposed <= 1
     True
@@ -57,6 +58,17 @@ class Constants(NamedTuple):
         """Those of the catalogue."""
         table = training_constants()
         return cls(*(table[name].value for name in cls._fields))
+
+    @classmethod
+    def without(cls, source: str) -> Constants:
+        """Those that were fitted without the runs of a source; where it was not fitted anyway, the shipped
+        ones.
+
+        >>> Constants.without("of my own") == Constants.shipped()
+        True
+        """
+        fitted = left_out().get(source)
+        return cls(**fitted) if fitted else cls.shipped()
 
     @classmethod
     def priors(cls) -> Constants:
@@ -97,7 +109,11 @@ class Machine:
     def sustained(self) -> float:
         """Rate of matrix products in a step over that of the measured curve."""
         c = self.constants
-        limits = {"Hopper": c.hopper_power, "Blackwell": c.blackwell_power, "Blackwell Ultra": c.blackwell_power}
+        limits = {
+            "Hopper": c.hopper_power,
+            "Blackwell": c.blackwell_power,
+            "Blackwell Ultra": c.blackwell_power,
+        }
         return c.gemm_sustained * limits.get(self.generation, 1.0)
 
     @property
@@ -109,21 +125,34 @@ class Machine:
     def linear_s(self, m: Any, n: Any, k: Any, dtype: Ints, *, cast: bool, copies: Any = 1.0) -> Floats:
         """Seconds for matrix products in a training step.
 
-        Args: m, n, k: elements, shape (n_layouts,) or one for all; dtype: rows of DTYPES; cast: whether the m x k
-              matrix is still BF16; copies: groups of a grouped product.
+        Args: m, n, k: elements, shape (n_layouts,) or one for all; dtype: rows of DTYPES; cast: whether the m
+              x k matrix is still BF16; copies: groups of a grouped product.
         """
         efficiency, depth, area, memory = self.gemm[:, dtype]
         rate = self.peak_flops[dtype] * efficiency * self.sustained
-        return gemm_s(m, n, k, rate=rate, depth=depth, area=area, launch=0.0, bandwidth=self.memory_bw * memory,
-                      size=BYTES[dtype], cast=CAST[dtype] * (self.constants.cast if cast else 0.0), copies=copies)  # fmt: skip
+        return gemm_s(
+            m,
+            n,
+            k,
+            rate=rate,
+            depth=depth,
+            area=area,
+            launch=0.0,
+            bandwidth=self.memory_bw * memory,
+            size=BYTES[dtype],
+            cast=CAST[dtype] * (self.constants.cast if cast else 0.0),
+            copies=copies,
+        )
 
     def collective(self, operation: str, size: Any, n: Any, stride: Any, far_share: Any = 1.0) -> Floats:
         """Seconds for a collective of n GPUs, each `stride` GPUs from the next.
 
-        Those inside a domain go over its links. Where a group reaches over several domains, what leaves a domain
-        is shared by the network cards of its members there; both go on at the same time, the slower one counts.
+        Those inside a domain go over its links. Where a group reaches over several domains, what leaves a
+        domain is shared by the network cards of its members there; both go on at the same time, the slower
+        one counts.
 
-        Args: size: bytes, as in `collectives.moved`; far_share: of what goes to other domains, what need be sent.
+        Args: size: bytes, as in `collectives.moved`; far_share: of what goes to other domains, what need be
+              sent.
 
         >>> h100 = machine("DGX-H100")
         >>> inside, across = (float(h100.collective("all_gather", 1e9, 8, stride)) for stride in (1, 8))
@@ -134,8 +163,15 @@ class Machine:
         inside = np.clip(self.domain // np.maximum(stride, 1), 1, n)
         outside = np.ceil(n / inside)
         start, hop, efficiency, copy, ramp = self.collectives[:, OPERATIONS.index(operation)]
-        near = collective_s(moved(operation, size, n), inside, start=start, hop=hop, copied=copy * size, ramp=ramp,
-                            rate=self.scaleup_bw * efficiency)  # fmt: skip
+        near = collective_s(
+            moved(operation, size, n),
+            inside,
+            start=start,
+            hop=hop,
+            copied=copy * size,
+            ramp=ramp,
+            rate=self.scaleup_bw * efficiency,
+        )
         leaves = far_share * moved(operation, size, outside) / (1.0 if operation == "all_to_all" else inside)
         far = collective_s(leaves, outside, start=FABRIC_START_S, hop=FABRIC_HOP_S, copied=0.0, ramp=1.0,
                            rate=self.fabric_bw * self.constants.fabric_efficiency)  # fmt: skip
@@ -213,8 +249,8 @@ def _rows(name: str) -> tuple[Gpu, SystemRow | None]:
 def _measured(product: Gpu) -> tuple[str, float]:
     """Whose measured curves a product takes, and which share of their efficiency; the rules of transfer.
 
-    Its own; else those of the measured product of the same generation with the nearest BF16 rate; else H100's, and
-    of other makers a share of it.
+    Its own; else those of the measured product of the same generation with the nearest BF16 rate; else
+    H100's, and of other makers a share of it.
     """
     known = {row_product for row_product, dtype in gemm_curves() if dtype == "bf16"}
     if product.id in known:
@@ -238,7 +274,7 @@ def _peaks(product: Gpu) -> Floats:
 
 
 def _gemm(measured: str, share: float) -> Floats:
-    """Efficiency, depth, area and memory efficiency by dtype; a type that was not measured takes the wider one's."""
+    """Efficiency, depth, area, memory efficiency by dtype; one that was not measured takes the wider one's."""
     columns: list[tuple[float, ...]] = []
     for dtype in DTYPES:
         row = gemm_curves().get((measured, dtype))

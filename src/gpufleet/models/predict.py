@@ -44,7 +44,7 @@ def predict(runs: Sequence[Run], constants: Callable[[str], Constants]) -> Predi
 
 
 def machine_of(run: Run, constants: Constants) -> Machine:
-    """The machine of a run: its product, in domains and on a network as published, else as in the catalogue."""
+    """The machine of a run: domains and network as published, else as in the catalogue."""
     at = machine(run.product, fabric_gbps=run.fabric_gbps or None, constants=constants)
     return replace(at, domain=run.domain)
 

@@ -18,8 +18,8 @@ from gpufleet.models.architecture import Architecture
 
 explain_codes("""
 M001 a table of measured runs lacks columns
-A table of training runs has one row per run, with the columns of the shipped one: the model's widths, the layout, the
-GPU, and the number that was published.
+A table of training runs has one row per run, with the columns of the shipped one: the model's widths, the
+layout, the GPU, and the number that was published.
     gpufleet validate --data my-runs/
 
 M002 a cell of a table of measured runs cannot be
@@ -112,7 +112,7 @@ def read_folder(folder: Path) -> Runs:
     for path in sorted(folder.glob("*.csv")):
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
-        if not _MARKS <= set(header):
+        if _MARKS - set(header):
             got.notes[say("{file} is no table of training runs", file=path.name)] += 1
             continue
         tables += 1
@@ -164,9 +164,13 @@ class _Row:
     def __init__(self, cells: Mapping[str, Any], at: Place) -> None:
         self.at = at
         self.wrong: list[Finding] = []
-        self._text = {key: (value or "").strip() for key, value in cells.items() if isinstance(value, str | None)}
-        self._numbers = {column: self._read(column) for column in (*_LIMITS, *_MAY_BE_ZERO, "mem_gib", "mfu_pct",
-                                                                   "tflops_per_gpu")}  # fmt: skip
+        self._text = {
+            key: (value or "").strip() for key, value in cells.items() if isinstance(value, str | None)
+        }
+        self._numbers = {
+            column: self._read(column)
+            for column in (*_LIMITS, *_MAY_BE_ZERO, "mem_gib", "mfu_pct", "tflops_per_gpu")
+        }
 
     def __getitem__(self, column: str) -> str:
         return self._text.get(column, "")
@@ -231,15 +235,31 @@ def _take(row: _Row, got: Runs) -> None:
     product = gpus()[resolve_product(row["gpu"]).id]
     got.notes.update(notes)
     domain, fabric = _network(row["interconnect"], product.scaleup_domain or 1)
-    same = "|".join(row[c] for c in ("source_id", "model", "task", *_LAYOUT, "gpu", "n_gpus", "precision", "quantity"))
-    got.runs.append(Run(row["row_id"], row.at, row["source_id"], product.id, domain, fabric, model, layout, step_s,
-                        memory, same, tuple(notes)))  # fmt: skip
+    same = "|".join(
+        row[c] for c in ("source_id", "model", "task", *_LAYOUT, "gpu", "n_gpus", "precision", "quantity")
+    )
+    got.runs.append(
+        Run(
+            row["row_id"],
+            row.at,
+            row["source_id"],
+            product.id,
+            domain,
+            fabric,
+            model,
+            layout,
+            step_s,
+            memory,
+            same,
+            tuple(notes),
+        )
+    )
 
 
 _LAYOUT: Final = ("seq", "tp", "pp", "vpp", "dp", "cp", "ep", "fsdp", "micro_batch", "global_batch", "recompute",
                   "seq_parallel")  # fmt: skip
 _REASONS: Final[Sequence[tuple[Callable[[_Row], bool], str]]] = (
-    (lambda row: row["gpu"].startswith(_NO_CURVES), say("accelerators that are no GPUs, without measured products")),
+    (lambda row: row["gpu"].startswith(_NO_CURVES), say("accelerators without measured matrix products")),
     (lambda row: "mamba" in (row["family"] + row["attention"]).lower(), say("Mamba layers")),
     (lambda row: row["task"] == "lora", say("LoRA: most weights are frozen")),
     (lambda row: row["quantity"] in ("time_to_train", "gpu_hours_total") and row.number(
@@ -290,9 +310,16 @@ def _layout(row: _Row, notes: list[str]) -> dict[str, Any]:
         "sequence_parallel": row.whole("seq_parallel", int(tp > 1 and not old)),
         "zero": "fsdp" if fsdp > 1 else "none" if old else "zero1", "shards": fsdp if fsdp > 1 else 0,
         "recompute": row["recompute"] if row["recompute"] in ("none", "selective", "full") else None,
-        "dtype": _dtype(row, notes), "attention": "unfused" if old else "fused_2022" if "ALiBi" in row["attention"] else "fused",
+        "dtype": _dtype(row, notes), "attention": _attention(row),
         "overlap": int(not old),
     }  # fmt: skip
+
+
+def _attention(row: _Row) -> str:
+    """Which kernel; with ALiBi it was the first fused one, as no other took a bias then."""
+    if row["precision"] == "FP16":
+        return "unfused"
+    return "fused_2022" if "ALiBi" in row["attention"] else "fused"
 
 
 def _dtype(row: _Row, notes: list[str]) -> str:
@@ -329,10 +356,13 @@ def _published_flops(model: Architecture, layout: Mapping[str, Any], *, hardware
 
 
 def _network(text: str, domain: int) -> tuple[int, float]:
-    """GPUs of a scale-up domain and Gb/s of the network per GPU, of a text such as "NVLink4 x8 + 3200Gb/s per node".
+    """GPUs of a scale-up domain and Gb/s of the network per GPU, of a text such as "NVLink4 x8 + 3200Gb/s per
+    node".
 
-    >>> _network("NVLink5 1.8TB/s x72 + 400Gb/s per GPU", 8), _network("NVLink3 x8 + 1600Gb/s RoCE per node", 8)
-    ((72, 400.0), (8, 200.0))
+    >>> _network("NVLink5 1.8TB/s x72 + 400Gb/s per GPU", 8)
+    (72, 400.0)
+    >>> _network("NVLink3 x8 + 1600Gb/s RoCE per node", 8)
+    (8, 200.0)
     """
     stated = re.search(r"\bx(\d+)\b", text)
     size = int(stated[1]) if stated else domain

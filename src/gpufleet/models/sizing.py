@@ -20,8 +20,8 @@ from gpufleet.models.machine import Machine
 explain_codes(
     """
 M013 the training cannot be done by that date
-More GPUs do not help for ever: a batch has only so many sequences, and what is exchanged grows. The soonest end
-and its GPUs are named.
+More GPUs do not help for ever: a batch has only so many sequences, and what is exchanged grows. The soonest
+end and its GPUs are named.
     gpufleet train llama-3.1-405b --by 2027-01-15 --start 2027-01-01 --product H100 --tokens 15T
 
 M014 not even a small model of this shape can be trained by that date
@@ -94,12 +94,15 @@ class Course:
 
     @property
     def gpu_hours(self) -> float:
-        """GPU-hours until half of all such runs would be done."""
+        """GPU-hours of the P50 of its days."""
         return self.gpus * self.finish.p50_s / 3600
 
     @property
     def energy_mwh(self) -> float:
-        """Energy of GPUs and hosts, MWh, until then; without cooling and conversion."""
+        """Energy of GPUs and hosts, MWh, until then; without cooling and conversion.
+
+        What failures and checkpoints take is counted like steps: the GPUs stay on.
+        """
         step_mwh = float(self.options.steps.energy_j[self.row]) / 3.6e9
         return step_mwh * self.finish.p50_s / float(self.options.steps.step_s[self.row])
 
@@ -152,7 +155,7 @@ def _in_time(question: Question, found: Options) -> Options:
 
 
 def enough_gpus(question: Question, at: Machine) -> Course:
-    """The training on the fewest GPUs that ends in time, failures included, in nine of ten cases.
+    """The training on the fewest GPUs whose P90 of days, failures included, ends in time.
 
     Raises: GpufleetError M013 if no number of GPUs does, M010 to M012 if there is no layout.
     """
@@ -194,7 +197,7 @@ def _too_late(question: Question, at: Machine, soonest: Course | None) -> Gpufle
         says = say("{model} fits on no number of {product}", model=question.model.name, product=at.product)
         return GpufleetError(finding("M013", says, say("take a product with more memory")))
     says = say(
-        "{model} takes {least:short} days at best (nine of ten runs), on {gpus:,} {product}; there are "
+        "{model} takes {least:short} days (P90) at best, on {gpus:,} {product}; there are "
         "{days:short} days, and more GPUs are not faster",
         model=question.model.name,
         least=soonest.finish.p90_s / DAY_S,
@@ -250,18 +253,20 @@ def largest_model(question: Question, at: Machine, gpus: int) -> Course:
     Raises: GpufleetError M014 if the smallest is not.
     """
     sizes = [2 ** (step / _FINEST) for step in range(-8 * _FINEST, 4 * _FINEST + 1)]
-    low, high, found = 0, len(sizes) - 1, None
+    one_batch = dataclasses.replace(question, batches=question.batches[:1])
+    low, high = 0, len(sizes) - 1
     while low <= high:
         middle = (low + high) // 2
-        if tried := _in_time_with(question, sizes[middle], at, gpus):
-            low, found = middle + 1, tried
+        if _in_time_with(one_batch, sizes[middle], at, gpus):
+            low = middle + 1
         else:
             high = middle - 1
-    for factor in sizes[low + 1 : low + 4] if found else ():  # a size may divide badly, a larger one well
-        found = _in_time_with(question, factor, at, gpus) or found
+    # A size may divide badly and a larger one well, and other batches may do better.
+    near = [sizes[each] for each in (low + 2, low + 1, low, low - 1) if 0 <= each < len(sizes)]
+    found = next(filter(None, (_in_time_with(question, each, at, gpus) for each in near)), None)
     if found is None:
         says = say(
-            "not even {params:short} billion parameters are trained in {days:short} days on {gpus:,} {product}",
+            "not even {params:short}B parameters are trained in {days:short} days on {gpus:,} {product}",
             params=scaled(question.model, sizes[0]).params_total / 1e9,
             days=(question.seconds or 0.0) / DAY_S,
             gpus=gpus,
@@ -292,7 +297,7 @@ class Optimal(NamedTuple):
 
 
 def optimal(flops: float) -> Optimal:
-    """The compute-optimal dense model for a number of FLOPs: 20 tokens per parameter, 6 FLOPs for each of both.
+    """The compute-optimal dense model for a number of FLOPs: 20 tokens per parameter, 6 FLOPs per both.
 
     Source: Hoffmann et al., Training Compute-Optimal Large Language Models (2022).
 

@@ -20,7 +20,7 @@ from gpufleet.models.work import Work, ends_work, layer_work
 __all__ = ["Architecture", "Constants", "Layouts", "Machine", "Memory", "Step", "machine", "memory", "step"]
 
 OPTIMIZER_MOVES: Final = 30.0
-"""Bytes that a step of Adam reads and writes per parameter: gradient, master copy, two moments, new weight."""
+"""Bytes that Adam reads and writes per parameter: gradient, master copy, two moments, new weight."""
 IDLE_POWER: Final = 0.25
 """Share of its rated power that a GPU draws while it waits for others; an assumption."""
 MEMORY_USABLE: Final = 0.94
@@ -72,7 +72,9 @@ def step(model: Architecture, layouts: Layouts, at: Machine) -> Step:
     Error:   docs/explanation/training.md; `gpufleet validate` prints it.
 
     >>> llama = Architecture(name="8b", layers=32, hidden=4096, heads=32, kv_heads=8, ffn=14336, vocab=128256)
-    >>> wish = Layouts.of(dp=8, micro_batch=1, global_batch=128, seq_len=8192, zero="fsdp", dtype=["bf16", "fp8"])
+    >>> wish = Layouts.of(
+    ...     dp=8, micro_batch=1, global_batch=128, seq_len=8192, zero="fsdp", dtype=["bf16", "fp8"]
+    ... )
     >>> got = step(llama, wish, machine("DGX-H100"))
     >>> bool(got.step_s[1] < got.step_s[0]), bool(0.3 < got.mfu[0] < 0.7)
     (True, True)
@@ -140,8 +142,8 @@ def _longest(model: Architecture, layouts: Layouts, has: Held, stage: _Stage, en
 def _data_exposed(layouts: Layouts, stage: _Stage, said: Talk, m: Floats, at: Machine) -> Floats:
     """Seconds of a step in which weights or gradients travel and nothing computes.
 
-    Otherwise gradients travel behind the last backward pass, new weights behind the first forward pass. With FSDP
-    weights come twice and gradients go once per micro-batch, behind what it computes.
+    Otherwise gradients travel behind the last backward pass, new weights behind the first forward pass. With
+    FSDP weights come twice and gradients go once per micro-batch, behind what it computes.
     """
     c = at.constants
     share = c.dp_hidden * layouts.overlap

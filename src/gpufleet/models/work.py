@@ -16,15 +16,16 @@ MOE_KERNELS: Final = 30
 """Kernels of one layer's forward pass, dense and with experts; the backward pass has twice as many."""
 _HOST_BACK: Final = 1.7
 HOST_AGAIN: Final = 1.3
-"""Time in which the host launches a backward pass, and a forward pass that is computed again, over a forward one;
-measured like `host_us`."""
+"""Time in which the host launches a backward pass, and a forward pass that is computed again, over a forward
+one; measured like `host_us`."""
 _BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
 _FUSED_RATE: Final = {"Ampere": (0.62, 0.57), "": (0.64, 0.50)}
-"""FLOP/s of fused attention forward and backward over the BF16 peak: long sequences, heads of 128, causal. Sources:
-FlashAttention-2 (Dao 2023) on A100; FlashAttention-3 (Shah et al. 2024) and cuDNN on H100; later ones alike."""
+"""FLOP/s of fused attention forward and backward over the BF16 peak: long sequences, heads of 128, causal.
+Sources: FlashAttention-2 (Dao 2023) on A100; FlashAttention-3 (Shah et al. 2024) and cuDNN on H100; later
+ones alike."""
 _FUSED_2022: Final = {"Ampere": 0.58, "": 0.58 * 0.34 / 0.57}
-"""Rate of FlashAttention's first kernel over those: 110 of 189 TFLOP/s on A100; and without Hopper's instructions
-FlashAttention-2 reaches 335 of 989 TFLOP/s on H100 (Dao 2023, figures 4 to 7)."""
+"""Rate of FlashAttention's first kernel over those: 110 of 189 TFLOP/s on A100; and without Hopper's
+instructions FlashAttention-2 reaches 335 of 989 TFLOP/s on H100 (Dao 2023, figures 4 to 7)."""
 _SHORT: Final = 512.0  # tokens; fused attention reaches half of its rate there
 _NARROW: Final = 32.0  # of a head; likewise
 _SCORE_BYTES: Final = (
@@ -152,7 +153,7 @@ def _unfused(model: Architecture, layouts: Layouts, at: Machine) -> tuple[Floats
     rows = layouts.micro_batch * (model.heads / layouts.tp) * layouts.seq_len / layouts.cp
     products = at.linear_s(rows, layouts.seq_len, model.query_dim, half, cast=False)
     products = products + at.linear_s(rows, model.value_dim, layouts.seq_len, half, cast=False)
-    through = rows * layouts.seq_len / at.memory_bw * at.constants.elementwise
+    through = rows * layouts.seq_len / at.memory_bw
     n = model.layers + model.predicted_tokens
     return n * (products + _SCORE_BYTES[0] * through), n * (2 * products + _SCORE_BYTES[1] * through)
 

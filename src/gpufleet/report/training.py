@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from gpufleet.base.say import Said, say, significant
+from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
 from gpufleet.models.layouts import Loss, layout_text
 from gpufleet.models.sizing import DAY_S, OPTIMAL_TOKENS, Course, delivered_flops, optimal
@@ -72,7 +73,7 @@ def headline(of: Course, start: date | None = None) -> str:
 
 
 def end_of(of: Course, start: date) -> date:
-    """The day on which half of all such runs are done."""
+    """The day of the P50 of its days."""
     return start + timedelta(days=round(of.finish.p50_s / DAY_S))
 
 
@@ -151,7 +152,16 @@ def _memory(of: Course) -> str:
 
 
 def _goodput(of: Course) -> str:
-    return say("{share:.1f} % of the time goes into steps that count", share=100 * of.finish.goodput)
+    done = of.finish
+    return say(
+        "{share:.1f} %: {failures:short} failures are expected, a checkpoint of {writes} every {every} is "
+        "best, steps alone take {days:short} days",
+        share=100 * done.goodput,
+        failures=done.failures,
+        writes=format_duration(done.checkpoint_s),
+        every=format_duration(done.interval_s),
+        days=done.ideal_s / DAY_S,
+    )
 
 
 def _needs(of: Course) -> str:
@@ -217,8 +227,8 @@ def size_hint(of: Course) -> str:
     best = optimal(delivered_flops(of))
     return say(
         "{has}; {ratio:short} tokens per active parameter. Compute-optimal are about {optimal:g}: for the "
-        "compute until then a dense model of {params:short}B on {tokens}; a model that is used much is trained "
-        "longer",
+        "compute until then a dense model of {params:short}B on {tokens}; a model that is used much is "
+        "trained longer",
         has=has,
         ratio=tokens / model.params_active,
         optimal=OPTIMAL_TOKENS,

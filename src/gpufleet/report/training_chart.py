@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import altair as alt
 
-from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
 from gpufleet.base.say import say, significant
 from gpufleet.base.wide import wrapped
 from gpufleet.models.layouts import PARTS, layout_text
 from gpufleet.models.sizing import DAY_S, Course
 from gpufleet.report.charts import config
 from gpufleet.report.training import PART_NAMES, headline
-
-NO_PICTURE: Final = explain_code(
-    "U054",
-    "a picture of a kind that is not written",
-    "Pictures are SVG, PNG or PDF, by the ending of the file.",
-    "gpufleet train llama-3-8b --gpus 64 --product H100 --out training.svg",
-).code
 
 _COLOURS: Final = {
     "gemm": "#0072b2",
@@ -37,32 +28,11 @@ _COLOURS: Final = {
 }
 """By part: blue what computes, warm colours what waits (Okabe and Ito's, apart for all eyes)."""
 _PLAIN: Final = {"--muted": "#555555", "--grid": "#e3e3e3", "--line": "#808080", "--fg": "#1b1b1b"}
-_ENDINGS: Final = (".svg", ".png", ".pdf")
 _WIDTH: Final = 860
 
 
-def write_picture(path: Path, courses: Sequence[Course], *, compared: bool) -> None:
-    """Write the picture of one training (best layout and next best) or of several, one bar each.
-
-    Raises: GpufleetError U054 for an ending that is not svg, png or pdf; OSError if it cannot be written.
-    """
-    kind = path.suffix.lower()
-    if kind not in _ENDINGS:
-        says = say("`{name}` ends in no kind of picture", name=path.name)
-        raise GpufleetError(finding(NO_PICTURE, says, say("name it .svg, .png or .pdf"), Place(str(path), 0)))
-    import vl_convert
-
-    spec = picture(courses, compared=compared)
-    if kind == ".svg":
-        path.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
-    elif kind == ".png":
-        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-    else:
-        path.write_bytes(vl_convert.vegalite_to_pdf(spec))
-
-
 def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
-    """The Vega-Lite specification of the picture."""
+    """One training, best layout and next best, or several products: one bar each, as Vega-Lite."""
     bars = list(_bars(courses, compared=compared))
     order = list(dict.fromkeys(row["row"] for row in bars))
     used = [part for part in PARTS if any(row["name"] == str(PART_NAMES[part]) for row in bars)]
