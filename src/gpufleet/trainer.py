@@ -348,7 +348,7 @@ def course_json(of: Course, start: date | None) -> dict[str, Any]:
         if of.loss is None
         else {"slower": of.loss.slower, "longer_s": dict(of.loss.longer), "shorter_s": dict(of.loss.shorter)},
         "days": {name: getattr(of.finish, f"{name}_s") / DAY_S for name in ("p10", "p50", "p90")},
-        "done": None if start is None else end_of(of, start).isoformat(),
+        "done": None if start is None else end_of(of.finish.p50_s, start).isoformat(),
         "ideal_days": of.finish.ideal_s / DAY_S,
         "goodput": of.finish.goodput,
         "failures": of.finish.failures,

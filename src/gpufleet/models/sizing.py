@@ -98,11 +98,13 @@ class Course:
         return self.gpus * self.finish.p50_s / 3600
 
     @property
-    def energy_mwh(self) -> float:
-        """Energy of GPUs and hosts, MWh, until then; without cooling and conversion.
+    def energy_mwh(self) -> float | None:
+        """Energy of GPUs and hosts, MWh, until then; without cooling and conversion. None: not known.
 
         What failures and checkpoints take is counted like steps: the GPUs stay on.
         """
+        if self.options.at.gpu_power_w <= 0:
+            return None
         step_mwh = float(self.options.steps.energy_j[self.row]) / 3.6e9
         return step_mwh * self.finish.p50_s / float(self.options.steps.step_s[self.row])
 
@@ -216,7 +218,7 @@ def scaled(model: Architecture, factor: float) -> Architecture:
     >>> from gpufleet.models.architectures import architecture
     >>> half = scaled(architecture("llama-3-70b"), 0.5)
     >>> half.layers, half.hidden, half.heads, round(half.params_total / 1e9)
-    (72, 6144, 48, 35)
+    (72, 6144, 48, 36)
     """
     grow = factor ** (1 / 3)
     heads = max(8 * round(model.heads * grow / 8), 8)

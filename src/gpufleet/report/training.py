@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
@@ -69,12 +70,13 @@ def headline(of: Course, start: date | None = None) -> str:
     )
     if start is None:
         return says
-    return say("{says}, done about {day}", says=says, day=end_of(of, start))
+    middle, late = (end_of(each, start) for each in (of.finish.p50_s, of.finish.p90_s))
+    return say("{says}, done about {day} (P90 {late})", says=says, day=middle, late=late)
 
 
-def end_of(of: Course, start: date) -> date:
-    """The day of the P50 of its days."""
-    return start + timedelta(days=round(of.finish.p50_s / DAY_S))
+def end_of(seconds: float, start: date) -> date:
+    """The day on which something that takes so long is done."""
+    return start + timedelta(days=math.ceil(seconds / DAY_S))
 
 
 def course_text(of: Course, start: date | None = None, notes: Sequence[str] = ()) -> str:
@@ -166,10 +168,11 @@ def _goodput(of: Course) -> str:
 
 def _needs(of: Course) -> str:
     """GPU-hours, energy, and cost if a price is known."""
-    texts = [
-        say("{hours:,.0f} GPU-hours", hours=of.gpu_hours),
-        say("{mwh:,.0f} MWh (GPUs and hosts, without cooling)", mwh=of.energy_mwh),
-    ]
+    texts = [say("{hours:,.0f} GPU-hours", hours=of.gpu_hours)]
+    if of.energy_mwh is None:
+        texts.append(say("energy: the power of this product is not known"))
+    else:
+        texts.append(say("{mwh:,.0f} MWh (GPUs and hosts, without cooling)", mwh=of.energy_mwh))
     cost = of.cost
     if cost is None:
         return say("{texts:, }, cost: no price of this product is known (--price)", texts=texts)
@@ -205,7 +208,7 @@ def why_text(loss: Loss, most: int = 3) -> str:
     """Which parts of a step are longer, and by how much.
 
     >>> str(why_text(Loss(0.01, (("bubble", 0.31), ("tp", 0.02)), (("dp", 0.1),))))
-    'stages that wait +0.31 s, tensor parallelism +0.02 s, gradients and weights -0.1 s per step'
+    'stages that wait +0.31 s, gradients and weights -0.1 s, tensor parallelism +0.02 s per step'
     """
     changes = [*((name, by) for name, by in loss.longer), *((name, -by) for name, by in loss.shorter)]
     largest = sorted(changes, key=lambda change: -abs(change[1]))[:most]
@@ -258,7 +261,7 @@ def _compared(of: Course) -> tuple[str, ...]:
         significant(of.finish.p90_s / DAY_S),
         f"{100 * float(steps.mfu[row]):.1f}",
         f"{float(steps.tokens_per_s_per_gpu[row]):,.0f}",
-        f"{of.energy_mwh:,.0f}",
+        "-" if of.energy_mwh is None else f"{of.energy_mwh:,.0f}",
         "-" if cost is None else f"{cost.usd / 1e6:,.1f}",
     )
 
