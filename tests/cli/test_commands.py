@@ -40,8 +40,8 @@ def modules_after(*arguments: str) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_reference():
-    commands = "admit calibrate catalog check compare explain export new profile report run schema train validate why"
-    assert commands.split() == COMMANDS
+    commands = "admit calibrate catalog check compare explain export new profile report run schema train"
+    assert f"{commands} validate why".split() == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
