@@ -76,7 +76,7 @@ class Layouts(NamedTuple):
     @property
     def tokens(self) -> Floats:
         """Tokens per step."""
-        return self.global_batch * self.seq_len.astype(np.float64)
+        return np.asarray(self.global_batch * self.seq_len, dtype=np.float64)
 
     @property
     def fsdp(self) -> Ints:

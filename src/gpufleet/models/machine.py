@@ -274,7 +274,7 @@ def _peaks(product: Gpu) -> Floats:
 
 
 def _gemm(measured: str, share: float) -> Floats:
-    """Efficiency, depth, area, memory efficiency by dtype; one that was not measured takes the wider one's."""
+    """Rows of `Machine.gemm`; a number type that was not measured takes the curve of the wider one."""
     columns: list[tuple[float, ...]] = []
     for dtype in DTYPES:
         row = gemm_curves().get((measured, dtype))

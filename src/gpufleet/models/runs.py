@@ -256,8 +256,20 @@ def _take(row: _Row, got: Runs) -> None:
     )
 
 
-_LAYOUT: Final = ("seq", "tp", "pp", "vpp", "dp", "cp", "ep", "fsdp", "micro_batch", "global_batch", "recompute",
-                  "seq_parallel")  # fmt: skip
+_LAYOUT: Final = (
+    "seq",
+    "tp",
+    "pp",
+    "vpp",
+    "dp",
+    "cp",
+    "ep",
+    "fsdp",
+    "micro_batch",
+    "global_batch",
+    "recompute",
+    "seq_parallel",
+)
 _REASONS: Final[Sequence[tuple[Callable[[_Row], bool], str]]] = (
     (lambda row: row["gpu"].startswith(_NO_CURVES), say("accelerators without measured matrix products")),
     (lambda row: "mamba" in (row["family"] + row["attention"]).lower(), say("Mamba layers")),

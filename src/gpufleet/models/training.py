@@ -19,8 +19,9 @@ from gpufleet.models.work import Work, ends_work, layer_work
 
 __all__ = ["Architecture", "Constants", "Layouts", "Machine", "Memory", "Step", "machine", "memory", "step"]
 
-OPTIMIZER_MOVES: Final = 30.0
-"""Bytes that Adam reads and writes per parameter: gradient, master copy, two moments, new weight."""
+OPTIMIZER_MOVES: Final = 50.0
+"""Bytes that a step moves once per parameter: norm and clipping of gradients 12, Adam on FP32 copies 28, new
+BF16 weights 6, zeroed gradients 4."""
 IDLE_POWER: Final = 0.25
 """Share of its rated power that a GPU draws while it waits for others; an assumption."""
 MEMORY_USABLE: Final = 0.94
@@ -80,8 +81,8 @@ def step(model: Architecture, layouts: Layouts, at: Machine) -> Step:
     (True, True)
     """
     has = held(model, layouts)
-    stage, ends = _stage(model, layouts, has, at)
     said = talk(model, layouts, has, at)
+    stage, ends = _stage(model, layouts, has, said, at), ends_work(model, layouts, at)
     m = layouts.micro_batches.astype(np.float64)
     slowest = m * _longest(model, layouts, has, stage, ends)
     per_micro_batch = stage.forward + stage.backward + stage.again
@@ -104,9 +105,9 @@ def step(model: Architecture, layouts: Layouts, at: Machine) -> Step:
     )
 
 
-def _stage(model: Architecture, layouts: Layouts, has: Held, at: Machine) -> tuple[_Stage, Work]:
+def _stage(model: Architecture, layouts: Layouts, has: Held, said: Talk, at: Machine) -> _Stage:
     """One micro-batch on a full stage, its parts already with what cannot be hidden of communication."""
-    work, said, c = layer_work(model, layouts, at), talk(model, layouts, has, at), at.constants
+    work, c = layer_work(model, layouts, at), at.constants
     alone = np.where(layouts.overlap == 1, c.tp_exposed, 1.0)
     tp, cp, ep = alone * said.tp, c.cp_exposed * said.cp, c.ep_exposed * said.ep
     back = (alone * said.tp_back, c.cp_exposed * said.cp_back, c.ep_exposed * said.ep_back)
@@ -124,7 +125,7 @@ def _stage(model: Architecture, layouts: Layouts, has: Held, at: Machine) -> tup
     }
     forward = n * (work.forward + tp + cp + ep)
     again = full * (forward + n * work.waits_again) + n * core
-    return _Stage(forward, n * (work.backward + sum(back)), again, parts), ends_work(model, layouts, at)
+    return _Stage(forward, n * (work.backward + sum(back)), again, parts)
 
 
 def _longest(model: Architecture, layouts: Layouts, has: Held, stage: _Stage, ends: Work) -> Floats:

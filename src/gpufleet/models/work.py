@@ -18,6 +18,7 @@ _HOST_BACK: Final = 1.7
 HOST_AGAIN: Final = 1.3
 """Time in which the host launches a backward pass, and a forward pass that is computed again, over a forward
 one; measured like `host_us`."""
+_HOST_SHARP: Final = 4.0
 _BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
 _FUSED_RATE: Final = {"Ampere": (0.62, 0.57), "": (0.64, 0.50)}
 """FLOP/s of fused attention forward and backward over the BF16 peak: long sequences, heads of 128, causal.
@@ -72,12 +73,23 @@ def layer_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
     return Work(
         gemm / n,
         attention / n,
-        other + idle + np.maximum(0.0, launching - forward),
+        other + idle + _waits(launching, forward),
         gemm_back / n,
         attention_back / n,
-        other_back + 2 * idle + np.maximum(0.0, _HOST_BACK * launching - backward),
-        np.maximum(0.0, HOST_AGAIN * launching - forward) - np.maximum(0.0, launching - forward),
+        other_back + 2 * idle + _waits(_HOST_BACK * launching, backward),
+        _waits(HOST_AGAIN * launching, forward) - _waits(launching, forward),
     )
+
+
+def _waits(launching: Any, computing: Floats) -> Floats:
+    """Seconds of a pass in which the GPU waits for the host.
+
+    The host is ahead at large kernels and behind at small ones, and a layer has both: the whole takes a
+    little longer than the longer of the two.
+    """
+    longer = np.maximum(launching, computing)
+    other = np.minimum(launching, computing) / longer
+    return np.asarray(longer * (1.0 + other**_HOST_SHARP) ** (1.0 / _HOST_SHARP) - computing)
 
 
 def ends_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
