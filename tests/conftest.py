@@ -13,6 +13,7 @@ settings.register_profile("gpufleet", deadline=None)
 settings.load_profile("gpufleet")
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ["GPUFLEET_CATALOG"] = str(ROOT / "no-rows-of-the-developer's-own")
 
 
 @pytest.fixture(scope="session")

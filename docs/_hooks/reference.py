@@ -103,6 +103,32 @@ def systems() -> str:
     )
 
 
+def models() -> str:
+    """Published transformers with the figures that are asked for most."""
+    from gpufleet.catalog import models as rows
+
+    head = (
+        "id",
+        "maker",
+        "country",
+        "layers",
+        "hidden",
+        "experts",
+        "parameters",
+        "active",
+        "trust",
+        "source",
+    )
+    cells = (
+        (
+            *(f"`{m.id}`", m.maker, m.country, m.layers, m.hidden, m.experts),
+            *(m.params_b, m.active_params_b, m.trust, link(m.source)),
+        )
+        for m in rows().values()
+    )
+    return table(head, cells)
+
+
 def facts() -> str:
     """Prices, tariffs, carbon and PUE."""
     from gpufleet.catalog import grids, prices
@@ -377,6 +403,7 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "catalogue.columns": catalogue_columns,
     "catalogue.products": products,
     "catalogue.systems": systems,
+    "catalogue.models": models,
     "catalogue.facts": facts,
     "catalogue.export-rules": export_rules,
     "catalogue.export-chips": export_chips,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gpufleet import __version__
-from gpufleet.commands import admission, exports, files, plans, runs
+from gpufleet.commands import admission, exports, files, plans, runs, training, validation
 from gpufleet.console import leave, speak
 
 app = typer.Typer(
@@ -27,14 +27,17 @@ COMMANDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (runs.why, "Why a job waited, what holds a lot or a promise: causes, plan lines."),
     (admission.admit, "What a scheduler with quotas would decide: whom it admits, who yields."),
     (exports.export_check, "What export law says about a shipment: licence, exception, ban, duty."),
+    (training.train, "How long a model trains, on how many GPUs, with which layout; how large a model."),
     (runs.compare, "What differs between two runs."),
     (runs.report, "Write report.html of a run anew and print its summary."),
     (runs.export, "Tables of a run as CSV, Excel or Parquet files."),
+    (validation.validate, "Hold the models against published measurements: errors by group."),
     (files.new, "Write a commented starter plan."),
     (files.profile, "Distil a job log to a profile that jobs can be drawn from."),
+    (training.calibrate, "Measure this machine's GPUs, and use what was measured from then on."),
     (files.schema, "JSON Schema of the plan language, for editors."),
     (files.explain, "What the code of a finding means."),
-    (files.catalog, "GPUs, systems, prices, grids and profiles that gpufleet knows."),
+    (files.catalog, "GPUs, systems, models, prices, grids and profiles that gpufleet knows."),
 )
 """The commands, and what each does in a line; they are called like their functions, with - for _."""
 

@@ -15,8 +15,8 @@ from gpufleet.catalog.rows import Row
 NO_TABLE: Final = explain_code(
     "U005",
     "no such table of the catalogue",
-    "The catalogue has eight tables: gpus, systems, prices, grids, profiles, export-rules, export-chips, "
-    "countries.",
+    "The catalogue has nine tables: gpus, systems, models, prices, grids, profiles, export-rules, "
+    "export-chips, countries.",
     "gpufleet catalog systems",
 ).code
 
@@ -38,6 +38,13 @@ _SHOWN: Final[dict[str, tuple[Callable[[], Mapping[str, Row]], tuple[str, ...]]]
     "systems": (
         load.systems,
         ("id", "product", "gpus_per_node", "nodes_per_domain", "node_power_max_w", "rack_power_kw", "trust"),
+    ),
+    "models": (
+        load.models,
+        (
+            *("id", "maker", "country", "layers", "hidden", "experts", "top_k"),
+            *("params_b", "active_params_b", "context", "trained_tokens_b", "trust"),
+        ),
     ),
     "prices": (load.prices, ("kind", "item", "value", "low", "high", "unit", "date", "trust")),
     "grids": (load.grids, ("country", "kind", "item", "value", "low", "high", "unit", "date", "trust")),

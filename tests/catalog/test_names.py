@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpufleet.base.errors import Finding, GpufleetError
-from gpufleet.catalog import gpus, resolve_product, resolve_system, systems
+from gpufleet.catalog import gpus, models, resolve_product, resolve_system, systems
 from gpufleet.catalog.load import _key
 from gpufleet.catalog.rows import FOLDER
 
@@ -45,7 +45,7 @@ def test_no_name_means_two_things(kind: str) -> None:
 
 def test_every_alias_leads_to_rows_and_is_either_clear_or_refused() -> None:
     for alias in aliases():
-        rows = gpus() if alias["kind"] == "product" else systems()
+        rows = {"product": gpus, "system": systems, "model": models}[alias["kind"]]()
         assert bool(alias["id"]) != bool(alias["candidates"]), alias
         assert set((alias["id"] or alias["candidates"]).split("|")) <= set(rows), alias
         assert alias["id"] or alias["note"], f"{alias['name']} is refused without a reason"

@@ -9,6 +9,7 @@ import pytest
 
 from gpufleet.base.errors import GpufleetError
 from gpufleet.catalog import gpus, grids, prices, systems
+from gpufleet.catalog.curves import CollectiveCurve, Constant, Failure, GemmCurve, LeftOut
 from gpufleet.catalog.rows import (
     FOLDER,
     Country,
@@ -16,16 +17,25 @@ from gpufleet.catalog.rows import (
     ExportRule,
     Gpu,
     Grid,
+    ModelRow,
     Price,
     Row,
     SystemRow,
     read,
 )
 
-KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, Price, Grid, Country, ExportChip, ExportRule)
+KINDS: tuple[type[Row], ...] = (
+    *(Gpu, SystemRow, ModelRow, Price, Grid, Country, ExportChip, ExportRule),
+    *(GemmCurve, CollectiveCurve, Constant, Failure),
+)
 TRUST = {
+    GemmCurve: {"measured"},
+    CollectiveCurve: {"measured"},
+    Constant: {"fitted"},
+    Failure: {"published"},
     Gpu: {"confirmed", "partly", "memory"},
     SystemRow: {"confirmed", "partly", "memory"},
+    ModelRow: {"confirmed", "partly"},
     Price: {"high", "medium", "low"},
     Grid: {"high", "medium", "low"},
     Country: {"high", "medium"},
@@ -43,7 +53,7 @@ def test_every_row_has_a_unique_id_and_a_known_trust(kind: type[Row]) -> None:
     assert [row.line for row in rows] == list(range(2, len(rows) + 2))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", (*KINDS, LeftOut))
 def test_columns_of_file_class_and_description_are_the_same(kind: type[Row]) -> None:
     name = kind.file.removeprefix("catalog/")
     with (FOLDER / name).open(encoding="utf-8") as file:
@@ -51,7 +61,7 @@ def test_columns_of_file_class_and_description_are_the_same(kind: type[Row]) -> 
     with (FOLDER / "columns.csv").open(encoding="utf-8") as file:
         described = [row["column"] for row in csv.DictReader(file) if f"{row['table']}.csv" == name]
     assert in_file == described
-    assert set(in_file) == {f.name for f in dataclasses.fields(kind)} - {"line"}
+    assert set(in_file) == {f.name for f in dataclasses.fields(kind)} - {"line", "own"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -40,8 +40,10 @@ def modules_after(*arguments: str) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_reference():
-    commands = "admit catalog check compare explain export export-check new profile report run schema why"
-    assert commands.split() == COMMANDS
+    commands = (
+        "admit calibrate catalog check compare explain export export-check new profile report run schema"
+    )
+    assert f"{commands} train validate why".split() == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -84,8 +86,8 @@ def test_every_code_is_explained(capsys, code):
     assert known.example.strip()
 
 
-def test_codes_belong_to_one_of_six_letters():
-    assert all(re.fullmatch(r"[PTCRUX]\d{3}", code) for code in all_codes())
+def test_codes_belong_to_one_of_seven_letters():
+    assert all(re.fullmatch(r"[PTCMRUX]\d{3}", code) for code in all_codes())
 
 
 def test_a_code_that_does_not_exist(capsys):

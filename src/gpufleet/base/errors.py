@@ -1,6 +1,7 @@
 """Findings: what is wrong, where, and what to do about it; and the texts behind ``gpufleet explain CODE``.
 
-Code letters: P plan, T traces, C catalogue, R run folder and results, X files of other systems, U usage.
+Code letters: P plan, T traces, C catalogue, M models and what was measured, R run folder and results,
+X files of other systems, U usage.
 """
 
 from __future__ import annotations

@@ -8,14 +8,16 @@ from gpufleet.catalog.load import (
     find_chip,
     gpus,
     grids,
+    models,
     prices,
     resolve_chip,
     resolve_country,
+    resolve_model,
     resolve_product,
     resolve_system,
     systems,
 )
-from gpufleet.catalog.rows import Country, ExportChip, ExportRule, Gpu, Grid, Price, SystemRow
+from gpufleet.catalog.rows import Country, ExportChip, ExportRule, Gpu, Grid, ModelRow, Price, SystemRow
 
 __all__ = [
     "Country",
@@ -23,6 +25,7 @@ __all__ = [
     "ExportRule",
     "Gpu",
     "Grid",
+    "ModelRow",
     "Price",
     "Resolved",
     "SystemRow",
@@ -32,9 +35,11 @@ __all__ = [
     "find_chip",
     "gpus",
     "grids",
+    "models",
     "prices",
     "resolve_chip",
     "resolve_country",
+    "resolve_model",
     "resolve_product",
     "resolve_system",
     "systems",

@@ -19,20 +19,23 @@ from gpufleet.catalog.rows import (
     ExportRule,
     Gpu,
     Grid,
+    ModelRow,
     Price,
     Row,
     SystemRow,
     read,
 )
 
-Kind = Literal["product", "system"]
-_KINDS = {"product": say("product"), "system": say("system")}
+Kind = Literal["product", "system", "model"]
+_KINDS = {"product": say("product"), "system": say("system"), "model": say("model")}
+_LISTINGS = {"product": "gpus", "system": "systems", "model": "models"}
 
 explain_code(
     "C001",
     "a name that the catalogue does not have",
-    "A product is one kind of GPU, a system is what is bought: nodes of such GPUs. The catalogue has a fixed "
-    "list of both; capitals, spaces and hyphens do not matter. `gpufleet catalog gpus` prints it.",
+    "A product is one kind of GPU, a system is what is bought: nodes of such GPUs, a model is one published "
+    "transformer. The catalogue has a fixed list of each; capitals, spaces and hyphens do not matter. "
+    "`gpufleet catalog gpus` (or systems, or models) prints it.",
     "`system: DGX B20` is unknown, did you mean DGX-B200? A system of your own goes into the plan's "
     "`systems:`.",
 )
@@ -216,6 +219,16 @@ def _chip_names() -> Mapping[str, ExportChip]:
     return {_key(name): row for row in chips for name in (row.product, row.id) if name}
 
 
+def models() -> Mapping[str, ModelRow]:
+    """All published transformers by id.
+
+    >>> row = models()["deepseek-v3"]
+    >>> row.experts, row.top_k, row.kv_rank, row.params_b
+    (256, 8, 512, 671.0)
+    """
+    return _table(ModelRow)
+
+
 def resolve_product(name: str) -> Resolved:
     """The product that a name means.
 
@@ -241,6 +254,19 @@ def resolve_system(name: str) -> Resolved:
     'GB200-NVL72'
     """
     return _resolve("system", name)
+
+
+def resolve_model(name: str) -> Resolved:
+    """The published transformer that a name means; as resolve_product.
+
+    A name that only begins the names of several is refused; the address of a model at Hugging Face is a name.
+
+    >>> resolve_model("Llama 3.1 405B").id, resolve_model("LGAI-EXAONE/EXAONE-4.0-32B").id
+    ('llama-3.1-405b', 'exaone-4.0-32b')
+    >>> resolve_model("GPT-3").note
+    'GPT-3 is read as gpt-3-175b: the only one whose name begins so'
+    """
+    return _resolve("model", name)
 
 
 def other_kind(product: str, words: str | None) -> str | None:
@@ -290,10 +316,14 @@ def _meanings(kind: Kind) -> Mapping[str, _Meaning]:
             generations.setdefault(gpu.architecture, []).append(gpu.id)
             for name in (gpu.id, gpu.product):
                 meanings[_key(name)] = _Meaning(gpu.id, (gpu.id,), None, refused=False)
-    else:
+    elif kind == "system":
         for row in systems().values():
             for name in (row.id, row.system):
                 meanings[_key(name)] = _Meaning(row.id, (row.id,), None, refused=False)
+    else:
+        for model in models().values():
+            for name in (model.id, model.model, *_addresses(model)):
+                meanings[_key(name)] = _Meaning(model.id, (model.id,), None, refused=False)
     with (FOLDER / "aliases.csv").open(encoding="utf-8", newline="") as file:
         for alias in csv.DictReader(file):
             if alias["kind"] == kind:
@@ -308,8 +338,33 @@ def _meanings(kind: Kind) -> Mapping[str, _Meaning]:
     return meanings
 
 
+def _addresses(model: ModelRow) -> tuple[str, ...]:
+    """What a model is called at Hugging Face, with and without its owner.
+
+    >>> _addresses(models()["llama-2-7b"])
+    ('meta-llama/Llama-2-7b-hf', 'Llama-2-7b-hf')
+    """
+    _, found, address = (model.source or "").partition("huggingface.co/")
+    return (address, address.rpartition("/")[2]) if found else ()
+
+
+def _begun(name: str) -> _Meaning | None:
+    """The models that a name may mean which only begins theirs. Products have aliases for that."""
+    key = _key(name)
+    ids = [
+        row.id for row in models().values() if any(_key(each).startswith(key) for each in (row.id, row.model))
+    ]
+    if len(key) < 3 or not ids:
+        return None
+    only = say("the only one whose name begins so")
+    return _Meaning(name, tuple(ids), only if len(ids) == 1 else say("several begin so"), len(ids) > 1)
+
+
 def _resolve(kind: Kind, name: str) -> Resolved:
     meaning = _meanings(kind).get(_key(name))
+    if meaning is None and kind == "model":
+        bare = name.rpartition("/")[2]  # an address at Hugging Face, without its owner
+        meaning = _meanings(kind).get(_key(bare)) or _begun(bare)
     if meaning is None:
         _refuse_unknown(kind, name)
     if meaning.refused:
@@ -344,7 +399,9 @@ def _refuse_unnamed(kind: Kind, name: str, ids: tuple[str, ...], listing: str) -
     fix = say("did you mean {either}? ", either=_either(ids)) if ids else ""
     says = say("{name!r} is no {kind} of the catalogue", name=name, kind=_KINDS[kind])
     raise GpufleetError(
-        finding("C001", says, say("{fix}`gpufleet catalog {listing}` lists all", fix=fix, listing=listing))
+        finding(
+            "C001", says, say("{fix}`gpufleet catalog {listing}` lists all", fix=fix, listing=_LISTINGS[kind])
+        )
     )
 
 

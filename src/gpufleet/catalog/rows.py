@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from gpufleet.base.errors import GpufleetError, Place, explain_code, finding
 from gpufleet.base.say import say
 
 FOLDER: Final = Path(__file__).parent
+_YES_NO: Final = {"yes": True, "no": False}
+OWN_FOLDER: Final = "GPUFLEET_CATALOG"
+"""Environment variable with the folder of the user's own rows, if it is not the usual one."""
 
 explain_code(
     "C003",
@@ -24,6 +28,24 @@ explain_code(
 )
 
 
+explain_code(
+    "C004",
+    "a row of your own that cannot be read",
+    "`gpufleet calibrate` keeps measured products and curves in CSV files of the form of the catalogue's, in "
+    "the folder that it names. A row there that was damaged stops every command that needs the table.",
+    "gpufleet calibrate --name our-h100 --replace      # measures anew",
+)
+
+
+def own_folder() -> Path:
+    """The folder with the user's own rows: tables of the same names and columns. It need not be there."""
+    if named := os.environ.get(OWN_FOLDER):
+        return Path(named)
+    from platformdirs import user_config_path
+
+    return user_config_path("gpufleet") / "catalog"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """What every row has: where it stands and where it comes from."""
@@ -31,6 +53,13 @@ class Row:
     file: ClassVar[str]
     id: str
     line: int  # in the CSV file
+    own: bool = False  # it is the user's: of the table in `own_folder`
+
+    @property
+    def place(self) -> Place:
+        """File and line of the row."""
+        file = own_folder() / Path(self.file).name if self.own else self.file
+        return Place(str(file), self.line)
 
     def need(self, column: str) -> float:
         """The number in a column that may be empty.
@@ -54,7 +83,7 @@ class Row:
             fix = say("give your own value and its source in the plan")
             if others := self._that_have(column):
                 fix = say("{fix}, or choose a row that has it: {others:, }", fix=fix, others=others)
-            raise GpufleetError(finding("C003", says, fix, Place(self.file, self.line)))
+            raise GpufleetError(finding("C003", says, fix, self.place))
         if not isinstance(value, int | float):
             raise TypeError(f"{column} of {self.file} holds text; read it as an attribute")
         return value
@@ -230,6 +259,49 @@ class ExportRule(Row):
     status: str
     source: str | None
     trust: str
+    verified_on: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRow(Row):
+    """One published transformer: its widths, in elements, and what its maker says of its size."""
+
+    file: ClassVar[str] = "catalog/models.csv"
+    model: str
+    maker: str
+    country: str
+    family: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int | None
+    gated: bool
+    vocab: int
+    tied: bool
+    positions: int | None
+    experts: int | None
+    top_k: int | None
+    shared_experts: int | None
+    expert_ffn: int | None
+    shared_ffn: int | None
+    dense_layers: int | None
+    q_rank: int | None
+    kv_rank: int | None
+    rope_dim: int | None
+    value_dim: int | None
+    window: int | None
+    windowed_layers: int | None
+    predicted_tokens: int | None
+    context: int | None
+    params_b: float | None
+    active_params_b: float | None
+    trained_tokens_b: float | None
+    source: str | None
+    trust: str
+    verified_on: str
     note: str | None
 
 
@@ -237,22 +309,35 @@ R = TypeVar("R", bound=Row)
 
 
 def read(kind: type[R]) -> Iterator[R]:
-    """Rows of a table, in the order of its file; an empty cell becomes None.
+    """Rows of a table, in the order of its file, then the user's own; an empty cell becomes None.
 
-    Raises:  ValueError with file and line, if the file that ships with gpufleet is damaged.
+    Raises:  ValueError with file and line, if the file that ships with gpufleet is damaged; GpufleetError
+             C004 if it is the user's.
 
     >>> next(read(Gpu)).id
     'T4'
     """
-    columns = [f for f in dataclasses.fields(kind) if f.name != "line"]
-    with (FOLDER / Path(kind.file).name).open(encoding="utf-8", newline="") as file:
+    name = Path(kind.file).name
+    yield from _read(kind, FOLDER / name, own=False)
+    mine = own_folder() / name
+    if mine.is_file():
+        try:
+            yield from _read(kind, mine, own=True)
+        except ValueError as fault:
+            fix = say("correct it, or delete the file {path}", path=mine)
+            raise GpufleetError(finding("C004", str(fault), fix, Place(str(mine), 0))) from fault
+
+
+def _read(kind: type[R], path: Path, *, own: bool) -> Iterator[R]:
+    columns = [f for f in dataclasses.fields(kind) if f.name not in ("line", "own")]
+    with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         for cells in reader:
             try:
                 values = {f.name: _cell(str(f.type), cells[f.name]) for f in columns}
             except (KeyError, ValueError) as fault:
                 raise ValueError(f"{kind.file}:{reader.line_num}: {fault}") from fault
-            yield kind(line=reader.line_num, **values)
+            yield kind(line=reader.line_num, own=own, **values)
 
 
 def column_names(kind: type[Row]) -> tuple[str, ...]:
@@ -273,4 +358,8 @@ def _cell(declared: str, text: str) -> Any:
         raise ValueError("an empty cell where a value must be")
     if bare == "float":
         return float(text)
+    if bare == "bool":
+        if text not in _YES_NO:
+            raise ValueError(f"`{text}` is neither yes nor no")
+        return _YES_NO[text]
     return int(text) if bare == "int" else text

@@ -18,7 +18,8 @@ from gpufleet.console import aloud, findings_data, folder_name, print_findings, 
 NO_CODE: Final = explain_code(
     "U002",
     "no such code",
-    "Every finding has a code: P plan, T traces, C catalogue, R runs, X files of other systems, U usage.",
+    "Every finding has a code: P plan, T traces, C catalogue, M models, R runs, X files of other systems, "
+    "U usage.",
     "gpufleet explain P006",
 ).code
 EXISTS: Final = explain_code(
@@ -162,7 +163,7 @@ def catalog(
         str,
         typer.Argument(
             metavar="TABLE",
-            help="gpus, systems, prices, grids, profiles, export-rules, export-chips or countries.",
+            help="gpus, systems, models, prices, grids, profiles, export-rules, export-chips or countries.",
         ),
     ] = "gpus",
     as_json: Json = False,

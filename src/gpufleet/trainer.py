@@ -1,0 +1,378 @@
+"""What `gpufleet train` does: words of the command line become a question, and its answer text or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from gpufleet.base.errors import GpufleetError, Place, did_you_mean, explain_codes, finding
+from gpufleet.base.say import say
+from gpufleet.base.units import NUMBER
+from gpufleet.catalog import models, resolve_model, resolve_product, resolve_system
+from gpufleet.models.architecture import Architecture
+from gpufleet.models.architectures import architecture_of
+from gpufleet.models.candidates import batches_near
+from gpufleet.models.config_file import read_config
+from gpufleet.models.layout import DTYPES
+from gpufleet.models.layouts import By
+from gpufleet.models.machine import Machine, machine
+from gpufleet.models.sizing import DAY_S, Course, Question, course, enough_gpus, largest_model
+
+explain_codes(
+    """
+U050 a number of tokens that cannot be read
+Tokens and batches are a number and a letter: K, M, B (10^9) or T (10^12).
+    --tokens 15T
+
+U051 a date that cannot be meant
+A date is YYYY-MM or YYYY-MM-DD (a month means its first day), and lies after the start (--start, else today).
+    --by 2027-06
+
+U052 options of a training that do not go together
+A model comes from the catalogue or from a file. GPUs are given (--gpus), or a date from which they follow
+(--by), or both, and then the size of the model follows. Products are compared with --compare, one is asked
+about with --product.
+    gpufleet train llama-3.1-405b --product H200 --tokens 15T --by 2027-06
+
+U053 a part of a layout that is not known
+A layout is fixed in parts: tp, pp, vpp, cp, ep, dp, micro_batch.
+    --layout tp=8,pp=16
+"""
+)
+
+BATCH_TOKENS: Final = 2**24
+"""Tokens per step where nothing is said: those of Llama 3.1 405B. Larger batches need fewer exchanges, and
+learn less from each token."""
+SEQ_LEN: Final = 8192
+_LETTERS: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_AMOUNT: Final = re.compile(rf"({NUMBER})\s*([A-Za-z]*)")
+_DATE: Final = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
+_FIXABLE: Final = ("tp", "pp", "vpp", "cp", "ep", "dp", "micro_batch")
+MOST_GPUS: Final = 2**20
+MOST_TOKENS: Final = 1e17
+MOST_SEQ: Final = 2**22
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What was asked for on the command line; None where nothing was."""
+
+    model: str | None = None
+    config: Path | None = None
+    product: str | None = None
+    compare: str | None = None
+    gpus: int | None = None
+    tokens: str | None = None
+    by: str | None = None
+    start: str | None = None
+    precision: str = "bf16"
+    seq_len: int | None = None
+    batch: str | None = None
+    best: str = "time"
+    layout: str | None = None
+    price: float | None = None
+    fabric_gbps: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out: one training, or one for each product that is compared."""
+
+    courses: tuple[Course, ...]
+    notes: tuple[str, ...]
+    start: date | None
+    compared: bool
+
+    def text(self) -> str:
+        """The answer for people."""
+        from gpufleet.report.training import comparison_text, course_text
+
+        if self.compared:
+            return comparison_text(self.courses, self.notes)
+        return course_text(self.courses[0], self.start, self.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as JSON values."""
+        return {
+            "courses": [course_json(each, self.start) for each in self.courses],
+            "notes": [str(note) for note in self.notes],
+        }
+
+
+def answer(wish: Wish) -> Answer:
+    """Answer what was asked.
+
+    Raises: GpufleetError: U050 to U053 (the question), C001 to C024 (names, configurations), M010 to M014
+            (there is no such training).
+    """
+    _go_together(wish)
+    start = _date(wish.start, "--start") if wish.start else None
+    seconds = _seconds(wish.by, start)
+    question, notes = _question(wish, seconds)
+    names = [each.strip() for each in (wish.compare or wish.product or "").split(",")]
+    machines = []
+    for name in names:
+        at, note = _machine(name, wish.fabric_gbps)
+        machines.append(at)
+        notes += [note] if note else []
+    courses = tuple(_course(question, at, wish, seconds) for at in machines)
+    if wish.gpus and wish.by:
+        first = courses[0].question.model
+        notes.append(
+            say(
+                "the largest model of this shape that is done by {by} (P90): {layers} layers, "
+                "hidden size {hidden:,}, {heads} heads",
+                by=_date(wish.by, "--by"),
+                layers=first.layers,
+                hidden=first.hidden,
+                heads=first.heads,
+            )
+        )
+    begins = start if start or not wish.by else date.today()
+    return Answer(courses, tuple(notes), begins, bool(wish.compare))
+
+
+def _course(question: Question, at: Machine, wish: Wish, seconds: float | None) -> Course:
+    if wish.gpus is None:
+        return enough_gpus(question, at)
+    return largest_model(question, at, wish.gpus) if seconds else course(question, at, wish.gpus)
+
+
+def _go_together(wish: Wish) -> None:
+    """Every conflict at once."""
+    found = []
+
+    def conflict(says: str, fix: str) -> None:
+        found.append(finding("U052", says, fix))
+
+    if (wish.model is None) == (wish.config is None):
+        conflict(
+            say("one model is needed"), say("name one of `gpufleet catalog models`, or give --config FILE")
+        )
+    if (wish.product is None) == (wish.compare is None):
+        conflict(
+            say("one product is needed, or several to compare"),
+            say("give --product H200 or --compare H200,B200"),
+        )
+    if wish.gpus is None and wish.by is None:
+        conflict(say("neither GPUs nor a date are given"), say("give --gpus 512, or --by 2027-06, or both"))
+    if wish.gpus is not None and not 1 <= wish.gpus <= MOST_GPUS:
+        conflict(
+            say("{n:,} GPUs are out of bounds", n=wish.gpus), say("give from 1 to {most:,}", most=MOST_GPUS)
+        )
+    if wish.start and not wish.by and not wish.gpus:
+        conflict(say("--start goes with --by or --gpus"), say("leave it out"))
+    if wish.best not in ("time", "cost", "energy", "gpus"):
+        fix = did_you_mean(wish.best, ("time", "cost", "energy", "gpus"))
+        conflict(say("`{best}` is nothing that a layout can be best in", best=wish.best), fix)
+    if wish.precision.lower() not in DTYPES:
+        conflict(
+            say("`{dtype}` is no number type of linear layers", dtype=wish.precision),
+            did_you_mean(wish.precision, DTYPES),
+        )
+    if wish.seq_len is not None and not 128 <= wish.seq_len <= MOST_SEQ:
+        conflict(
+            say("sequences of {n:,} tokens are out of bounds", n=wish.seq_len),
+            say("give from 128 to {most:,}", most=MOST_SEQ),
+        )
+    for name, value in (("--price", wish.price), ("--fabric", wish.fabric_gbps)):
+        if value is not None and not 0 < value < 1e6:
+            conflict(
+                say("{name} {value:g} is out of bounds", name=name, value=value), say("give a number above 0")
+            )
+    if found:
+        raise GpufleetError(*found)
+
+
+def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
+    model, published, longest, notes = _model(wish)
+    seq_len = wish.seq_len or min(SEQ_LEN, longest or SEQ_LEN)
+    batch = amount(wish.batch, "--batch") if wish.batch else BATCH_TOKENS
+    if wish.batch is None:
+        notes.append(
+            say("a batch of about {n:.1f} million tokens is assumed (--batch)", n=BATCH_TOKENS / 1e6)
+        )
+    tokens = _tokens(wish, published, batch, notes)
+    return (
+        Question(
+            model=model,
+            tokens=tokens,
+            seq_len=seq_len,
+            batches=batches_near(batch, seq_len, exact=wish.batch is not None),
+            dtype=wish.precision.lower(),
+            by=_by(wish.best),
+            seconds=seconds,
+            fixed=_fixed(wish.layout),
+            price_usd_h=wish.price,
+        ),
+        notes,
+    )
+
+
+def _by(word: str) -> By:
+    known: dict[str, By] = {"time": "time", "cost": "cost", "energy": "energy", "gpus": "gpus"}
+    return known[word]
+
+
+def _model(wish: Wish) -> tuple[Architecture, float | None, int | None, list[str]]:
+    """The architecture, the tokens that it was trained on as published, its longest sequence, notes."""
+    if wish.config is not None:
+        return read_config(wish.config), None, None, []
+    meant = resolve_model(wish.model or "")
+    row = models()[meant.id]
+    notes = [meant.note] if meant.note else []
+    trained = row.trained_tokens_b
+    return architecture_of(row), None if trained is None else trained * 1e9, row.context, notes
+
+
+def _tokens(wish: Wish, published: float | None, batch: float, notes: list[str]) -> float | None:
+    """The budget: as asked, else as published; for the size of a model None, and then the optimal ones."""
+    if wish.tokens is None:
+        if wish.gpus is not None and wish.by is not None:
+            return None
+        if published is None:
+            _refuse("U050", say("no tokens are given, and none are published"), say("give --tokens 15T"))
+        notes.append(say("{n:,.0f} billion tokens: as published of this model", n=published / 1e9))
+        return published
+    tokens = amount(wish.tokens, "--tokens")
+    if not batch <= tokens <= MOST_TOKENS:
+        says = say(
+            "{tokens:,.0f} tokens are out of bounds: a step alone takes {batch:,.0f}",
+            tokens=tokens,
+            batch=batch,
+        )
+        _refuse("U050", says, say("check the letter: B is 10^9, T is 10^12"), "--tokens")
+    return tokens
+
+
+def amount(text: str, option: str) -> float:
+    """A number with a letter.
+
+    Raises: GpufleetError U050.
+
+    >>> amount("15T", "--tokens"), amount("2.5 B", "--tokens")
+    (15000000000000.0, 2500000000.0)
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    letter = match[2].upper() if match else ""
+    if match and not letter:
+        says = say("`{text}` has no letter for its size", text=text)
+        _refuse("U050", says, say("write {text}T (10^12) or {text}B (10^9)", text=text.strip()), option)
+    if match is None or letter not in _LETTERS:
+        _refuse(
+            "U050", say("`{text}` is no number of tokens", text=text), say("write e.g. 15T or 500B"), option
+        )
+    value = float(match[1]) * _LETTERS[letter]
+    if not 0 < value < float("inf"):
+        _refuse("U050", say("`{text}` is out of bounds", text=text), say("write e.g. 15T or 500B"), option)
+    return value
+
+
+def _date(text: str, option: str) -> date:
+    match = _DATE.fullmatch(text.strip())
+    with suppress(ValueError):
+        if match:
+            return date(int(match[1]), int(match[2]), int(match[3] or 1))
+    return _refuse(
+        "U051", say("`{text}` is no date", text=text), say("write e.g. 2027-06 or 2027-06-15"), option
+    )
+
+
+def _seconds(by: str | None, start: date | None) -> float | None:
+    """From the start until the deadline, s."""
+    if by is None:
+        return None
+    end, begin = _date(by, "--by"), start or date.today()
+    if end <= begin:
+        says = say("{end} is not after the start, {begin}", end=end, begin=begin)
+        _refuse("U051", says, say("give a later date, or an earlier --start"), "--by")
+    return (end - begin).days * DAY_S
+
+
+def _fixed(text: str | None) -> dict[str, int]:
+    """Parts of a layout that are fixed: `tp=8,pp=16`."""
+    fixed = {}
+    for part in filter(None, re.split(r"[,\s]+", text or "")):
+        name, _, value = part.partition("=")
+        name = {"mb": "micro_batch", "mbs": "micro_batch"}.get(name.lower(), name.lower().replace("-", "_"))
+        if name not in _FIXABLE:
+            fix = did_you_mean(name, _FIXABLE)
+            _refuse("U053", say("`{part}` is no part of a layout", part=part), fix, "--layout")
+        if not value.isdecimal() or not 1 <= int(value) <= MOST_GPUS:
+            says = say("`{part}` gives no whole number above 0", part=part)
+            _refuse("U053", says, say("write e.g. {name}=8", name=name), "--layout")
+        fixed[name] = int(value)
+    return fixed
+
+
+def _machine(name: str, fabric_gbps: float | None) -> tuple[Machine, str | None]:
+    """The machine that a name means, and what should be said about the choice."""
+    try:
+        meant = resolve_system(name)
+    except GpufleetError:
+        meant = resolve_product(name)
+    return machine(meant.id, fabric_gbps=fabric_gbps), meant.note
+
+
+def _refuse(code: str, says: str, fix: str, option: str = "") -> NoReturn:
+    raise GpufleetError(finding(code, says, fix, Place(option, 0) if option else None))
+
+
+def course_json(of: Course, start: date | None) -> dict[str, Any]:
+    """One training as JSON values; units are in the names."""
+    from gpufleet.report.training import end_of
+
+    found, row = of.options, of.row
+    cost = of.cost
+    return {
+        "model": of.question.model.name,
+        "params": of.question.model.params_total,
+        "params_active": of.question.model.params_active,
+        "architecture": dataclasses.asdict(of.question.model),
+        "product": found.at.product,
+        "system": found.at.name,
+        "gpus": of.gpus,
+        "gpus_allowed": found.search.gpus,
+        "tokens": of.question.budget(),
+        "steps": of.steps,
+        "layouts_tried": found.tried,
+        "best_by": of.question.by,
+        "best": _row_json(of, row),
+        "runner_up": None if of.runner_up is None else _row_json(of, of.runner_up),
+        "why": None
+        if of.loss is None
+        else {"slower": of.loss.slower, "longer_s": dict(of.loss.longer), "shorter_s": dict(of.loss.shorter)},
+        "days": {name: getattr(of.finish, f"{name}_s") / DAY_S for name in ("p10", "p50", "p90")},
+        "done": None if start is None else end_of(of.finish.p50_s, start).isoformat(),
+        "ideal_days": of.finish.ideal_s / DAY_S,
+        "goodput": of.finish.goodput,
+        "failures": of.finish.failures,
+        "checkpoint_interval_s": of.finish.interval_s,
+        "checkpoint_s": of.finish.checkpoint_s,
+        "gpu_hours": of.gpu_hours,
+        "energy_mwh": of.energy_mwh,
+        "cost_usd": None if cost is None else cost.usd,
+        "usd_per_gpu_h": None if cost is None else cost.usd_per_gpu_h,
+        "price": None if cost is None or cost.price is None else cost.price.id,
+    }
+
+
+def _row_json(of: Course, row: int) -> dict[str, Any]:
+    steps = of.options.steps
+    return {
+        "layout": of.options.layout(row),
+        "gpus": int(of.options.layouts.gpus[row]),
+        "step_s": float(steps.step_s[row]),
+        "parts_s": of.options.parts_s(row),
+        "recompute_s": float(steps.recompute_s[row]),
+        "tokens_per_s_per_gpu": float(steps.tokens_per_s_per_gpu[row]),
+        "tflops_per_gpu": float(steps.tflops[row]),
+        "mfu": float(steps.mfu[row]),
+        "memory_bytes": of.options.memory_bytes(row),
+        "energy_j": float(steps.energy_j[row]),
+    }
