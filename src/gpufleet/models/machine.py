@@ -17,7 +17,7 @@ from gpufleet.models.layout import DTYPES
 
 FABRIC_START_S: Final = 15e-6
 FABRIC_HOP_S: Final = 5e-6
-"""What a collective across domains takes to begin, and from one domain to the next: published tests of NCCL."""
+"""What a collective across domains takes to begin, and from one domain to the next: usual for NCCL."""
 NEWER_HOST: Final = 1.4
 """How much faster one thread of the hosts of Hopper and later is than those of A100. Source: PassMark's
 single-thread ratings, EPYC 9654 (2,893) and EPYC 7742 (about 2,060)."""
