@@ -53,7 +53,7 @@ def test_every_row_has_a_unique_id_and_a_known_trust(kind: type[Row]) -> None:
     assert [row.line for row in rows] == list(range(2, len(rows) + 2))
 
 
-@pytest.mark.parametrize("kind", (*KINDS, LeftOut))
+@pytest.mark.parametrize("kind", [*KINDS, LeftOut])
 def test_columns_of_file_class_and_description_are_the_same(kind: type[Row]) -> None:
     name = kind.file.removeprefix("catalog/")
     with (FOLDER / name).open(encoding="utf-8") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,8 +75,10 @@ def _expert(model: Architecture, layouts: Layouts, at: Machine) -> Floats:
     tokens = layouts.micro_batch * layouts.seq_len / (layouts.cp * layouts.tp)
     size = 2.0 * tokens * model.top_k * model.hidden
     domains = np.ceil(layouts.ep / np.minimum(at.domain, layouts.ep))
-    distinct = domains * (1 - (1 - 1 / domains) ** model.top_k) / model.top_k
-    once = at.collective("all_to_all", size, layouts.ep, 1, far_share=distinct)
+    distinct = domains * (1 - (1 - 1 / domains) ** model.top_k)
+    if model.groups_taken:  # routing that keeps a token to a few groups, one to a domain
+        distinct = np.minimum(distinct, model.groups_taken)
+    once = at.collective("all_to_all", size, layouts.ep, 1, far_share=distinct / model.top_k)
     return 2.0 * once * model.moe_layers / model.layers
 
 
@@ -95,14 +97,16 @@ def _data(layouts: Layouts, has: Held, at: Machine) -> tuple[Floats, Floats]:
     expert_shards = np.where(fsdp, np.minimum(layouts.fsdp, experts), experts)
     plain = layouts.zero == 0
 
-    def all_of(operation: str, size: float) -> Floats:
+    def all_of(operation: str, size: Any) -> Floats:
         each = at.collective(operation, size * has.dense / has.layers, shards, stride)
         routed = at.collective(operation, size * has.experts / has.layers, expert_shards, layouts.ep)
         return np.asarray(
             has.layers * (each + routed) + at.collective(operation, size * has.ends, shards, stride)
         )
 
-    reduce = np.where(plain, all_of("all_reduce", GRADIENT_BYTES), all_of("reduce_scatter", GRADIENT_BYTES))
+    # In the years of FP16 gradients travelled in FP16, today in FP32.
+    gradient = np.where(layouts.attention == 1, GRADIENT_BYTES / 2, GRADIENT_BYTES)
+    reduce = np.where(plain, all_of("all_reduce", gradient), all_of("reduce_scatter", gradient))
     return reduce, np.where(plain, 0.0, all_of("all_gather", WEIGHT_BYTES))
 
 

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
+from gpufleet.base.errors import GpufleetError, explain_code, finding
+from gpufleet.base.say import say
 from gpufleet.catalog.curves import collective_curves, gemm_curves, left_out, training_constants
 from gpufleet.catalog.load import gpus, resolve_product, resolve_system, systems
 from gpufleet.catalog.rows import Gpu, SystemRow
@@ -15,9 +17,17 @@ from gpufleet.models.collectives import OPERATIONS, collective_s, moved
 from gpufleet.models.gemm import BYTES, CAST, gemm_s
 from gpufleet.models.layout import DTYPES
 
+explain_code(
+    "M005",
+    "no network is known for a product",
+    "Training on several nodes needs the rate of the network. It is that of a system; a product that no "
+    "system of the catalogue holds has none.",
+    "gpufleet catalog systems",
+)
+
 FABRIC_START_S: Final = 15e-6
-FABRIC_HOP_S: Final = 1.5e-6
-"""What a collective across domains takes to begin, and per further domain: published tests of NCCL."""
+FABRIC_HOP_S: Final = 5e-6
+"""What a collective across domains takes to begin, and from one domain to the next: usual for NCCL."""
 NEWER_HOST: Final = 1.4
 """How much faster one thread of the hosts of Hopper and later is than those of A100. Source: PassMark's
 single-thread ratings, EPYC 9654 (2,893) and EPYC 7742 (about 2,060)."""
@@ -37,6 +47,7 @@ class Constants(NamedTuple):
 
     gemm_sustained: float
     hopper_power: float
+    hopper_power_fp8: float
     blackwell_power: float
     attention_rate: float
     elementwise: float
@@ -106,15 +117,15 @@ class Machine:
         return bool(np.isfinite(self.peak_flops[DTYPES.index(dtype)]))
 
     @property
-    def sustained(self) -> float:
-        """Rate of matrix products in a step over that of the measured curve."""
+    def sustained(self) -> Floats:
+        """Rate of matrix products in a step over that of the measured curve, per dtype."""
         c = self.constants
         limits = {
-            "Hopper": c.hopper_power,
-            "Blackwell": c.blackwell_power,
-            "Blackwell Ultra": c.blackwell_power,
+            "Hopper": (c.hopper_power, c.hopper_power_fp8, c.hopper_power_fp8, c.hopper_power_fp8),
+            "Blackwell": (c.blackwell_power,) * len(DTYPES),
+            "Blackwell Ultra": (c.blackwell_power,) * len(DTYPES),
         }
-        return c.gemm_sustained * limits.get(self.generation, 1.0)
+        return c.gemm_sustained * np.array(limits.get(self.generation, (1.0,) * len(DTYPES)))
 
     @property
     def host_s(self) -> float:
@@ -129,7 +140,7 @@ class Machine:
               x k matrix is still BF16; copies: groups of a grouped product.
         """
         efficiency, depth, area, memory = self.gemm[:, dtype]
-        rate = self.peak_flops[dtype] * efficiency * self.sustained
+        rate = self.peak_flops[dtype] * efficiency * self.sustained[dtype]
         return gemm_s(
             m,
             n,
@@ -173,8 +184,17 @@ class Machine:
             rate=self.scaleup_bw * efficiency,
         )
         leaves = far_share * moved(operation, size, outside) / (1.0 if operation == "all_to_all" else inside)
-        far = collective_s(leaves, outside, start=FABRIC_START_S, hop=FABRIC_HOP_S, copied=0.0, ramp=1.0,
-                           rate=self.fabric_bw * self.constants.fabric_efficiency)  # fmt: skip
+        # A ring passes through every GPU of each domain; an all-reduce can take a tree of domains.
+        hops = 1.0 + 2.0 * np.ceil(np.log2(outside)) if operation == "all_reduce" else outside
+        far = collective_s(
+            leaves,
+            hops,
+            start=FABRIC_START_S,
+            hop=FABRIC_HOP_S + (inside - 1) * hop,
+            copied=0.0,
+            ramp=1.0,
+            rate=self.fabric_bw * self.constants.fabric_efficiency,
+        )
         return np.maximum(near, far)
 
     def send_s(self, size: Any, stride: Any) -> Floats:
@@ -194,7 +214,8 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
     A product alone stands in the system that the catalogue lists first for it.
 
     Args:   fabric_gbps: of the network, per GPU, if it is not the system's; constants: else the shipped ones.
-    Raises: GpufleetError C001, C002 for a name; C003 for a cell that is empty: memory, bandwidth, a network.
+    Raises: GpufleetError C001, C002 for a name; C003 for a cell that is empty: memory, bandwidth, a network;
+            M005 for a product without a system.
 
     >>> m = machine("GB200-NVL72")
     >>> m.product, m.domain, m.fabric_bw / 1e9
@@ -205,12 +226,10 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
     product, system = _rows(name)
     link = product.scaleup_bw_gbs
     domain = (system.scaleup_domain_gpus if system else product.scaleup_domain) or 1
-    nic = fabric_gbps or (system.nic_gbps_per_gpu if system else None)
-    if nic is None:
-        nic = (system.need("nic_gbps_per_gpu") if system else product.need("scaleup_bw_gbs")) or 0.0
+    nic = fabric_gbps or _network_gbps(product, system)
     measured, rate = _measured(product)
     node_w = (system.node_power_max_w or 0.0) / (system.gpus_per_node or 1) if system else 0.0
-    gpu_w = product.tdp_w or node_w
+    gpu_w = product.tdp_w or node_w or np.nan
     return Machine(
         name=system.id if system else product.id,
         product=product.id,
@@ -230,10 +249,17 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
     )
 
 
+def _network_gbps(product: Gpu, system: SystemRow | None) -> float:
+    """Gb/s of the network per GPU. Raises: GpufleetError C003 or M005 if the catalogue does not know it."""
+    if system is not None:
+        return system.need("nic_gbps_per_gpu")
+    says = say("{product} stands in no system of the catalogue with a known network", product=product.id)
+    fix = say("name a system, or give the network's rate per GPU")
+    raise GpufleetError(finding("M005", says, fix))
+
+
 def _rows(name: str) -> tuple[Gpu, SystemRow | None]:
     """A product and its system; from the name of either."""
-    from gpufleet.base.errors import GpufleetError
-
     try:
         system = systems()[resolve_system(name).id]
     except GpufleetError:
