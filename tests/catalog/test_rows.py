@@ -9,16 +9,11 @@ import pytest
 
 from gpufleet.base.errors import GpufleetError
 from gpufleet.catalog import gpus, grids, prices, systems
-<<<<<<< HEAD
+from gpufleet.catalog.curves import CollectiveCurve, Constant, Failure, GemmCurve, LeftOut
 from gpufleet.catalog.rows import FOLDER, Gpu, Grid, ModelRow, Price, Row, SystemRow, read
 
-KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, ModelRow, Price, Grid)
-=======
-from gpufleet.catalog.curves import CollectiveCurve, Constant, Failure, GemmCurve, LeftOut
-from gpufleet.catalog.rows import FOLDER, Gpu, Grid, Price, Row, SystemRow, read
-
-KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, Price, Grid, GemmCurve, CollectiveCurve, Constant, Failure)
->>>>>>> h-training
+TRAINING: tuple[type[Row], ...] = (GemmCurve, CollectiveCurve, Constant, Failure)
+KINDS: tuple[type[Row], ...] = (Gpu, SystemRow, ModelRow, Price, Grid, *TRAINING)
 TRUST = {
     GemmCurve: {"measured"},
     CollectiveCurve: {"measured"},
@@ -41,7 +36,7 @@ def test_every_row_has_a_unique_id_and_a_known_trust(kind: type[Row]) -> None:
     assert [row.line for row in rows] == list(range(2, len(rows) + 2))
 
 
-@pytest.mark.parametrize("kind", (*KINDS, LeftOut))
+@pytest.mark.parametrize("kind", [*KINDS, LeftOut])
 def test_columns_of_file_class_and_description_are_the_same(kind: type[Row]) -> None:
     name = kind.file.removeprefix("catalog/")
     with (FOLDER / name).open(encoding="utf-8") as file:
