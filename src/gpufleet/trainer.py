@@ -165,8 +165,6 @@ def _go_together(wish: Wish) -> None:
         conflict(
             say("{n:,} GPUs are out of bounds", n=wish.gpus), say("give from 1 to {most:,}", most=MOST_GPUS)
         )
-    if wish.start and not wish.by and not wish.gpus:
-        conflict(say("--start goes with --by or --gpus"), say("leave it out"))
     if wish.best not in ("time", "cost", "energy", "gpus"):
         fix = did_you_mean(wish.best, ("time", "cost", "energy", "gpus"))
         conflict(say("`{best}` is nothing that a layout can be best in", best=wish.best), fix)

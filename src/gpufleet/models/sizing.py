@@ -244,7 +244,7 @@ def scaled(model: Architecture, factor: float) -> Architecture:
         else 0,
         windowed_layers=round(model.windowed_layers * layers / model.layers),
     )
-    return dataclasses.replace(made, name=f"{significant(made.params_total / 1e9)}B like {model.name}")
+    return dataclasses.replace(made, name=f"{model.name}@{significant(made.params_total / 1e9)}B")
 
 
 def largest_model(question: Question, at: Machine, gpus: int) -> Course:

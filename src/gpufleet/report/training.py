@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
-from gpufleet.base.say import Said, say, significant
+from gpufleet.base.say import Said, say, significant, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
 from gpufleet.models.layouts import Loss, layout_text
@@ -92,7 +92,7 @@ def course_text(of: Course, start: date | None = None, notes: Sequence[str] = ()
         (say("needs"), _needs(of)),
         (say("next best"), _runner_up(of)),
         (say("size"), size_hint(of)),
-        *((say("note"), note) for note in notes),
+        *((say("note"), tell(note)) for note in notes),
     ]
     return "\n".join(_line(str(label), text) for label, text in lines if text or not label)
 
@@ -248,7 +248,7 @@ def comparison_text(courses: Sequence[Course], notes: Sequence[str] = ()) -> str
     )  # fmt: skip
     lines = _table([tuple(map(str, head)), *(_compared(each) for each in order)])
     more = [(each.options.at.product, _layout(each, each.row)) for each in order]
-    more += [(str(say("note")), note) for note in notes]
+    more += [(str(say("note")), tell(note)) for note in notes]
     return "\n".join([wrapped(headline(order[0]), WIDTH), "", *lines, "", *(_line(*each) for each in more)])
 
 

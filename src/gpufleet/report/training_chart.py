@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from gpufleet.base.say import say, significant
+from gpufleet.base.say import say, significant, tell
 from gpufleet.base.wide import wrapped
 from gpufleet.models.layouts import PARTS, layout_text
 from gpufleet.models.sizing import DAY_S, Course
@@ -35,8 +35,8 @@ def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
     """One training, best layout and next best, or several products: one bar each, as Vega-Lite."""
     bars = list(_bars(courses, compared=compared))
     order = list(dict.fromkeys(row["row"] for row in bars))
-    used = [part for part in PARTS if any(row["name"] == str(PART_NAMES[part]) for row in bars)]
-    names = [str(PART_NAMES[part]) for part in used]
+    used = [part for part in PARTS if any(row["name"] == tell(PART_NAMES[part]) for row in bars)]
+    names = [tell(PART_NAMES[part]) for part in used]
     paint = alt.Scale(domain=names, range=[_COLOURS[part] for part in used])
     base = alt.Chart(alt.InlineData(values=bars)).encode(
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, ticks=False, domain=False))
@@ -71,7 +71,7 @@ def _bars(courses: Sequence[Course], *, compared: bool) -> Iterator[dict[str, An
             for name, days in parts.items():
                 yield {
                     "row": label,
-                    "name": str(PART_NAMES[name]),
+                    "name": tell(PART_NAMES[name]),
                     "days": days,
                     "rank": PARTS.index(name),
                     "total": sum(parts.values()),
