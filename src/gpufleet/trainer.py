@@ -22,6 +22,7 @@ from gpufleet.models.layout import DTYPES
 from gpufleet.models.layouts import By
 from gpufleet.models.machine import Machine, machine
 from gpufleet.models.sizing import DAY_S, Course, Question, course, enough_gpus, largest_model
+from gpufleet.report.training import comparison_text, course_text, end_of, tokens_text
 
 explain_codes(
     """
@@ -90,8 +91,6 @@ class Answer:
 
     def text(self) -> str:
         """The answer for people."""
-        from gpufleet.report.training import comparison_text, course_text
-
         if self.compared:
             return comparison_text(self.courses, self.notes)
         return course_text(self.courses[0], self.start, self.notes)
@@ -192,9 +191,8 @@ def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
     seq_len = wish.seq_len or min(SEQ_LEN, longest or SEQ_LEN)
     batch = amount(wish.batch, "--batch") if wish.batch else BATCH_TOKENS
     if wish.batch is None:
-        notes.append(
-            say("a batch of about {n:.1f} million tokens is assumed (--batch)", n=BATCH_TOKENS / 1e6)
-        )
+        text = tokens_text(BATCH_TOKENS)
+        notes.append(say("a batch of about {tokens} tokens is assumed (--batch)", tokens=text))
     tokens = _tokens(wish, published, batch, notes)
     return (
         Question(
@@ -235,7 +233,8 @@ def _tokens(wish: Wish, published: float | None, batch: float, notes: list[str])
             return None
         if published is None:
             _refuse("U050", say("no tokens are given, and none are published"), say("give --tokens 15T"))
-        notes.append(say("{n:,.0f} billion tokens: as published of this model", n=published / 1e9))
+        text = tokens_text(published)
+        notes.append(say("{tokens} tokens: as published of this model", tokens=text))
         return published
     tokens = amount(wish.tokens, "--tokens")
     if not batch <= tokens <= MOST_TOKENS:
@@ -323,8 +322,6 @@ def _refuse(code: str, says: str, fix: str, option: str = "") -> NoReturn:
 
 def course_json(of: Course, start: date | None) -> dict[str, Any]:
     """One training as JSON values; units are in the names."""
-    from gpufleet.report.training import end_of
-
     found, row = of.options, of.row
     cost = of.cost
     return {

@@ -143,7 +143,7 @@ def test_what_is_not_known_is_no_zero(capsys) -> None:
 def test_the_published_budget_is_taken_and_said(capsys) -> None:
     code, out, _ = run(capsys, "llama-3-8b", "--gpus", "64", "--product", "H100")
     assert code == 0
-    assert "15,000 billion tokens: as published of this model" in " ".join(out.split())
+    assert "15T tokens: as published of this model" in " ".join(out.split())
     assert "no tokens are given" in refused(capsys, "kanana-1.5-8b", "--gpus", "64", "--product", "H100")
 
 
