@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from gpufleet.catalog.rows import FOLDER
-from gpufleet.models.runs import OPTIONAL, REQUIRED
+from gpufleet.models.run_cells import OPTIONAL, REQUIRED
 
 
 def main() -> None:

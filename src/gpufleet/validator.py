@@ -43,6 +43,11 @@ class Validation(NamedTuple):
         """The runs that were predicted."""
         return self.read.runs
 
+    @property
+    def rows(self) -> int:
+        """All rows that were read."""
+        return len(self.runs) + sum(self.read.left_out.values())
+
     def by(self, key: Callable[[Run], Hashable | None]) -> dict[Hashable, Errors]:
         """Errors by group; runs whose key is None are left out."""
         return by_group(self.runs, self.errors_pct, key)
@@ -118,8 +123,8 @@ def _gpus(run: Run) -> int:
 
 
 def _lines(done: Validation) -> Iterator[str]:
-    known = sum(done.read.left_out.values())
-    yield str(say("{n:,} published runs predicted, {left:,} rows left out", n=len(done.runs), left=known))
+    left = done.rows - len(done.runs)
+    yield str(say("{n:,} published runs predicted, {left:,} rows left out", n=len(done.runs), left=left))
     yield str(say("errors are of step time, per configuration; above 0: predicted too slow"))
     yield ""
     yield from _table(say("group"), {_KINDS[str(k)]: e for k, e in done.by(kind).items()},

@@ -18,6 +18,13 @@ NO_FORM: Final = explain_code(
     "A picture is written as SVG or PNG, by the end of its name.",
     "gpufleet validate --out validation.svg",
 ).code
+NO_POINT: Final = explain_code(
+    "M004",
+    "no run to draw",
+    "The chart has a point for each run that published a speed and can be predicted; the text tells why rows "
+    "were left out.",
+    "gpufleet validate --data my-runs",
+).code
 
 
 def validate(
@@ -50,7 +57,11 @@ def validate(
         from gpufleet.report.scatter_chart import scatter_chart, write_picture
 
         with aloud():
-            write_picture(scatter_chart(scatter_rows(done)), out)
+            points = scatter_rows(done)
+            if not points:
+                says = words("none of {n:,} rows has a speed that can be predicted", n=done.rows)
+                raise GpufleetError(finding(NO_POINT, says, words("leave --out away to see why")))
+            write_picture(scatter_chart(points), out)
     if as_json:
         print_json("validate", {**done.to_json(), "picture": str(out) if out else None})
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,14 +95,16 @@ def _data(layouts: Layouts, has: Held, at: Machine) -> tuple[Floats, Floats]:
     expert_shards = np.where(fsdp, np.minimum(layouts.fsdp, experts), experts)
     plain = layouts.zero == 0
 
-    def all_of(operation: str, size: float) -> Floats:
+    def all_of(operation: str, size: Any) -> Floats:
         each = at.collective(operation, size * has.dense / has.layers, shards, stride)
         routed = at.collective(operation, size * has.experts / has.layers, expert_shards, layouts.ep)
         return np.asarray(
             has.layers * (each + routed) + at.collective(operation, size * has.ends, shards, stride)
         )
 
-    reduce = np.where(plain, all_of("all_reduce", GRADIENT_BYTES), all_of("reduce_scatter", GRADIENT_BYTES))
+    # In the years of FP16 gradients travelled in FP16, today in FP32.
+    gradient = np.where(layouts.attention == 1, GRADIENT_BYTES / 2, GRADIENT_BYTES)
+    reduce = np.where(plain, all_of("all_reduce", gradient), all_of("reduce_scatter", gradient))
     return reduce, np.where(plain, 0.0, all_of("all_gather", WEIGHT_BYTES))
 
 

@@ -110,9 +110,14 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 def _numbers(name: str, value: Any) -> Ints:
     values = np.atleast_1d(np.asarray(value))
-    if values.dtype.kind in "US":
-        return np.array([_CODES[name].index(str(each)) for each in values], dtype=np.int64)
-    return values.astype(np.int64)
+    if values.dtype.kind not in "US":
+        return values.astype(np.int64)
+    words = _CODES.get(name, ())
+    if unknown := {str(each) for each in values} - set(words):
+        raise ValueError(
+            f"{name} is one of {', '.join(words) or 'numbers'}, not {', '.join(sorted(unknown))}"
+        )
+    return np.array([words.index(str(each)) for each in values], dtype=np.int64)
 
 
 def violations(layouts: Layouts, *, layers: int, heads: int, kv_heads: int, experts: int) -> dict[str, Any]:

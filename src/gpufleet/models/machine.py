@@ -16,8 +16,8 @@ from gpufleet.models.gemm import BYTES, CAST, gemm_s
 from gpufleet.models.layout import DTYPES
 
 FABRIC_START_S: Final = 15e-6
-FABRIC_HOP_S: Final = 1.5e-6
-"""What a collective across domains takes to begin, and per further domain: published tests of NCCL."""
+FABRIC_HOP_S: Final = 5e-6
+"""What a collective across domains takes to begin, and from one domain to the next: usual for NCCL."""
 NEWER_HOST: Final = 1.4
 """How much faster one thread of the hosts of Hopper and later is than those of A100. Source: PassMark's
 single-thread ratings, EPYC 9654 (2,893) and EPYC 7742 (about 2,060)."""
@@ -173,8 +173,17 @@ class Machine:
             rate=self.scaleup_bw * efficiency,
         )
         leaves = far_share * moved(operation, size, outside) / (1.0 if operation == "all_to_all" else inside)
-        far = collective_s(leaves, outside, start=FABRIC_START_S, hop=FABRIC_HOP_S, copied=0.0, ramp=1.0,
-                           rate=self.fabric_bw * self.constants.fabric_efficiency)  # fmt: skip
+        # A ring passes through every GPU of each domain; an all-reduce can take a tree of domains.
+        hops = 1.0 + 2.0 * np.ceil(np.log2(outside)) if operation == "all_reduce" else outside
+        far = collective_s(
+            leaves,
+            hops,
+            start=FABRIC_START_S,
+            hop=FABRIC_HOP_S + (inside - 1) * hop,
+            copied=0.0,
+            ramp=1.0,
+            rate=self.fabric_bw * self.constants.fabric_efficiency,
+        )
         return np.maximum(near, far)
 
     def send_s(self, size: Any, stride: Any) -> Floats:

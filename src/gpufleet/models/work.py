@@ -18,6 +18,9 @@ _HOST_BACK: Final = 1.7
 HOST_AGAIN: Final = 1.3
 """Time in which the host launches a backward pass, and a forward pass that is computed again, over a forward
 one; measured like `host_us`."""
+_CALL: Final = 0.05
+"""Time in which the host starts a collective, over `host_us`: about 30 us of a process group of PyTorch; an
+assumption."""
 _HOST_SHARP: Final = 4.0
 _BACKWARD_FLOPS: Final = 2.5  # of fused attention, over those forward: it computes the scores again
 _FUSED_RATE: Final = {"Ampere": (0.62, 0.57), "": (0.64, 0.50)}
@@ -67,7 +70,8 @@ def layer_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
     moe = model.moe_layers / n
     kernels = KERNELS * (1 - moe) + MOE_KERNELS * moe
     idle = kernels * at.constants.kernel_us * 1e-6
-    launching = at.host_s * kernels / KERNELS
+    collectives = np.where(layouts.tp > 1, 2.0 * (1 + layouts.sequence_parallel), 0.0)
+    launching = at.host_s * (kernels / KERNELS + _CALL * collectives)
     forward = (gemm + attention) / n + other + idle
     backward = (gemm_back + attention_back) / n + other_back + 2 * idle
     return Work(
