@@ -21,8 +21,8 @@ from gpufleet.models.config_file import read_config
 from gpufleet.models.layout import DTYPES
 from gpufleet.models.layouts import By
 from gpufleet.models.machine import Machine, machine
-from gpufleet.models.sizing import DAY_S, Course, Question, course, enough_gpus, largest_model
-from gpufleet.report.training import comparison_text, course_text, end_of, tokens_text
+from gpufleet.models.sizing import DAY_S, Course, Question, course, enough_gpus, front, largest_model
+from gpufleet.report.training import comparison_text, course_text, end_of, front_text, tokens_text
 
 explain_codes(
     """
@@ -78,6 +78,7 @@ class Wish:
     layout: str | None = None
     price: float | None = None
     fabric_gbps: float | None = None
+    front: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ class Answer:
         """The answer for people."""
         if self.compared:
             return comparison_text(self.courses, self.notes)
-        return course_text(self.courses[0], self.start, self.notes)
+        first = self.courses[0]
+        text = course_text(first, self.start, self.notes)
+        return f"{text}\n\n{front_text(front(first))}" if first.question.front else text
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values."""
@@ -182,6 +185,8 @@ def _go_together(wish: Wish) -> None:
             conflict(
                 say("{name} {value:g} is out of bounds", name=name, value=value), say("give a number above 0")
             )
+    if wish.front and wish.compare:
+        conflict(say("--front is of one product"), say("give --product instead of --compare"))
     if found:
         raise GpufleetError(*found)
 
@@ -205,6 +210,7 @@ def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
             seconds=seconds,
             fixed=_fixed(wish.layout),
             price_usd_h=wish.price,
+            front=wish.front,
         ),
         notes,
     )
@@ -345,6 +351,7 @@ def course_json(of: Course, start: date | None) -> dict[str, Any]:
         "days": {name: getattr(of.finish, f"{name}_s") / DAY_S for name in ("p10", "p50", "p90")},
         "done": None if start is None else end_of(of.finish.p50_s, start).isoformat(),
         "ideal_days": of.finish.ideal_s / DAY_S,
+        "front": [_front_json(each) for each in front(of)] if of.question.front else None,
         "goodput": of.finish.goodput,
         "failures": of.finish.failures,
         "checkpoint_interval_s": of.finish.interval_s,
@@ -354,6 +361,16 @@ def course_json(of: Course, start: date | None) -> dict[str, Any]:
         "cost_usd": None if cost is None else cost.usd,
         "usd_per_gpu_h": None if cost is None else cost.usd_per_gpu_h,
         "price": None if cost is None or cost.price is None else cost.price.id,
+    }
+
+
+def _front_json(of: Course) -> dict[str, Any]:
+    return {
+        "gpus": of.gpus,
+        "days": {name: getattr(of.finish, f"{name}_s") / DAY_S for name in ("p10", "p50", "p90")},
+        "gpu_hours": of.gpu_hours,
+        "energy_mwh": of.energy_mwh,
+        "layout": of.options.layout(of.row),
     }
 
 

@@ -103,6 +103,23 @@ def test_gpus_and_a_date_say_how_large(capsys) -> None:
     assert made["days"]["p90"] <= 151
 
 
+def test_the_front_shows_what_fewer_gpus_take(capsys) -> None:
+    (made,) = courses(capsys, "llama-3-8b", *ON, "--front")
+    gpus = [each["gpus"] for each in made["front"]]
+    days = [each["days"]["p50"] for each in made["front"]]
+    assert gpus == sorted(set(gpus))
+    assert gpus[-1] == made["gpus"]
+    assert days == sorted(days, reverse=True)
+    assert days[-1] == made["days"]["p50"]
+    code, out, _ = run(capsys, "llama-3-8b", *ON, "--front")
+    assert code == 0
+    table = out.split("\n\n")[-1].splitlines()
+    assert table[0].split() == ["GPUs", "days", "P90", "GPU-hours", "MFU", "%"]
+    assert table[-1].split()[0] == "64"
+    assert made["front"] is not None
+    assert courses(capsys, "llama-3-8b", *ON)[0]["front"] is None
+
+
 def test_products_side_by_side_the_soonest_first(capsys) -> None:
     arguments = ("llama-3-70b", "--gpus", "512", "--compare", "H200,B200,GB200", "--tokens", "2T")
     code, out, _ = run(capsys, *arguments)
@@ -205,6 +222,7 @@ def test_a_picture_stands_alone(capsys, name: str, tmp_path: Path) -> None:
         (("llama-3-8b", "--product", "H100"), "U052", "neither GPUs nor a date"),
         (("llama-3-8b", "--product", "H100", "--gpus", "0"), "U052", "out of bounds"),
         (("llama-3-8b", *ON, "--best", "tim"), "U052", "did you mean `time`"),
+        (("llama-3-8b", "--gpus", "8", "--compare", "H100,B200", "--front"), "U052", "--front is of one"),
         (("llama-3-8b", *ON, "--precision", "fp16"), "U052", "no number type"),
         (("llama-3-8b", *ON, "--seq", "1"), "U052", "out of bounds"),
         (("llama-3-8b", *ON, "--price", "-1"), "U052", "out of bounds"),

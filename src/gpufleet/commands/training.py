@@ -59,6 +59,9 @@ def train(
     fabric: Annotated[
         float | None, typer.Option("--fabric", metavar="GBPS", help="Network per GPU; else the system's.")
     ] = None,
+    front: Annotated[
+        bool, typer.Option("--front", help="Show what fewer GPUs take: days against GPUs.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE.svg|png", help="Write a picture too.")
     ] = None,
@@ -99,6 +102,7 @@ def train(
         layout=layout,
         price=price,
         fabric_gbps=fabric,
+        front=front,
     )
     if out is not None and out.suffix not in (".svg", ".png"):
         says = words("`{name}` ends neither in .svg nor in .png", name=out.name)

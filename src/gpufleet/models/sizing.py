@@ -51,6 +51,7 @@ class Question:
     seconds: float | None = None  # until the deadline
     fixed: Mapping[str, int] = dataclasses.field(default_factory=dict)
     price_usd_h: float | None = None  # of a GPU; None: what the catalogue has, if it has any
+    front: bool = False  # fewer GPUs are looked at too
 
     def search(self, gpus: int) -> Search:
         """The search on at most so many GPUs."""
@@ -136,9 +137,8 @@ def course(question: Question, at: Machine, gpus: int) -> Course:
 
     Raises: GpufleetError M010 to M012, if there is no layout.
     """
-    found = options(
-        question.model, at, question.search(gpus), fixed=question.fixed, everything=question.by != "time"
-    )
+    everything = question.front or question.by != "time"
+    found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=everything)
     if question.seconds is not None and question.by != "time":
         found = _in_time(question, found)
     return _course(question, found, found.best(question.by))
@@ -148,6 +148,14 @@ def _course(question: Question, found: Options, row: int) -> Course:
     second = found.runner_up(row, question.by)
     loss = None if second is None else found.why(second, row)
     return Course(question, found, row, second, loss, finish(found, row, question.budget()))
+
+
+def front(of: Course) -> list[Course]:
+    """The fastest training on each number of GPUs that is faster than on all fewer, ascending.
+
+    Only with `Question.front`; without, few GPUs were not looked at.
+    """
+    return [_course(of.question, of.options, int(row)) for row in of.options.front()]
 
 
 def _in_time(question: Question, found: Options) -> Options:

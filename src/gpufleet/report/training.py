@@ -15,6 +15,8 @@ from gpufleet.models.sizing import DAY_S, OPTIMAL_TOKENS, Course, delivered_flop
 
 WIDTH: Final = 100
 _LABEL: Final = 16
+_THINNED: Final = 1.4
+"""A front shows numbers of GPUs that are so many times as large as the one before."""
 _LEAST_SHARE: Final = 0.005
 """Parts of a step below this share are put together."""
 
@@ -250,6 +252,28 @@ def comparison_text(courses: Sequence[Course], notes: Sequence[str] = ()) -> str
     more = [(each.options.at.product, _layout(each, each.row)) for each in order]
     more += [(str(say("note")), tell(note)) for note in notes]
     return "\n".join([wrapped(headline(order[0]), WIDTH), "", *lines, "", *(_line(*each) for each in more)])
+
+
+def front_text(courses: Sequence[Course]) -> str:
+    """What fewer GPUs take: the front of GPUs and days, thinned out."""
+    head = (say("GPUs"), say("days"), "P90", say("GPU-hours"), say("MFU %"))
+    shown: list[Course] = []
+    for each in reversed(courses):
+        if not shown or each.gpus * _THINNED <= shown[-1].gpus:
+            shown.append(each)
+    rows = [tuple(map(str, head)), *(_on_front(each) for each in reversed(shown))]
+    layouts = ["", *(layout_text(each.options.layouts, each.row) for each in reversed(shown))]
+    return "\n".join(f"{line}  {layout}".rstrip() for line, layout in zip(_table(rows), layouts, strict=True))
+
+
+def _on_front(of: Course) -> tuple[str, ...]:
+    return (
+        f"{of.gpus:,}",
+        significant(of.finish.p50_s / DAY_S),
+        significant(of.finish.p90_s / DAY_S),
+        f"{of.gpu_hours:,.0f}",
+        f"{100 * float(of.options.steps.mfu[of.row]):.1f}",
+    )
 
 
 def _compared(of: Course) -> tuple[str, ...]:
