@@ -180,12 +180,14 @@ def _needs(of: Course) -> str:
         return say("{texts:, }, cost: no price of this product is known (--price)", texts=texts)
     if cost.price is None:
         texts.append(
-            say("{usd:,.1f} MUSD at {price:g} USD per GPU-hour", usd=cost.usd / 1e6, price=cost.usd_per_gpu_h)
+            say(
+                "{usd:short} MUSD at {price:g} USD per GPU-hour", usd=cost.usd / 1e6, price=cost.usd_per_gpu_h
+            )
         )
         return say("{texts:, }", texts=texts)
     texts.append(
         say(
-            "{usd:,.1f} MUSD at {price:g} USD per GPU-hour ({item}, {date})",
+            "{usd:short} MUSD at {price:g} USD per GPU-hour ({item}, {date})",
             usd=cost.usd / 1e6,
             price=cost.usd_per_gpu_h,
             item=cost.price.item,
@@ -207,15 +209,18 @@ def _runner_up(of: Course) -> str:
 
 
 def why_text(loss: Loss, most: int = 3) -> str:
-    """Which parts of a step are longer, and by how much.
+    """Which parts of a step are longer, and which are shorter, and by how much.
 
     >>> str(why_text(Loss(0.01, (("bubble", 0.31), ("tp", 0.02)), (("dp", 0.1),))))
-    'stages that wait +0.31 s, gradients and weights -0.1 s, tensor parallelism +0.02 s per step'
+    'stages that wait +0.31 s, tensor parallelism +0.02 s, gradients and weights -0.1 s per step'
     """
     changes = [*((name, by) for name, by in loss.longer), *((name, -by) for name, by in loss.shorter)]
     largest = sorted(changes, key=lambda change: -abs(change[1]))[:most]
     largest = [change for change in largest if abs(change[1]) >= 0.01 * abs(largest[0][1])]
-    texts = [say("{part} {s} s", part=PART_NAMES[name], s=_signed(by)) for name, by in largest]
+    texts = [
+        say("{part} {s} s", part=PART_NAMES[name], s=_signed(by))
+        for name, by in sorted(largest, key=lambda change: -change[1])
+    ]
     return say("{texts:, } per step", texts=texts)
 
 
