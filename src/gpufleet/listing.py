@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from gpufleet.base.errors import GpufleetError, did_you_mean, explain_code, finding
 from gpufleet.base.say import say
+from gpufleet.base.wide import columns
+from gpufleet.base.wide import left as to_the_left
+from gpufleet.base.wide import right as to_the_right
 from gpufleet.catalog import load
 from gpufleet.catalog.profiles import profiles
 from gpufleet.catalog.rows import Row
@@ -75,9 +78,9 @@ def table_text(table: str) -> str:
     ['id', 'product', 'gpus_per_node']
     """
     rows = _rows(table)
-    columns = _SHOWN[table][1]
-    cells = [list(columns), *([_cell(getattr(row, name)) for name in columns] for row in rows)]
-    right = [all(isinstance(getattr(row, name), int | float | None) for row in rows) for name in columns]
+    names = _SHOWN[table][1]
+    cells = [list(names), *([_cell(getattr(row, name)) for name in names] for row in rows)]
+    right = [all(isinstance(getattr(row, name), int | float | None) for row in rows) for name in names]
     lines = aligned(cells, right)
     known = "- = not published or not known; --json prints every column with its source"
     return "\n".join([*lines, "", f"{len(rows)} rows; {known}"])
@@ -106,11 +109,11 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
     >>> aligned([["a", "n"], ["bb", "10"]], [False, True])
     ['a    n', 'bb  10']
     """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(right))]
+    widths = [max(columns(row[i]) for row in rows) for i in range(len(right))]
     return [
         "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
+            to_the_right(cell, width) if at_right else to_the_left(cell, width)
+            for cell, width, at_right in zip(row, widths, right, strict=True)
         ).rstrip()
         for row in rows
     ]

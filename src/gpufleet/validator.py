@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats
-from gpufleet.base.say import Said, say
+from gpufleet.base.say import say, tell
 from gpufleet.catalog.curves import left_out
 from gpufleet.listing import aligned
 from gpufleet.models.compare import Errors, by_group, errors_pct
@@ -110,7 +110,7 @@ def scatter_rows(done: Validation) -> list[dict[str, Any]]:
             {
                 "measured": per_gpu / run.step_s,
                 "predicted": per_gpu / float(done.predicted.step_s[number]),
-                "group": str(_KINDS[kind(run)]),
+                "group": tell(_KINDS[kind(run)]),
                 "text": f"{run.id}: {run.model.name}, {run.product}",
             }
         )
@@ -127,8 +127,8 @@ def _lines(done: Validation) -> Iterator[str]:
     yield str(say("{n:,} published runs predicted, {left:,} rows left out", n=len(done.runs), left=left))
     yield str(say("errors are of step time, per configuration; above 0: predicted too slow"))
     yield ""
-    yield from _table(say("group"), {_KINDS[str(k)]: e for k, e in done.by(kind).items()},
-                      {_KINDS[name]: target for name, target in TARGETS_PCT.items()})  # fmt: skip
+    yield from _table(say("group"), {tell(_KINDS[str(k)]): e for k, e in done.by(kind).items()},
+                      {tell(_KINDS[name]): target for name, target in TARGETS_PCT.items()})  # fmt: skip
     yield ""
     yield from _table(say("source"), _named(done.by(lambda run: (kind(run), _source(run)))))
     if any(run.source not in left_out() for run in done.runs):
@@ -137,9 +137,11 @@ def _lines(done: Validation) -> Iterator[str]:
     yield from _table(say("product"), _named(done.by(lambda run: (kind(run), run.product))))
     yield ""
     for reason, count in reasons(done.read.left_out):
-        yield str(say("left out: {n:,} rows: {reason}", n=count, reason=Said(reason)))
+        yield str(
+            say("left out: {n:,} row: {reason}", "left out: {n:,} rows: {reason}", n=count, reason=reason)
+        )
     for note, count in reasons(done.read.notes):
-        yield str(say("note: {note} ({n:,})", note=Said(note), n=count))
+        yield str(say("note: {note} ({count:,})", note=note, count=count))
 
 
 def _source(run: Run) -> str:
@@ -152,7 +154,7 @@ def _named(groups: Mapping[Hashable, Errors]) -> dict[str, Errors]:
     named = {}
     for key, errors in groups.items():
         first, second = key if isinstance(key, tuple) else (key, "")
-        named[f"{_KINDS[str(first)]}: {second}"] = errors
+        named[f"{tell(_KINDS[str(first)])}: {second}"] = errors
     return named
 
 

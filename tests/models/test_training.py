@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpufleet.base.errors import GpufleetError
+from gpufleet.catalog import gpus, systems
 from gpufleet.models.architecture import Architecture
 from gpufleet.models.layout import DTYPES, Layouts, violations
 from gpufleet.models.machine import Constants, Machine, machine
@@ -170,7 +172,7 @@ def test_a_number_type_that_the_product_has_not_gives_no_time() -> None:
 
 def test_products_without_measurements_take_a_stated_curve() -> None:
     assert machine("B200").curve_of == "B200-SXM"
-    assert machine("H800").curve_of == "H100-SXM5-80GB"
+    assert machine("H800", fabric_gbps=400.0).curve_of == "H100-SXM5-80GB"
     assert machine("MI300X").curve_of == "H100-SXM5-80GB"
     share = machine("MI300X").gemm[0, 0] / DGX.gemm[0, 0]
     assert share == pytest.approx(0.65)
@@ -206,3 +208,31 @@ def test_constants_come_from_the_catalogue() -> None:
     for name, value in shipped._asdict().items():
         assert 0.3 < value / getattr(priors, name) < 3, name
     assert Constants.without("vtrain-single") != shipped
+
+
+@pytest.mark.parametrize("name", [*gpus(), *systems()])
+def test_every_product_and_system_is_a_machine_or_a_finding(name: str) -> None:
+    known = systems().get(name)
+    held = {s.product for s in systems().values() if s.nic_gbps_per_gpu}
+    row = gpus().get(known.product or "") if known else gpus()[name]
+    network = known.nic_gbps_per_gpu if known else name in held
+    if row is None or None in (row.memory_gb, row.memory_bw_gbs) or not network:
+        with pytest.raises(GpufleetError, match=r"C003|M005"):
+            machine(name)
+        return
+    at = machine(name)
+    wish = Layouts.of(dp=8, micro_batch=1, global_batch=8, seq_len=2048, zero="fsdp")
+    got = step(LLAMA, wish, at)
+    assert np.isnan(got.step_s[0]) or (0 < got.mfu[0] < 1)
+    assert np.isnan(got.energy_j[0]) or got.energy_j[0] > 0
+
+
+def test_a_product_without_a_system_needs_a_network() -> None:
+    alone = next(
+        row.id
+        for row in gpus().values()
+        if all(s.product != row.id for s in systems().values()) and row.memory_gb and row.memory_bw_gbs
+    )
+    with pytest.raises(GpufleetError, match="M005"):
+        machine(alone)
+    assert machine(alone, fabric_gbps=200.0).fabric_bw == 25e9

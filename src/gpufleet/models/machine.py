@@ -8,12 +8,22 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
+from gpufleet.base.errors import GpufleetError, explain_code, finding
+from gpufleet.base.say import say
 from gpufleet.catalog.curves import collective_curves, gemm_curves, left_out, training_constants
 from gpufleet.catalog.load import gpus, resolve_product, resolve_system, systems
 from gpufleet.catalog.rows import Gpu, SystemRow
 from gpufleet.models.collectives import OPERATIONS, collective_s, moved
 from gpufleet.models.gemm import BYTES, CAST, gemm_s
 from gpufleet.models.layout import DTYPES
+
+explain_code(
+    "M005",
+    "no network is known for a product",
+    "Training on several nodes needs the rate of the network. It is that of a system; a product that no "
+    "system of the catalogue holds has none.",
+    "gpufleet catalog systems",
+)
 
 FABRIC_START_S: Final = 15e-6
 FABRIC_HOP_S: Final = 5e-6
@@ -203,7 +213,8 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
     A product alone stands in the system that the catalogue lists first for it.
 
     Args:   fabric_gbps: of the network, per GPU, if it is not the system's; constants: else the shipped ones.
-    Raises: GpufleetError C001, C002 for a name; C003 for a cell that is empty: memory, bandwidth, a network.
+    Raises: GpufleetError C001, C002 for a name; C003 for a cell that is empty: memory, bandwidth, a network;
+            M005 for a product without a system.
 
     >>> m = machine("GB200-NVL72")
     >>> m.product, m.domain, m.fabric_bw / 1e9
@@ -214,12 +225,10 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
     product, system = _rows(name)
     link = product.scaleup_bw_gbs
     domain = (system.scaleup_domain_gpus if system else product.scaleup_domain) or 1
-    nic = fabric_gbps or (system.nic_gbps_per_gpu if system else None)
-    if nic is None:
-        nic = (system.need("nic_gbps_per_gpu") if system else product.need("scaleup_bw_gbs")) or 0.0
+    nic = fabric_gbps or _network_gbps(product, system)
     measured, rate = _measured(product)
     node_w = (system.node_power_max_w or 0.0) / (system.gpus_per_node or 1) if system else 0.0
-    gpu_w = product.tdp_w or node_w
+    gpu_w = product.tdp_w or node_w or np.nan
     return Machine(
         name=system.id if system else product.id,
         product=product.id,
@@ -239,10 +248,17 @@ def machine(name: str, *, fabric_gbps: float | None = None, constants: Constants
     )
 
 
+def _network_gbps(product: Gpu, system: SystemRow | None) -> float:
+    """Gb/s of the network per GPU. Raises: GpufleetError C003 or M005 if the catalogue does not know it."""
+    if system is not None:
+        return system.need("nic_gbps_per_gpu")
+    says = say("{product} stands in no system of the catalogue with a known network", product=product.id)
+    fix = say("name a system, or give the network's rate per GPU")
+    raise GpufleetError(finding("M005", says, fix))
+
+
 def _rows(name: str) -> tuple[Gpu, SystemRow | None]:
     """A product and its system; from the name of either."""
-    from gpufleet.base.errors import GpufleetError
-
     try:
         system = systems()[resolve_system(name).id]
     except GpufleetError:
