@@ -386,5 +386,5 @@ def _row_json(of: Course, row: int) -> dict[str, Any]:
         "tflops_per_gpu": float(steps.tflops[row]),
         "mfu": float(steps.mfu[row]),
         "memory_bytes": of.options.memory_bytes(row),
-        "energy_j": float(steps.energy_j[row]),
+        "energy_j": None if of.energy_mwh is None else float(steps.energy_j[row]),
     }

@@ -12,6 +12,7 @@ import pytest
 
 from gpufleet.cli import main
 
+TPU = ("--product", "TPU-v5p", "--fabric", "400", "--tokens", "1T")
 ON = ("--gpus", "64", "--product", "H100", "--tokens", "1T")
 
 
@@ -150,11 +151,13 @@ def test_lower_precision_is_faster_on_a_large_model(capsys) -> None:
 
 
 def test_what_is_not_known_is_no_zero(capsys) -> None:
-    code, out, _ = run(capsys, "llama-3-8b", "--gpus", "64", "--product", "TPU-v5p", "--tokens", "1T")
+    code, out, _ = run(capsys, "llama-3-8b", "--gpus", "64", *TPU)
     assert code == 0
     said = " ".join(out.split())
     assert "the power of this product is not known" in said
     assert "no price of this product is known" in said
+    (made,) = courses(capsys, "llama-3-8b", "--gpus", "64", *TPU)
+    assert (made["energy_mwh"], made["best"]["energy_j"], made["cost_usd"]) == (None, None, None)
 
 
 def test_the_published_budget_is_taken_and_said(capsys) -> None:
@@ -231,7 +234,8 @@ def test_a_picture_stands_alone(capsys, name: str, tmp_path: Path) -> None:
         (("llama-3-8b", *ON, "--layout", "tp=3"), "M011", "tp divides heads"),
         (("llama-3-8b", *ON, "--precision", "fp4"), "M012", "does not compute in FP4"),
         (("llama-3.1-405b", "--gpus", "8", "--product", "H100", "--tokens", "1T"), "M010", "GB are missing"),
-        (("llama-3-8b", "--gpus", "8", "--product", "L40S", "--tokens", "1T"), "C003", "scaleup_bw_gbs"),
+        (("llama-3-8b", "--gpus", "64", *TPU, "--best", "energy"), "M015", "the power of TPU-v5p"),
+        (("llama-3-8b", "--gpus", "8", "--product", "L40S", "--tokens", "1T"), "M005", "known network"),
     ],
 )  # fmt: skip
 def test_bad_input_ends_in_one_clear_finding(capsys, arguments, code: str, says: str) -> None:

@@ -27,6 +27,10 @@ end and its GPUs are named.
 M014 not even a small model of this shape can be trained by that date
 The smallest model of the shape that was tried takes longer on these GPUs than there is time.
     gpufleet train llama-3.1-405b --gpus 8 --by 2027-01-02 --start 2027-01-01 --product H100 --tokens 15T
+
+M015 the power of a product is not known
+Without the power of its GPUs no layout can be chosen by energy.
+    gpufleet train llama-3-8b --gpus 64 --product TPU-v5p --fabric 400 --best energy
 """
 )
 
@@ -104,7 +108,7 @@ class Course:
 
         What failures and checkpoints take is counted like steps: the GPUs stay on.
         """
-        if self.options.at.gpu_power_w <= 0:
+        if not self.options.at.gpu_power_w > 0:  # nan too
             return None
         step_mwh = float(self.options.steps.energy_j[self.row]) / 3.6e9
         return step_mwh * self.finish.p50_s / float(self.options.steps.step_s[self.row])
@@ -135,8 +139,11 @@ def rental(product: str) -> Price | None:
 def course(question: Question, at: Machine, gpus: int) -> Course:
     """The best layout on at most so many GPUs, and when it is done.
 
-    Raises: GpufleetError M010 to M012, if there is no layout.
+    Raises: GpufleetError M010 to M012, if there is no layout; M015 for energy without a known power.
     """
+    if question.by == "energy" and not at.gpu_power_w > 0:  # nan too
+        says = say("the power of {product} is not published", product=at.product)
+        raise GpufleetError(finding("M015", says, say("choose by time, cost or GPUs")))
     everything = question.front or question.by != "time"
     found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=everything)
     if question.seconds is not None and question.by != "time":
