@@ -57,6 +57,7 @@ _FIXABLE: Final = ("tp", "pp", "vpp", "cp", "ep", "dp", "micro_batch")
 MOST_GPUS: Final = 2**20
 MOST_TOKENS: Final = 1e17
 MOST_SEQ: Final = 2**22
+MOST_BATCH: Final = 2**34
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +196,10 @@ def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
     model, published, longest, notes = _model(wish)
     seq_len = wish.seq_len or min(SEQ_LEN, longest or SEQ_LEN)
     batch = amount(wish.batch, "--batch") if wish.batch else BATCH_TOKENS
+    if not seq_len <= batch <= MOST_BATCH:
+        says = say("a batch of {batch:,.0f} tokens is out of bounds", batch=batch)
+        fix = say("give from one sequence ({seq:,}) to {most:,}", seq=seq_len, most=MOST_BATCH)
+        _refuse("U050", says, fix, "--batch")
     if wish.batch is None:
         text = tokens_text(BATCH_TOKENS)
         notes.append(say("a batch of about {tokens} tokens is assumed (--batch)", tokens=text))

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, explain_codes, finding
 from gpufleet.base.say import say
 from gpufleet.models.architecture import Architecture
-from gpufleet.models.families import ALSO_READ, FAMILIES, NAMES, REFUSED, WITHOUT_EFFECT, Family
+from gpufleet.models.families import FAMILIES, NAMES, REFUSED, WITHOUT_EFFECT, Family, known_fields
 
 explain_codes(
     """
@@ -125,7 +125,7 @@ class _Reader:
         self._found.append(finding(code, says, fix, Place(self._file, self._line_of.get(key, 0))))
 
     def _complain_of_unknown_fields(self) -> None:
-        known = {key for keys in NAMES.values() for key in keys} | ALSO_READ | {self._family.expert_ffn}
+        known = known_fields(self._family)
         for key, value in self._config.items():
             if key in known or WITHOUT_EFFECT.fullmatch(key) or value in (None, False, [], {}):
                 continue
@@ -175,7 +175,7 @@ class _Reader:
     def _kv_heads(self, heads: int) -> int:
         if self._family.one_kv_head and not self._config.get("new_decoder_architecture"):
             return 1 if self._config.get("multi_query", True) else heads
-        return self._number("kv_heads", default=heads)
+        return self._number("kv_heads") or heads
 
     def _ffn(self, hidden: int) -> int:
         """Inner width of a dense layer; the first GPTs leave out four times the hidden size."""

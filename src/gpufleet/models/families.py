@@ -119,16 +119,36 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Our words, and the keys that say them, the first that is there."""
 
-ALSO_READ: Final = frozenset(
+_OF_EXPERTS: Final = frozenset(
     """
-    model_type text_config tie_word_embeddings multi_query new_decoder_architecture moe_intermediate_size
-    intermediate_size_mlp first_k_dense_replace moe_layer_start_index moe_layer_end_index moe_layer_freq
-    moe_layer_interval decoder_sparse_step interleave_moe_layer_step mlp_only_layers moe_layers
-    mlp_layer_types is_moe_layer layer_types sliding_window_pattern use_sliding_window max_window_layers
-    no_rope_layers no_rope_layer_interval
+    moe_intermediate_size intermediate_size_mlp first_k_dense_replace moe_layer_start_index
+    moe_layer_end_index moe_layer_freq moe_layer_interval decoder_sparse_step interleave_moe_layer_step mlp_only_layers moe_layers
+    mlp_layer_types is_moe_layer
     """.split()  # noqa: SIM905
 )
-"""Further keys that are looked at."""
+_OF_ALL: Final = frozenset(
+    """
+    model_type text_config tie_word_embeddings multi_query new_decoder_architecture layer_types
+    sliding_window_pattern use_sliding_window max_window_layers no_rope_layers no_rope_layer_interval
+    """.split()  # noqa: SIM905
+)
+_EXPERT_WORDS: Final = ("experts", "top_k", "shared_experts", "shared_ffn")
+_LATENT_WORDS: Final = ("q_rank", "kv_rank", "rope_dim", "latent_dim", "value_dim")
+
+
+def known_fields(family: Family) -> frozenset[str]:
+    """Keys of a configuration that are looked at in a family; elsewhere they would be left out unseen.
+
+    >>> ["n_routed_experts" in known_fields(FAMILIES[each]) for each in ("deepseek_v3", "llama")]
+    [True, False]
+    """
+    left_out = {
+        *(() if family.experts else _EXPERT_WORDS),
+        *(() if family.latent else _LATENT_WORDS),
+    }
+    named = frozenset(key for word, keys in NAMES.items() if word not in left_out for key in keys)
+    return named | _OF_ALL | (_OF_EXPERTS if family.experts else frozenset())
+
 
 WITHOUT_EFFECT: Final = re.compile(
     r"""
