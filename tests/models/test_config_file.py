@@ -293,8 +293,23 @@ def test_no_token_takes_more_experts_than_there_are(tmp_path: Path) -> None:
 def test_fields_of_another_family_are_not_left_out_unseen(tmp_path: Path) -> None:
     (unknown,) = found(tmp_path, {**LLAMA, "num_local_experts": 8})
     assert (unknown.code, "num_local_experts" in unknown.says) == ("C022", True)
-    (unknown,) = found(tmp_path, {**LLAMA, "kv_lora_rank": 512})
-    assert unknown.code == "C022"
+    for key in ("kv_lora_rank", "sliding_window"):
+        (unknown,) = found(tmp_path, {**LLAMA, key: 512})
+        assert unknown.code == "C022"
+
+
+def test_windows_are_as_the_family_has_them(tmp_path: Path) -> None:
+    """Mistral's on all layers; Qwen's only if they are turned on, and then on those after the first ones."""
+    qwen = {**LLAMA, "model_type": "qwen2", "sliding_window": 4096, "max_window_layers": 70}
+    windowed = []
+    for config in (
+        {**LLAMA, "model_type": "mistral", "sliding_window": 4096},
+        {**LLAMA, "model_type": "mistral", "sliding_window": None},
+        qwen,
+        {**qwen, "use_sliding_window": True},
+    ):
+        windowed.append(read_config(write(tmp_path, config)).windowed_layers)
+    assert windowed == [80, 0, 0, 10]
 
 
 JUNK = st.one_of(

@@ -226,7 +226,8 @@ class _Reader:
         window = self._number("window", default=family.window)
         types, pattern = config.get("layer_types"), config.get("sliding_window_pattern")
         rotary = config.get("no_rope_layers")  # of Llama 4: 1 where the layer attends to a chunk
-        if not window or config.get("use_sliding_window") is False:
+        off = family.switch and not config.get("use_sliding_window")
+        if not window or off or config.get("use_sliding_window") is False:
             return {}
         if isinstance(types, list):
             windowed = sum(each in _WINDOWED for each in types)

@@ -20,26 +20,32 @@ class Family(NamedTuple):
     latent: bool = False  # multi-head latent attention
     every: int = 0  # of so many layers one sees all tokens, the others a window; 1: none sees all
     window: int = 0  # that the windowed layers have where the file is silent
+    switch: bool = False  # windows are off unless `use_sliding_window` turns them on
     one_kv_head: bool = False  # multi-query attention where the file does not say otherwise
     positions: bool = False  # a learned table of positions
     bias: bool = False
 
 
 _DENSE: Final = Family()
+_SWITCH: Final = Family(switch=True)
 _PATTERN_4: Final = Family(every=4)
 _GPT: Final = Family(gated=False, tied=True, positions=True, bias=True)
 _EXPERTS: Final = Family(experts=True)
+_SWITCH_EXPERTS: Final = Family(experts=True, switch=True)
 _LATENT: Final = Family(experts=True, latent=True)
 
 FAMILIES: Final[Mapping[str, Family]] = {
     **dict.fromkeys(
         (
-            *("llama", "qwen2", "qwen3", "olmo", "olmo2", "exaone", "hyperclovax", "internlm2", "seed_oss"),
-            *("granite", "smollm3", "stablelm", "glm", "glm4", "solar", "phi3", "apertus", "plamo"),
+            *("llama", "olmo", "olmo2", "exaone", "hyperclovax", "internlm2", "seed_oss"),
+            *("granite", "smollm3", "stablelm", "glm", "glm4", "solar", "apertus", "plamo"),
         ),
         _DENSE,
     ),
+    "qwen2": _SWITCH,
+    "qwen3": _SWITCH,
     "mistral": Family(every=1),
+    "phi3": Family(every=1),
     "olmo3": _PATTERN_4,
     "exaone4": _PATTERN_4,
     "cohere2": Family(tied=True, every=4),
@@ -54,12 +60,14 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "gpt_neox": Family(gated=False, bias=True),
     "falcon": Family(gated=False, tied=True, one_kv_head=True),
     "mixtral": Family(experts=True, expert_ffn="intermediate_size", every=1),
-    "phimoe": Family(experts=True, expert_ffn="intermediate_size"),
+    "phimoe": Family(experts=True, expert_ffn="intermediate_size", every=1),
     "gpt_oss": Family(experts=True, expert_ffn="intermediate_size", every=2, window=128),
     "olmoe": Family(experts=True, expert_ffn="intermediate_size"),
     "minimax_m2": Family(experts=True, expert_ffn="intermediate_size"),
     "llama4_text": Family(experts=True, expert_ffn="intermediate_size", shared=1, every=4),
-    **dict.fromkeys(("qwen2_moe", "qwen3_moe", "glm4_moe", "ernie4_5_moe", "solar_open", "dots1"), _EXPERTS),
+    "qwen2_moe": _SWITCH_EXPERTS,
+    "qwen3_moe": _SWITCH_EXPERTS,
+    **dict.fromkeys(("glm4_moe", "ernie4_5_moe", "solar_open", "dots1"), _EXPERTS),
     "exaone_moe": Family(experts=True, every=4),
     **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2", "axk1", "axk2", "glm4_moe_lite"), _LATENT),
 }
@@ -122,13 +130,18 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 _OF_EXPERTS: Final = frozenset(
     """
     moe_intermediate_size intermediate_size_mlp first_k_dense_replace moe_layer_start_index
-    moe_layer_end_index moe_layer_freq moe_layer_interval decoder_sparse_step interleave_moe_layer_step mlp_only_layers moe_layers
+    moe_layer_end_index moe_layer_freq moe_layer_interval decoder_sparse_step interleave_moe_layer_step
+    mlp_only_layers moe_layers
     mlp_layer_types is_moe_layer
     """.split()  # noqa: SIM905
 )
 _OF_ALL: Final = frozenset(
     """
     model_type text_config tie_word_embeddings multi_query new_decoder_architecture layer_types
+    """.split()  # noqa: SIM905
+)
+_OF_WINDOWS: Final = frozenset(
+    """
     sliding_window_pattern use_sliding_window max_window_layers no_rope_layers no_rope_layer_interval
     """.split()  # noqa: SIM905
 )
@@ -146,8 +159,12 @@ def known_fields(family: Family) -> frozenset[str]:
         *(() if family.experts else _EXPERT_WORDS),
         *(() if family.latent else _LATENT_WORDS),
     }
+    windows = family.every or family.switch
+    if not windows:
+        left_out.add("window")
     named = frozenset(key for word, keys in NAMES.items() if word not in left_out for key in keys)
-    return named | _OF_ALL | (_OF_EXPERTS if family.experts else frozenset())
+    experts = _OF_EXPERTS if family.experts else frozenset()
+    return named | _OF_ALL | experts | (_OF_WINDOWS if windows else frozenset())
 
 
 WITHOUT_EFFECT: Final = re.compile(
