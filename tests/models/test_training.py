@@ -236,3 +236,27 @@ def test_a_product_without_a_system_needs_a_network() -> None:
     with pytest.raises(GpufleetError, match="M005"):
         machine(alone)
     assert machine(alone, fabric_gbps=200.0).fabric_bw == 25e9
+
+
+def test_hybrid_fsdp_gathers_inside_a_node_and_holds_more() -> None:
+    wish = Layouts.of(dp=64, shards=[0, 8], micro_batch=1, global_batch=64, seq_len=2048, zero="fsdp")
+    got = step(LLAMA, wish, DGX)
+    assert got.memory.weights[1] > got.memory.weights[0]
+    assert got.memory.optimizer[1] == pytest.approx(8 * got.memory.optimizer[0])
+    # Many micro-batches gather often and sum over the replicas once: then nodes of their own are faster.
+    often = step(LLAMA, wish._replace(global_batch=np.array([1024, 1024])), DGX)
+    assert often.dp_s[1] < often.dp_s[0]
+
+
+def test_uneven_stages_wait_for_the_fullest() -> None:
+    wish = Layouts.of(pp=4, micro_batch=1, global_batch=64, seq_len=4096)
+    even, uneven = (step(replace(LLAMA, layers=n, vocab=1000), wish, DGX) for n in (32, 30))
+    assert uneven.gemm_s[0] == pytest.approx(even.gemm_s[0], rel=0.01)
+    assert uneven.tflops[0] < 0.97 * even.tflops[0]
+
+
+def test_logits_make_the_last_stage_the_one_that_others_wait_for() -> None:
+    wish = Layouts.of(pp=4, micro_batch=1, global_batch=64, seq_len=4096)
+    small, large = (step(replace(LLAMA, vocab=vocab), wish, DGX) for vocab in (1_000, 256_000))
+    assert large.bubble_s[0] > 1.5 * small.bubble_s[0]
+    assert large.gemm_s[0] == pytest.approx(small.gemm_s[0])

@@ -90,16 +90,13 @@ def campaign(
     )
     slow = 1.0 + trouble.straggler_share
 
-    def good(apart_s: Floats) -> Floats:
-        return goodput(cost, interval, apart_s, trouble.restart_s) / slow
-
-    expected = good(between_s)
+    expected = goodput(cost, interval, between_s, trouble.restart_s) / slow
+    sooner_s = between_s * np.exp(-trouble.failures_spread)
+    worse = goodput(cost, interval, sooner_s, trouble.restart_s) / slow
     days = useful_s / expected / 86_400
     count = days * 86_400 / between_s
-    worse = np.log(expected / good(between_s * np.exp(-trouble.failures_spread)))
-    loss_s = np.sqrt(interval**2 / 3 + interval * trouble.restart_s + trouble.restart_s**2)
-    luck = np.sqrt(count) * loss_s / np.maximum(days * 86_400, 1e-30)
-    spread = np.sqrt(trouble.model_spread**2 + worse**2 + luck**2)
+    luck = _luck(count, interval, trouble.restart_s) / np.maximum(days * 86_400, 1e-30)
+    spread = np.sqrt(trouble.model_spread**2 + np.log(expected / worse) ** 2 + luck**2)
     return Campaign(
         steps=steps,
         ideal_days=useful_s / 86_400,
@@ -111,6 +108,14 @@ def campaign(
         days_p50=days,
         days_p90=days * np.exp(_Z90 * spread),
     )
+
+
+def _luck(count: Floats, interval_s: Floats, restart_s: float) -> Floats:
+    """Standard deviation of the seconds that a number of failures costs.
+
+    They come by chance (Poisson), and each loses between nothing and an interval, and a restart.
+    """
+    return np.asarray(np.sqrt(count * (interval_s**2 / 3 + interval_s * restart_s + restart_s**2)))
 
 
 def daly_interval_s(cost_s: Floats, between_s: Floats) -> Floats:
