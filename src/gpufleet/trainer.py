@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -125,8 +125,8 @@ def answer(wish: Wish) -> Answer:
         at, note = _machine(name, wish.fabric_gbps)
         machines.append(at)
         notes += [note] if note else []
-    courses = tuple(_course(question, at, wish, seconds) for at in machines)
-    if wish.gpus and wish.by:
+    courses = _courses(question, machines, wish, notes)
+    if wish.gpus and wish.by and not wish.compare:
         first = courses[0].question.model
         notes.append(
             say(
@@ -142,10 +142,26 @@ def answer(wish: Wish) -> Answer:
     return Answer(courses, tuple(notes), begins, bool(wish.compare))
 
 
-def _course(question: Question, at: Machine, wish: Wish, seconds: float | None) -> Course:
+def _courses(
+    question: Question, machines: Sequence[Machine], wish: Wish, notes: list[str]
+) -> tuple[Course, ...]:
+    """A course for each machine; among several one that cannot do it becomes a note, unless none can."""
+    done, refused = [], []
+    for at in machines:
+        try:
+            done.append(_course(question, at, wish))
+        except GpufleetError as refusal:
+            refused += list(refusal.findings)
+    if not done:
+        raise GpufleetError(*refused)
+    notes += [each.says for each in refused]
+    return tuple(done)
+
+
+def _course(question: Question, at: Machine, wish: Wish) -> Course:
     if wish.gpus is None:
         return enough_gpus(question, at)
-    return largest_model(question, at, wish.gpus) if seconds else course(question, at, wish.gpus)
+    return largest_model(question, at, wish.gpus) if question.seconds else course(question, at, wish.gpus)
 
 
 def _go_together(wish: Wish) -> None:
@@ -170,6 +186,9 @@ def _missing(wish: Wish) -> Iterator[Finding]:
     if wish.gpus is None and wish.by is None:
         fix = say("give --gpus 512, or --by 2027-06, or both")
         yield _conflict(say("neither GPUs nor a date are given"), fix)
+    if wish.best != "time" and wish.gpus is None:
+        fix = say("leave it out: with a date alone it is the fewest GPUs; or give --gpus too")
+        yield _conflict(say("--best goes with --gpus"), fix)
     if wish.front and wish.compare:
         yield _conflict(say("--front is of one product"), say("give --product instead of --compare"))
 

@@ -132,6 +132,36 @@ def test_products_side_by_side_the_soonest_first(capsys) -> None:
     assert all(len(line) <= 100 for line in out.splitlines())
 
 
+def test_a_product_that_cannot_do_it_is_told_beside_those_that_can(capsys) -> None:
+    arguments = ("llama-3.1-405b", "--gpus", "64", "--compare", "B300,H100", "--tokens", "1T")
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    said = " ".join(out.split())
+    assert "B300-SXM 64 GPUs" in said
+    assert "H100-SXM5-80GB; 75.2 GB of 80 GB are usable" in said
+    err = refused(capsys, "llama-3.1-405b", "--gpus", "8", "--compare", "A100-80GB,H100", "--tokens", "1T")
+    assert err.count("error M010") == 2
+
+
+def test_the_largest_model_of_each_product(capsys) -> None:
+    when = ("--by", "2027-06", "--start", "2027-03")
+    arguments = ("llama-3-70b", "--gpus", "128", "--compare", "H100,B200", *when)
+    made = {each["product"]: each["params"] for each in courses(capsys, *arguments)}
+    assert made["B200-SXM"] > made["H100-SXM5-80GB"]
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert out.splitlines()[3].startswith("B200-SXM")
+
+
+def test_a_fixed_layout_may_need_more_gpus_than_the_model_alone(capsys) -> None:
+    when = ("--by", "2027-12", "--start", "2027-01")
+    (made,) = courses(
+        capsys, "llama-3-8b", "--product", "H100", "--tokens", "200B", *when, "--layout", "tp=8,pp=4"
+    )
+    assert made["gpus"] % 32 == 0
+    assert made["days"]["p90"] < 335
+
+
 def test_a_layout_that_is_fixed_is_no_faster_than_the_best(capsys) -> None:
     (best,) = courses(capsys, "llama-3-70b", *ON)
     (mine,) = courses(capsys, "llama-3-70b", *ON, "--layout", "tp=8,pp=2,mb=1")
@@ -225,6 +255,7 @@ def test_a_picture_stands_alone(capsys, name: str, tmp_path: Path) -> None:
         (("llama-3-8b", "--product", "H100"), "U052", "neither GPUs nor a date"),
         (("llama-3-8b", "--product", "H100", "--gpus", "0"), "U052", "out of bounds"),
         (("llama-3-8b", *ON, "--best", "tim"), "U052", "did you mean `time`"),
+        (("llama-3-8b", "--product", "H100", "--by", "2030", "--best", "cost"), "U052", "--best goes"),
         (("llama-3-8b", "--gpus", "8", "--compare", "H100,B200", "--front"), "U052", "--front is of one"),
         (("llama-3-8b", *ON, "--precision", "fp16"), "U052", "no number type"),
         (("llama-3-8b", *ON, "--seq", "1"), "U052", "out of bounds"),

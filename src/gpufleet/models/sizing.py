@@ -178,9 +178,15 @@ def enough_gpus(question: Question, at: Machine) -> Course:
     """
     deadline = question.seconds or math.inf
     soonest: Course | None = None
-    gpus = fewest_gpus(question.model, at, question.search(1)) or MOST_GPUS
+    gpus = max(fewest_gpus(question.model, at, question.search(1)) or MOST_GPUS, _fixed_gpus(question))
     while gpus <= MOST_GPUS:
-        found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=True)
+        try:
+            found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=True)
+        except GpufleetError as refusal:  # what is fixed may need more GPUs to fit
+            if refusal.findings[0].code != "M010" or 2 * gpus > MOST_GPUS:
+                raise
+            gpus *= 2
+            continue
         if course := _first_in_time(question, found, deadline):
             return course
         best = _course(question, found, found.best())
@@ -189,6 +195,11 @@ def enough_gpus(question: Question, at: Machine) -> Course:
         soonest = best if soonest is None or best.finish.p90_s < soonest.finish.p90_s else soonest
         gpus *= 2
     raise _too_late(question, at, soonest)
+
+
+def _fixed_gpus(question: Question) -> int:
+    """GPUs that a layout with what is fixed has at least."""
+    return math.prod(question.fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
 
 
 def _first_in_time(question: Question, found: Options, deadline: float) -> Course | None:

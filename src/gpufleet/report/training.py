@@ -247,14 +247,22 @@ def size_hint(of: Course) -> str:
     )
 
 
+def ranked(courses: Sequence[Course]) -> list[Course]:
+    """The largest model first, of the same model the soonest."""
+    return sorted(courses, key=lambda each: (-each.question.model.params_total, each.finish.p50_s))
+
+
 def comparison_text(courses: Sequence[Course], notes: Sequence[str] = ()) -> str:
-    """Several kinds of GPUs side by side, the soonest first."""
-    order = sorted(courses, key=lambda each: each.finish.p50_s)
+    """Several kinds of GPUs side by side."""
+    order = ranked(courses)
     head = (
         say("product"), say("GPUs"), say("days"), "P90", say("MFU %"), say("tokens/s/GPU"), "MWh", "MUSD",
     )  # fmt: skip
     lines = _table([tuple(map(str, head)), *(_compared(each) for each in order)])
     more = [(each.options.at.product, _layout(each, each.row)) for each in order]
+    if len({each.question.model for each in order}) > 1:
+        more = [(name, say("{model}; {layout}", model=each.question.model.name, layout=layout))
+                for (name, layout), each in zip(more, order, strict=True)]  # fmt: skip
     more += [(str(say("note")), tell(note)) for note in notes]
     return "\n".join([wrapped(headline(order[0]), WIDTH), "", *lines, "", *(_line(*each) for each in more)])
 

@@ -12,7 +12,7 @@ from gpufleet.base.wide import wrapped
 from gpufleet.models.layouts import PARTS, layout_text
 from gpufleet.models.sizing import DAY_S, Course
 from gpufleet.report.charts import config
-from gpufleet.report.training import PART_NAMES, headline
+from gpufleet.report.training import PART_NAMES, headline, ranked
 
 _COLOURS: Final = {
     "gemm": "#0072b2",
@@ -47,8 +47,7 @@ def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
         order=alt.Order("rank:Q"),
     )
     total = base.mark_text(align="left", dx=5).encode(x=alt.X("total:Q"), text="label:N")
-    best = min(courses, key=lambda each: each.finish.p50_s)
-    title = wrapped(headline(best), 100).splitlines()
+    title = wrapped(headline(ranked(courses)[0]), 100).splitlines()
     chart = (drawn + total.transform_filter("datum.rank == 0")).properties(
         width=_WIDTH, height=44 * len(order), title=alt.TitleParams(title, anchor="start", offset=14)
     )
@@ -59,7 +58,7 @@ def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
 
 def _bars(courses: Sequence[Course], *, compared: bool) -> Iterator[dict[str, Any]]:
     """One record for each bar and part, in days."""
-    for of in courses:
+    for of in ranked(courses):
         rows = [of.row] if compared or of.runner_up is None else [of.row, of.runner_up]
         for row in rows:
             tokens = float(of.options.layouts.tokens[row])
