@@ -260,3 +260,11 @@ def test_logits_make_the_last_stage_the_one_that_others_wait_for() -> None:
     small, large = (step(replace(LLAMA, vocab=vocab), wish, DGX) for vocab in (1_000, 256_000))
     assert large.bubble_s[0] > 1.5 * small.bubble_s[0]
     assert large.gemm_s[0] == pytest.approx(small.gemm_s[0])
+
+
+def test_routing_that_is_limited_to_groups_crosses_domains_less() -> None:
+    wish = Layouts.of(dp=64, ep=64, micro_batch=1, global_batch=64, seq_len=4096)
+    free, limited = (step(replace(MOE, groups_taken=groups), wish, DGX).ep_s[0] for groups in (0, 4))
+    assert limited < 0.85 * free
+    inside = [step(replace(MOE, groups_taken=groups), wish, NVL72).ep_s[0] for groups in (0, 4)]
+    assert inside[0] == inside[1]

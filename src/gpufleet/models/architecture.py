@@ -39,6 +39,7 @@ class Architecture:
     expert_ffn: int = 0
     shared_ffn: int = 0  # width of one shared expert; 0: expert_ffn
     dense_layers: int = 0  # before the first layer of experts
+    groups_taken: int = 0  # groups of experts that a token may reach (DeepSeek: topk_group); 0: all
     q_rank: int = 0
     kv_rank: int = 0
     rope_dim: int = 0

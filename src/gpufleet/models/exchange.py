@@ -75,8 +75,10 @@ def _expert(model: Architecture, layouts: Layouts, at: Machine) -> Floats:
     tokens = layouts.micro_batch * layouts.seq_len / (layouts.cp * layouts.tp)
     size = 2.0 * tokens * model.top_k * model.hidden
     domains = np.ceil(layouts.ep / np.minimum(at.domain, layouts.ep))
-    distinct = domains * (1 - (1 - 1 / domains) ** model.top_k) / model.top_k
-    once = at.collective("all_to_all", size, layouts.ep, 1, far_share=distinct)
+    distinct = domains * (1 - (1 - 1 / domains) ** model.top_k)
+    if model.groups_taken:  # routing that keeps a token to a few groups, one to a domain
+        distinct = np.minimum(distinct, model.groups_taken)
+    once = at.collective("all_to_all", size, layouts.ep, 1, far_share=distinct / model.top_k)
     return 2.0 * once * model.moe_layers / model.layers
 
 

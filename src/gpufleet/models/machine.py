@@ -47,6 +47,7 @@ class Constants(NamedTuple):
 
     gemm_sustained: float
     hopper_power: float
+    hopper_power_fp8: float
     blackwell_power: float
     attention_rate: float
     elementwise: float
@@ -116,15 +117,15 @@ class Machine:
         return bool(np.isfinite(self.peak_flops[DTYPES.index(dtype)]))
 
     @property
-    def sustained(self) -> float:
-        """Rate of matrix products in a step over that of the measured curve."""
+    def sustained(self) -> Floats:
+        """Rate of matrix products in a step over that of the measured curve, per dtype."""
         c = self.constants
         limits = {
-            "Hopper": c.hopper_power,
-            "Blackwell": c.blackwell_power,
-            "Blackwell Ultra": c.blackwell_power,
+            "Hopper": (c.hopper_power, c.hopper_power_fp8, c.hopper_power_fp8, c.hopper_power_fp8),
+            "Blackwell": (c.blackwell_power,) * len(DTYPES),
+            "Blackwell Ultra": (c.blackwell_power,) * len(DTYPES),
         }
-        return c.gemm_sustained * limits.get(self.generation, 1.0)
+        return c.gemm_sustained * np.array(limits.get(self.generation, (1.0,) * len(DTYPES)))
 
     @property
     def host_s(self) -> float:
@@ -139,7 +140,7 @@ class Machine:
               x k matrix is still BF16; copies: groups of a grouped product.
         """
         efficiency, depth, area, memory = self.gemm[:, dtype]
-        rate = self.peak_flops[dtype] * efficiency * self.sustained
+        rate = self.peak_flops[dtype] * efficiency * self.sustained[dtype]
         return gemm_s(
             m,
             n,

@@ -14,7 +14,7 @@ from gpufleet.models.run_cells import Cells
 PRECISION: Final = {"BF16": "bf16", "FP16": "bf16", "FP8": "fp8", "MXFP8": "mxfp8", "NVFP4": "fp4"}
 KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
     "DeepSeek-V3": {"dense_layers": 3, "q_rank": 1536, "kv_rank": 512, "rope_dim": 64, "head_dim": 128,
-                    "predicted_tokens": 1},
+                    "predicted_tokens": 1, "groups_taken": 4},
     "Kimi-K2": {"dense_layers": 1, "q_rank": 1536, "kv_rank": 512, "rope_dim": 64, "head_dim": 128},
     "GPT-OSS-120B": {"head_dim": 64, "window": 128, "windowed_layers": 18},
 }  # fmt: skip

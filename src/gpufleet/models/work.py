@@ -89,7 +89,8 @@ def _waits(launching: Any, computing: Floats) -> Floats:
     """Seconds of a pass in which the GPU waits for the host.
 
     The host is ahead at large kernels and behind at small ones, and a layer has both: the whole takes a
-    little longer than the longer of the two.
+    little longer than the longer of the two. What a GPU sends is not in it: at a collective its members
+    wait for the slowest of their hosts.
     """
     longer = np.maximum(launching, computing)
     other = np.minimum(launching, computing) / longer
