@@ -228,6 +228,11 @@ def test_a_configuration_is_what_the_catalogue_has(name: str, tmp_path: Path) ->
     assert sizes(read) == pytest.approx(sizes(row), rel=1e-9)
 
 
+def test_routing_to_a_few_groups_is_kept_only_where_it_keeps_tokens_to_them(tmp_path: Path) -> None:
+    assert read_config(write(tmp_path, LATENT)).groups_taken == architecture("deepseek-v3").groups_taken == 4
+    assert read_config(write(tmp_path, {**LATENT, "n_group": 1, "topk_group": 1})).groups_taken == 0
+
+
 def test_the_oldest_form_leaves_the_inner_width_out(tmp_path: Path) -> None:
     gpt2 = {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257}
     made = read_config(write(tmp_path, {**gpt2, "n_positions": 1024, "n_ctx": 1024, "n_inner": None}))

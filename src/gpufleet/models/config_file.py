@@ -193,8 +193,14 @@ class _Reader:
             "shared_experts": self._shared(),
             "shared_ffn": self._number("shared_ffn"),
             "dense_layers": dense,
+            "groups_taken": self._groups_taken(),
             "ffn": ffn if dense else 0,
         }
+
+    def _groups_taken(self) -> int:
+        """Groups of experts that a token may reach; 0 where it may reach all."""
+        groups, taken = self._number("groups"), self._number("groups_taken")
+        return taken if 0 < taken < groups else 0
 
     def _shared(self) -> int:
         """Experts that every token takes; one, where only their width is said."""

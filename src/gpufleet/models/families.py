@@ -117,6 +117,8 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "top_k": ("num_experts_per_tok", "num_experts_per_token", "moe_k"),
     "shared_experts": ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
     "shared_ffn": ("shared_expert_intermediate_size",),
+    "groups": ("n_group", "num_expert_group"),
+    "groups_taken": ("topk_group",),
     "q_rank": ("q_lora_rank",),
     "kv_rank": ("kv_lora_rank",),
     "rope_dim": ("qk_rope_head_dim",),
@@ -145,7 +147,7 @@ _OF_WINDOWS: Final = frozenset(
     sliding_window_pattern use_sliding_window max_window_layers no_rope_layers no_rope_layer_interval
     """.split()  # noqa: SIM905
 )
-_EXPERT_WORDS: Final = ("experts", "top_k", "shared_experts", "shared_ffn")
+_EXPERT_WORDS: Final = ("experts", "top_k", "shared_experts", "shared_ffn", "groups", "groups_taken")
 _LATENT_WORDS: Final = ("q_rank", "kv_rank", "rope_dim", "latent_dim", "value_dim")
 
 
@@ -172,16 +174,16 @@ WITHOUT_EFFECT: Final = re.compile(
     _.* | architectures | auto_map | .*dtype | transformers_version | use_cache | use_mambapy |
     .*_token_(id|ids|index) | .*_tokens?_idx | .*dropout.* | .*pdrop | rope_.* | rotary_.* |
     partial_rotary_factor | initializer_range | .*_init.* | init_.* | .*_std | .*_eps | .*epsilon |
-    .*norm.* | .*bias | .*aux_loss.* | .*router.* | .*_loss_.* | scoring_func | topk_.* | n_group |
-    num_expert_group | topk_group | routed_scaling_factor | .*scaling.* | .*multiplier.* | .*softcap.* |
-    .*_scalar | query_pre_attn_scalar | pretraining_tp | ep_size | quantization_config |
-    compression_config | task_specific_params | .*attn_implementation | name_or_path | vision_config |
-    audio_config | model_max_length | max_sequence_length | max_.*position.* | n_ctx | seq_length |
-    seq_aux | .*label.* | problem_type | tokenizer_class | return_.* | output_.* |
-    gradient_checkpointing | (mlp_)?hidden_act(ivation)? | activation_function | cache_implementation |
-    summary_.* | attn_temperature_tuning | attn_scale | floor_scale | swiglu_.* | use_flash_attention.*
-    | use_qk_norm | qk_layernorm | is_(encoder_)?decoder | initial_context_length | bos_.* | eos_.* |
-    pad_.* | sep_.* | unk_.* | .*rms.* | alibi | parallel_attn | use_parallel_residual |
+    .*norm.* | .*bias | .*aux_loss.* | .*router.* | .*_loss_.* | scoring_func | topk_method |
+    routed_scaling_factor | .*scaling.* | .*multiplier.* | .*softcap.* | .*_scalar |
+    query_pre_attn_scalar | pretraining_tp | ep_size | quantization_config | compression_config |
+    task_specific_params | .*attn_implementation | name_or_path | vision_config | audio_config |
+    model_max_length | max_sequence_length | max_.*position.* | n_ctx | seq_length | seq_aux | .*label.*
+    | problem_type | tokenizer_class | return_.* | output_.* | gradient_checkpointing |
+    (mlp_)?hidden_act(ivation)? | activation_function | cache_implementation | summary_.* |
+    attn_temperature_tuning | attn_scale | floor_scale | swiglu_.* | use_flash_attention.* | use_qk_norm
+    | qk_layernorm | is_(encoder_)?decoder | initial_context_length | bos_.* | eos_.* | pad_.* | sep_.*
+    | unk_.* | .*rms.* | alibi | parallel_attn | use_parallel_residual |
     original_max_position_embeddings | clip_qkv | for_llm_class | embd_layer | experts_per_token |
     reorder_and_upcast_attn | attn_type_list | moe_renormalize | .*capacity.* | moe_gate_act |
     moe_use_.* | use_moe | license | description
