@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from gpufleet.base.errors import GpufleetError, Place, did_you_mean, explain_codes, finding
+from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, explain_codes, finding
 from gpufleet.base.say import say
 from gpufleet.base.units import NUMBER
 from gpufleet.catalog import models, resolve_model, resolve_product, resolve_system
@@ -21,7 +21,9 @@ from gpufleet.models.config_file import read_config
 from gpufleet.models.layout import DTYPES
 from gpufleet.models.layouts import By
 from gpufleet.models.machine import Machine, machine
-from gpufleet.models.sizing import DAY_S, Course, Question, course, enough_gpus, largest_model
+from gpufleet.models.sizing import DAY_S, Course, Question, course, enough_gpus, front, largest_model
+from gpufleet.report.training import comparison_text, course_text, front_text, tokens_text
+from gpufleet.report.training_json import course_json
 
 explain_codes(
     """
@@ -52,10 +54,12 @@ SEQ_LEN: Final = 8192
 _LETTERS: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _AMOUNT: Final = re.compile(rf"({NUMBER})\s*([A-Za-z]*)")
 _DATE: Final = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
+_BEST: Final[dict[str, By]] = {"time": "time", "cost": "cost", "energy": "energy", "gpus": "gpus"}
 _FIXABLE: Final = ("tp", "pp", "vpp", "cp", "ep", "dp", "micro_batch")
 MOST_GPUS: Final = 2**20
 MOST_TOKENS: Final = 1e17
 MOST_SEQ: Final = 2**22
+MOST_BATCH: Final = 2**34
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ class Wish:
     layout: str | None = None
     price: float | None = None
     fabric_gbps: float | None = None
+    front: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,11 @@ class Answer:
 
     def text(self) -> str:
         """The answer for people."""
-        from gpufleet.report.training import comparison_text, course_text
-
         if self.compared:
             return comparison_text(self.courses, self.notes)
-        return course_text(self.courses[0], self.start, self.notes)
+        first = self.courses[0]
+        text = course_text(first, self.start, self.notes)
+        return f"{text}\n\n{front_text(front(first))}" if first.question.front else text
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values."""
@@ -120,8 +125,8 @@ def answer(wish: Wish) -> Answer:
         at, note = _machine(name, wish.fabric_gbps)
         machines.append(at)
         notes += [note] if note else []
-    courses = tuple(_course(question, at, wish, seconds) for at in machines)
-    if wish.gpus and wish.by:
+    courses = _courses(question, machines, wish, notes)
+    if wish.gpus and wish.by and not wish.compare:
         first = courses[0].question.model
         notes.append(
             say(
@@ -137,66 +142,88 @@ def answer(wish: Wish) -> Answer:
     return Answer(courses, tuple(notes), begins, bool(wish.compare))
 
 
-def _course(question: Question, at: Machine, wish: Wish, seconds: float | None) -> Course:
+def _courses(
+    question: Question, machines: Sequence[Machine], wish: Wish, notes: list[str]
+) -> tuple[Course, ...]:
+    """A course for each machine; among several one that cannot do it becomes a note, unless none can."""
+    done, refused = [], []
+    for at in machines:
+        try:
+            done.append(_course(question, at, wish))
+        except GpufleetError as refusal:
+            refused += list(refusal.findings)
+    if not done:
+        raise GpufleetError(*refused)
+    notes += [each.says for each in refused]
+    return tuple(done)
+
+
+def _course(question: Question, at: Machine, wish: Wish) -> Course:
     if wish.gpus is None:
         return enough_gpus(question, at)
-    return largest_model(question, at, wish.gpus) if seconds else course(question, at, wish.gpus)
+    return largest_model(question, at, wish.gpus) if question.seconds else course(question, at, wish.gpus)
 
 
 def _go_together(wish: Wish) -> None:
     """Every conflict at once."""
-    found = []
-
-    def conflict(says: str, fix: str) -> None:
-        found.append(finding("U052", says, fix))
-
-    if (wish.model is None) == (wish.config is None):
-        conflict(
-            say("one model is needed"), say("name one of `gpufleet catalog models`, or give --config FILE")
-        )
-    if (wish.product is None) == (wish.compare is None):
-        conflict(
-            say("one product is needed, or several to compare"),
-            say("give --product H200 or --compare H200,B200"),
-        )
-    if wish.gpus is None and wish.by is None:
-        conflict(say("neither GPUs nor a date are given"), say("give --gpus 512, or --by 2027-06, or both"))
-    if wish.gpus is not None and not 1 <= wish.gpus <= MOST_GPUS:
-        conflict(
-            say("{n:,} GPUs are out of bounds", n=wish.gpus), say("give from 1 to {most:,}", most=MOST_GPUS)
-        )
-    if wish.start and not wish.by and not wish.gpus:
-        conflict(say("--start goes with --by or --gpus"), say("leave it out"))
-    if wish.best not in ("time", "cost", "energy", "gpus"):
-        fix = did_you_mean(wish.best, ("time", "cost", "energy", "gpus"))
-        conflict(say("`{best}` is nothing that a layout can be best in", best=wish.best), fix)
-    if wish.precision.lower() not in DTYPES:
-        conflict(
-            say("`{dtype}` is no number type of linear layers", dtype=wish.precision),
-            did_you_mean(wish.precision, DTYPES),
-        )
-    if wish.seq_len is not None and not 128 <= wish.seq_len <= MOST_SEQ:
-        conflict(
-            say("sequences of {n:,} tokens are out of bounds", n=wish.seq_len),
-            say("give from 128 to {most:,}", most=MOST_SEQ),
-        )
-    for name, value in (("--price", wish.price), ("--fabric", wish.fabric_gbps)):
-        if value is not None and not 0 < value < 1e6:
-            conflict(
-                say("{name} {value:g} is out of bounds", name=name, value=value), say("give a number above 0")
-            )
+    found = [*_missing(wish), *_out_of_bounds(wish)]
     if found:
         raise GpufleetError(*found)
+
+
+def _conflict(says: str, fix: str) -> Finding:
+    return finding("U052", says, fix)
+
+
+def _missing(wish: Wish) -> Iterator[Finding]:
+    """What is not said, or said twice."""
+    if (wish.model is None) == (wish.config is None):
+        fix = say("name one of `gpufleet catalog models`, or give --config FILE")
+        yield _conflict(say("one model is needed"), fix)
+    if (wish.product is None) == (wish.compare is None):
+        fix = say("give --product H200 or --compare H200,B200")
+        yield _conflict(say("one product is needed, or several to compare"), fix)
+    if wish.gpus is None and wish.by is None:
+        fix = say("give --gpus 512, or --by 2027-06, or both")
+        yield _conflict(say("neither GPUs nor a date are given"), fix)
+    if wish.best != "time" and wish.gpus is None:
+        fix = say("leave it out: with a date alone it is the fewest GPUs; or give --gpus too")
+        yield _conflict(say("--best goes with --gpus"), fix)
+    if wish.front and wish.compare:
+        yield _conflict(say("--front is of one product"), say("give --product instead of --compare"))
+
+
+def _out_of_bounds(wish: Wish) -> Iterator[Finding]:
+    """What is said and cannot be meant."""
+    if wish.gpus is not None and not 1 <= wish.gpus <= MOST_GPUS:
+        fix = say("give from 1 to {most:,}", most=MOST_GPUS)
+        yield _conflict(say("{n:,} GPUs are out of bounds", n=wish.gpus), fix)
+    if wish.best not in _BEST:
+        says = say("`{best}` is nothing that a layout can be best in", best=wish.best)
+        yield _conflict(says, did_you_mean(wish.best, _BEST))
+    if wish.precision.lower() not in DTYPES:
+        says = say("`{dtype}` is no number type of linear layers", dtype=wish.precision)
+        yield _conflict(says, did_you_mean(wish.precision, DTYPES))
+    if wish.seq_len is not None and not 128 <= wish.seq_len <= MOST_SEQ:
+        fix = say("give from 128 to {most:,}", most=MOST_SEQ)
+        yield _conflict(say("sequences of {n:,} tokens are out of bounds", n=wish.seq_len), fix)
+    for name, value in (("--price", wish.price), ("--fabric", wish.fabric_gbps)):
+        if value is not None and not 0 < value < 1e6:
+            says = say("{name} {value:g} is out of bounds", name=name, value=value)
+            yield _conflict(says, say("give a number above 0"))
 
 
 def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
     model, published, longest, notes = _model(wish)
     seq_len = wish.seq_len or min(SEQ_LEN, longest or SEQ_LEN)
     batch = amount(wish.batch, "--batch") if wish.batch else BATCH_TOKENS
+    if not seq_len <= batch <= MOST_BATCH:
+        says = say("a batch of {batch:,.0f} tokens is out of bounds", batch=batch)
+        fix = say("give from one sequence ({seq:,}) to {most:,}", seq=seq_len, most=MOST_BATCH)
+        _refuse("U050", says, fix, "--batch")
     if wish.batch is None:
-        notes.append(
-            say("a batch of about {n:.1f} million tokens is assumed (--batch)", n=BATCH_TOKENS / 1e6)
-        )
+        text = tokens_text(BATCH_TOKENS)
+        notes.append(say("a batch of about {tokens} tokens is assumed (--batch)", tokens=text))
     tokens = _tokens(wish, published, batch, notes)
     return (
         Question(
@@ -205,18 +232,14 @@ def _question(wish: Wish, seconds: float | None) -> tuple[Question, list[str]]:
             seq_len=seq_len,
             batches=batches_near(batch, seq_len, exact=wish.batch is not None),
             dtype=wish.precision.lower(),
-            by=_by(wish.best),
+            by=_BEST[wish.best],
             seconds=seconds,
             fixed=_fixed(wish.layout),
             price_usd_h=wish.price,
+            front=wish.front,
         ),
         notes,
     )
-
-
-def _by(word: str) -> By:
-    known: dict[str, By] = {"time": "time", "cost": "cost", "energy": "energy", "gpus": "gpus"}
-    return known[word]
 
 
 def _model(wish: Wish) -> tuple[Architecture, float | None, int | None, list[str]]:
@@ -237,7 +260,8 @@ def _tokens(wish: Wish, published: float | None, batch: float, notes: list[str])
             return None
         if published is None:
             _refuse("U050", say("no tokens are given, and none are published"), say("give --tokens 15T"))
-        notes.append(say("{n:,.0f} billion tokens: as published of this model", n=published / 1e9))
+        text = tokens_text(published)
+        notes.append(say("{tokens} tokens: as published of this model", tokens=text))
         return published
     tokens = amount(wish.tokens, "--tokens")
     if not batch <= tokens <= MOST_TOKENS:
@@ -321,58 +345,3 @@ def _machine(name: str, fabric_gbps: float | None) -> tuple[Machine, str | None]
 
 def _refuse(code: str, says: str, fix: str, option: str = "") -> NoReturn:
     raise GpufleetError(finding(code, says, fix, Place(option, 0) if option else None))
-
-
-def course_json(of: Course, start: date | None) -> dict[str, Any]:
-    """One training as JSON values; units are in the names."""
-    from gpufleet.report.training import end_of
-
-    found, row = of.options, of.row
-    cost = of.cost
-    return {
-        "model": of.question.model.name,
-        "params": of.question.model.params_total,
-        "params_active": of.question.model.params_active,
-        "architecture": dataclasses.asdict(of.question.model),
-        "product": found.at.product,
-        "system": found.at.name,
-        "gpus": of.gpus,
-        "gpus_allowed": found.search.gpus,
-        "tokens": of.question.budget(),
-        "steps": of.steps,
-        "layouts_tried": found.tried,
-        "best_by": of.question.by,
-        "best": _row_json(of, row),
-        "runner_up": None if of.runner_up is None else _row_json(of, of.runner_up),
-        "why": None
-        if of.loss is None
-        else {"slower": of.loss.slower, "longer_s": dict(of.loss.longer), "shorter_s": dict(of.loss.shorter)},
-        "days": {name: getattr(of.finish, f"{name}_s") / DAY_S for name in ("p10", "p50", "p90")},
-        "done": None if start is None else end_of(of.finish.p50_s, start).isoformat(),
-        "ideal_days": of.finish.ideal_s / DAY_S,
-        "goodput": of.finish.goodput,
-        "failures": of.finish.failures,
-        "checkpoint_interval_s": of.finish.interval_s,
-        "checkpoint_s": of.finish.checkpoint_s,
-        "gpu_hours": of.gpu_hours,
-        "energy_mwh": of.energy_mwh,
-        "cost_usd": None if cost is None else cost.usd,
-        "usd_per_gpu_h": None if cost is None else cost.usd_per_gpu_h,
-        "price": None if cost is None or cost.price is None else cost.price.id,
-    }
-
-
-def _row_json(of: Course, row: int) -> dict[str, Any]:
-    steps = of.options.steps
-    return {
-        "layout": of.options.layout(row),
-        "gpus": int(of.options.layouts.gpus[row]),
-        "step_s": float(steps.step_s[row]),
-        "parts_s": of.options.parts_s(row),
-        "recompute_s": float(steps.recompute_s[row]),
-        "tokens_per_s_per_gpu": float(steps.tokens_per_s_per_gpu[row]),
-        "tflops_per_gpu": float(steps.tflops[row]),
-        "mfu": float(steps.mfu[row]),
-        "memory_bytes": of.options.memory_bytes(row),
-        "energy_j": float(steps.energy_j[row]),
-    }

@@ -24,9 +24,10 @@ from gpufleet.catalog.rows import (
     read,
 )
 
+TRAINING: tuple[type[Row], ...] = (GemmCurve, CollectiveCurve, Constant, Failure)
 KINDS: tuple[type[Row], ...] = (
     *(Gpu, SystemRow, ModelRow, Price, Grid, Country, ExportChip, ExportRule),
-    *(GemmCurve, CollectiveCurve, Constant, Failure),
+    *TRAINING,
 )
 TRUST = {
     GemmCurve: {"measured"},

@@ -165,3 +165,19 @@ def test_a_curve_that_misses_is_told_and_left_out(own: Path) -> None:
     assert any("FP8: the curve misses by" in note for note in made.notes)
     assert keep(made)[-1] == own / "gpus.csv"
     assert catalog.gpus is load.gpus
+
+
+def test_a_machine_is_measured_where_pytorch_is(own: Path) -> None:
+    """On the CPU, which is no GPU but goes the same way; collectives between two processes."""
+    pytest.importorskip("torch")
+    from gpufleet.stopwatch import measure
+
+    told: list[str] = []
+    measured = measure("cpu", told.append)
+    assert measured.gemm["bf16"].shape[1] == 4
+    assert (measured.gemm["bf16"][:, 3] > 0).all()
+    assert set(measured.collectives) == {"all_gather", "reduce_scatter", "all_reduce", "all_to_all"}
+    assert all((times > 0).all() for times in measured.collectives.values())
+    assert measured.copy_bw is not None
+    assert measured.copy_bw > 1e8
+    assert any("matrix products" in text for text in told)

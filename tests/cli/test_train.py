@@ -12,6 +12,7 @@ import pytest
 
 from gpufleet.cli import main
 
+TPU = ("--product", "TPU-v5p", "--fabric", "400", "--tokens", "1T")
 ON = ("--gpus", "64", "--product", "H100", "--tokens", "1T")
 
 
@@ -98,9 +99,26 @@ def test_gpus_and_a_date_say_how_large(capsys) -> None:
         "--start",
         "2027-01-01",
     )
-    assert made["model"].endswith("like llama-3-70b")
+    assert made["model"].startswith("llama-3-70b@")
     assert made["tokens"] == pytest.approx(20 * made["params_active"])
     assert made["days"]["p90"] <= 151
+
+
+def test_the_front_shows_what_fewer_gpus_take(capsys) -> None:
+    (made,) = courses(capsys, "llama-3-8b", *ON, "--front")
+    gpus = [each["gpus"] for each in made["front"]]
+    days = [each["days"]["p50"] for each in made["front"]]
+    assert gpus == sorted(set(gpus))
+    assert gpus[-1] == made["gpus"]
+    assert days == sorted(days, reverse=True)
+    assert days[-1] == made["days"]["p50"]
+    code, out, _ = run(capsys, "llama-3-8b", *ON, "--front")
+    assert code == 0
+    table = out.split("\n\n")[-1].splitlines()
+    assert table[0].split() == ["GPUs", "days", "P90", "GPU-hours", "MFU", "%"]
+    assert table[-1].split()[0] == "64"
+    assert made["front"] is not None
+    assert courses(capsys, "llama-3-8b", *ON)[0]["front"] is None
 
 
 def test_products_side_by_side_the_soonest_first(capsys) -> None:
@@ -112,6 +130,36 @@ def test_products_side_by_side_the_soonest_first(capsys) -> None:
     assert products == sorted(made, key=lambda name: made[name])
     assert set(made) == {"H200-SXM-141GB", "B200-SXM", "GB200"}
     assert all(len(line) <= 100 for line in out.splitlines())
+
+
+def test_a_product_that_cannot_do_it_is_told_beside_those_that_can(capsys) -> None:
+    arguments = ("llama-3.1-405b", "--gpus", "64", "--compare", "B300,H100", "--tokens", "1T")
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    said = " ".join(out.split())
+    assert "B300-SXM 64 GPUs" in said
+    assert "H100-SXM5-80GB; 75.2 GB of 80 GB are usable" in said
+    err = refused(capsys, "llama-3.1-405b", "--gpus", "8", "--compare", "A100-80GB,H100", "--tokens", "1T")
+    assert err.count("error M010") == 2
+
+
+def test_the_largest_model_of_each_product(capsys) -> None:
+    when = ("--by", "2027-06", "--start", "2027-03")
+    arguments = ("llama-3-70b", "--gpus", "128", "--compare", "H100,B200", *when)
+    made = {each["product"]: each["params"] for each in courses(capsys, *arguments)}
+    assert made["B200-SXM"] > made["H100-SXM5-80GB"]
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert out.splitlines()[3].startswith("B200-SXM")
+
+
+def test_a_fixed_layout_may_need_more_gpus_than_the_model_alone(capsys) -> None:
+    when = ("--by", "2027-12", "--start", "2027-01")
+    (made,) = courses(
+        capsys, "llama-3-8b", "--product", "H100", "--tokens", "200B", *when, "--layout", "tp=8,pp=4"
+    )
+    assert made["gpus"] % 32 == 0
+    assert made["days"]["p90"] < 335
 
 
 def test_a_layout_that_is_fixed_is_no_faster_than_the_best(capsys) -> None:
@@ -133,17 +181,19 @@ def test_lower_precision_is_faster_on_a_large_model(capsys) -> None:
 
 
 def test_what_is_not_known_is_no_zero(capsys) -> None:
-    code, out, _ = run(capsys, "llama-3-8b", "--gpus", "64", "--product", "TPU-v5p", "--tokens", "1T")
+    code, out, _ = run(capsys, "llama-3-8b", "--gpus", "64", *TPU)
     assert code == 0
     said = " ".join(out.split())
     assert "the power of this product is not known" in said
     assert "no price of this product is known" in said
+    (made,) = courses(capsys, "llama-3-8b", "--gpus", "64", *TPU)
+    assert (made["energy_mwh"], made["best"]["energy_j"], made["cost_usd"]) == (None, None, None)
 
 
 def test_the_published_budget_is_taken_and_said(capsys) -> None:
     code, out, _ = run(capsys, "llama-3-8b", "--gpus", "64", "--product", "H100")
     assert code == 0
-    assert "15,000 billion tokens: as published of this model" in " ".join(out.split())
+    assert "15T tokens: as published of this model" in " ".join(out.split())
     assert "no tokens are given" in refused(capsys, "kanana-1.5-8b", "--gpus", "64", "--product", "H100")
 
 
@@ -205,6 +255,8 @@ def test_a_picture_stands_alone(capsys, name: str, tmp_path: Path) -> None:
         (("llama-3-8b", "--product", "H100"), "U052", "neither GPUs nor a date"),
         (("llama-3-8b", "--product", "H100", "--gpus", "0"), "U052", "out of bounds"),
         (("llama-3-8b", *ON, "--best", "tim"), "U052", "did you mean `time`"),
+        (("llama-3-8b", "--product", "H100", "--by", "2030", "--best", "cost"), "U052", "--best goes"),
+        (("llama-3-8b", "--gpus", "8", "--compare", "H100,B200", "--front"), "U052", "--front is of one"),
         (("llama-3-8b", *ON, "--precision", "fp16"), "U052", "no number type"),
         (("llama-3-8b", *ON, "--seq", "1"), "U052", "out of bounds"),
         (("llama-3-8b", *ON, "--price", "-1"), "U052", "out of bounds"),
@@ -213,7 +265,8 @@ def test_a_picture_stands_alone(capsys, name: str, tmp_path: Path) -> None:
         (("llama-3-8b", *ON, "--layout", "tp=3"), "M011", "tp divides heads"),
         (("llama-3-8b", *ON, "--precision", "fp4"), "M012", "does not compute in FP4"),
         (("llama-3.1-405b", "--gpus", "8", "--product", "H100", "--tokens", "1T"), "M010", "GB are missing"),
-        (("llama-3-8b", "--gpus", "8", "--product", "L40S", "--tokens", "1T"), "C003", "scaleup_bw_gbs"),
+        (("llama-3-8b", "--gpus", "64", *TPU, "--best", "energy"), "M015", "the power of TPU-v5p"),
+        (("llama-3-8b", "--gpus", "8", "--product", "L40S", "--tokens", "1T"), "M005", "known network"),
     ],
 )  # fmt: skip
 def test_bad_input_ends_in_one_clear_finding(capsys, arguments, code: str, says: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpufleet.base.errors import Finding, GpufleetError
 from gpufleet.models.architecture import Architecture
@@ -225,6 +228,11 @@ def test_a_configuration_is_what_the_catalogue_has(name: str, tmp_path: Path) ->
     assert sizes(read) == pytest.approx(sizes(row), rel=1e-9)
 
 
+def test_routing_to_a_few_groups_is_kept_only_where_it_keeps_tokens_to_them(tmp_path: Path) -> None:
+    assert read_config(write(tmp_path, LATENT)).groups_taken == architecture("deepseek-v3").groups_taken == 4
+    assert read_config(write(tmp_path, {**LATENT, "n_group": 1, "topk_group": 1})).groups_taken == 0
+
+
 def test_the_oldest_form_leaves_the_inner_width_out(tmp_path: Path) -> None:
     gpt2 = {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257}
     made = read_config(write(tmp_path, {**gpt2, "n_positions": 1024, "n_ctx": 1024, "n_inner": None}))
@@ -285,6 +293,61 @@ def test_no_token_takes_more_experts_than_there_are(tmp_path: Path) -> None:
     assert refusal.says == "a token takes 300 of 256 experts"
     (refusal,) = found(tmp_path, {**LATENT, "first_k_dense_replace": 61})
     assert refusal.says == "all 61 layers are dense, none has experts"
+
+
+def test_fields_of_another_family_are_not_left_out_unseen(tmp_path: Path) -> None:
+    (unknown,) = found(tmp_path, {**LLAMA, "num_local_experts": 8})
+    assert (unknown.code, "num_local_experts" in unknown.says) == ("C022", True)
+    for key in ("kv_lora_rank", "sliding_window"):
+        (unknown,) = found(tmp_path, {**LLAMA, key: 512})
+        assert unknown.code == "C022"
+
+
+def test_windows_are_as_the_family_has_them(tmp_path: Path) -> None:
+    """Mistral's on all layers; Qwen's only if they are turned on, and then on those after the first ones."""
+    qwen = {**LLAMA, "model_type": "qwen2", "sliding_window": 4096, "max_window_layers": 70}
+    windowed = []
+    for config in (
+        {**LLAMA, "model_type": "mistral", "sliding_window": 4096},
+        {**LLAMA, "model_type": "mistral", "sliding_window": None},
+        qwen,
+        {**qwen, "use_sliding_window": True},
+    ):
+        windowed.append(read_config(write(tmp_path, config)).windowed_layers)
+    assert windowed == [80, 0, 0, 10]
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-10, 10**8),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.one_of(st.integers(0, 3), st.just("sliding_attention"), st.none()), max_size=4),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+@given(st.sampled_from(sorted(SAME)), st.data())
+@settings(max_examples=150)
+def test_whatever_stands_in_a_field_ends_in_an_architecture_or_in_findings(
+    name: str, data: st.DataObject
+) -> None:
+    config = json.loads(json.dumps(SAME[name]))
+    inner = config.get("text_config", config)
+    for key in data.draw(
+        st.lists(st.sampled_from([*inner, "mlp_only_layers", "layer_types"]), min_size=1, max_size=3)
+    ):
+        inner[key] = data.draw(JUNK)
+    made, codes = None, []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            made = read_config(write(Path(folder), config))
+        except GpufleetError as refusal:
+            codes = [each.code for each in refusal.findings]
+    assert (made is None) == bool(codes)
+    assert all(code.startswith("C02") for code in codes)
+    assert made is None or (made.params_total > 0 and made.flops_per_token(4096) > 0)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"hidden_size": 4}', '{"model_type": 3}'])

@@ -288,6 +288,7 @@ class ModelRow(Row):
     expert_ffn: int | None
     shared_ffn: int | None
     dense_layers: int | None
+    groups_taken: int | None
     q_rank: int | None
     kv_rank: int | None
     rope_dim: int | None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gpufleet.base.errors import GpufleetError, finding
+from gpufleet.base.language import speaking
 from gpufleet.base.say import say as words
 from gpufleet.commands.options import Json, Lang
 from gpufleet.commands.validation import NO_FORM
@@ -59,8 +60,12 @@ def train(
     fabric: Annotated[
         float | None, typer.Option("--fabric", metavar="GBPS", help="Network per GPU; else the system's.")
     ] = None,
+    front: Annotated[
+        bool, typer.Option("--front", help="Show what fewer GPUs take: days against GPUs.")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.svg|png", help="Write a picture too.")
+        Path | None,
+        typer.Option("--out", metavar="FILE.svg|png", help="Write a picture too; PNG in English."),
     ] = None,
     lang: Lang = None,
     as_json: Json = False,
@@ -99,6 +104,7 @@ def train(
         layout=layout,
         price=price,
         fabric_gbps=fabric,
+        front=front,
     )
     if out is not None and out.suffix not in (".svg", ".png"):
         says = words("`{name}` ends neither in .svg nor in .png", name=out.name)
@@ -108,7 +114,8 @@ def train(
         from gpufleet.report.scatter_chart import write_picture
         from gpufleet.report.training_chart import picture
 
-        with aloud():
+        # A PNG holds no text, and which fonts there are for other scripts is not known.
+        with speaking("en") if out.suffix == ".png" else aloud():
             write_picture(picture(found.courses, compared=found.compared), out)
     if as_json:
         print_json("train", found.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,7 @@ LEAST_CHUNK: Final = 1024
 """Tokens that context parallelism leaves on a GPU at least; below, attention hides nothing."""
 MOST_TP: Final = 64
 MOST_PP: Final = 128
+MOST_RUNS: Final = 16
 BATCH_SLACK: Final = 0.125
 """A batch that nobody asked for may be larger or smaller by this share, so that it divides over more GPUs."""
 
@@ -76,7 +78,7 @@ def candidates(model: Architecture, at: Machine, search: Search) -> Layouts:
     table = _spread(model, at, search)
     table = _cross(table, "micro_batch", MICRO_BATCHES)
     table = _keep(table, table["global_batch"] % (table["dp"] * table["micro_batch"]) == 0)
-    table = _cross(table, "vpp", _interleavings(model.layers))
+    table = _interleave(table, model.layers)
     per_copy = table["global_batch"] // (table["dp"] * table["micro_batch"])
     interleaved = (
         (table["pp"] > 1) & (table["vpp"] * table["pp"] <= model.layers) & (per_copy % table["pp"] == 0)
@@ -131,9 +133,13 @@ def _contexts(seq_len: int) -> list[int]:
     return [2**e for e in range(10) if 2**e <= most and (e == 0 or seq_len % 2 ** (e + 1) == 0)]
 
 
-def _interleavings(layers: int) -> list[int]:
-    """Runs of layers per stage; the most of them stand for all finer ones."""
-    return [each for each in (1, 2, 3, 4, 6, 8) if each <= layers]
+def _interleave(table: Table, layers: int) -> Table:
+    """Runs of layers per stage: one, two, four, and as many as there are layers for, up to `MOST_RUNS`."""
+    most = np.minimum(layers // table["pp"], MOST_RUNS)
+    table = _cross(table | {"most": most}, "vpp", (1, 2, 4, 0))
+    most, code = table.pop("most"), table["vpp"]
+    table |= {"vpp": np.where(code == 0, most, code)}
+    return _keep(table, (code > 0) | (most == 3) | (most > 4))
 
 
 def _shard(table: Table, at: Machine) -> Table:
@@ -157,7 +163,8 @@ def _shard(table: Table, at: Machine) -> Table:
 
 
 def _divisors(number: int) -> list[int]:
-    return [each for each in range(1, number + 1) if number % each == 0]
+    small = [each for each in range(1, math.isqrt(number) + 1) if number % each == 0]
+    return sorted({*small, *(number // each for each in small)})
 
 
 def _cross(table: Table, name: str, values: Iterable[int]) -> Table:

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean, explain_codes, finding
 from gpufleet.base.say import say
 from gpufleet.models.architecture import Architecture
-from gpufleet.models.families import ALSO_READ, FAMILIES, NAMES, REFUSED, WITHOUT_EFFECT, Family
+from gpufleet.models.families import FAMILIES, NAMES, REFUSED, WITHOUT_EFFECT, Family, known_fields
 
 explain_codes(
     """
@@ -125,7 +125,7 @@ class _Reader:
         self._found.append(finding(code, says, fix, Place(self._file, self._line_of.get(key, 0))))
 
     def _complain_of_unknown_fields(self) -> None:
-        known = {key for keys in NAMES.values() for key in keys} | ALSO_READ | {self._family.expert_ffn}
+        known = known_fields(self._family)
         for key, value in self._config.items():
             if key in known or WITHOUT_EFFECT.fullmatch(key) or value in (None, False, [], {}):
                 continue
@@ -175,7 +175,7 @@ class _Reader:
     def _kv_heads(self, heads: int) -> int:
         if self._family.one_kv_head and not self._config.get("new_decoder_architecture"):
             return 1 if self._config.get("multi_query", True) else heads
-        return self._number("kv_heads", default=heads)
+        return self._number("kv_heads") or heads
 
     def _ffn(self, hidden: int) -> int:
         """Inner width of a dense layer; the first GPTs leave out four times the hidden size."""
@@ -193,8 +193,14 @@ class _Reader:
             "shared_experts": self._shared(),
             "shared_ffn": self._number("shared_ffn"),
             "dense_layers": dense,
+            "groups_taken": self._groups_taken(),
             "ffn": ffn if dense else 0,
         }
+
+    def _groups_taken(self) -> int:
+        """Groups of experts that a token may reach; 0 where it may reach all."""
+        groups, taken = self._number("groups"), self._number("groups_taken")
+        return taken if 0 < taken < groups else 0
 
     def _shared(self) -> int:
         """Experts that every token takes; one, where only their width is said."""
@@ -226,7 +232,8 @@ class _Reader:
         window = self._number("window", default=family.window)
         types, pattern = config.get("layer_types"), config.get("sliding_window_pattern")
         rotary = config.get("no_rope_layers")  # of Llama 4: 1 where the layer attends to a chunk
-        if not window or config.get("use_sliding_window") is False:
+        off = family.switch and not config.get("use_sliding_window")
+        if not window or off or config.get("use_sliding_window") is False:
             return {}
         if isinstance(types, list):
             windowed = sum(each in _WINDOWED for each in types)

@@ -336,10 +336,11 @@ def layout_text(layouts: Layouts, row: int) -> str:
     for name in ("tp", "pp", "cp", "ep", "dp"):
         if one[name] > 1:
             text = f"{name.upper()} {one[name]}"
-            parts.append(f"{text} ({runs})" if name == "pp" and one["vpp"] > 1 else text)
+            interleaved = name == "pp" and one["vpp"] > 1
+            parts.append(say("{text} ({runs})", text=text, runs=runs) if interleaved else text)
     if one["zero"] == "fsdp":
         parts.append(f"FSDP {one['shards']}" if one["shards"] else "FSDP")
-    parts.append(str(say("micro-batch {n}", n=one["micro_batch"])))
+    parts.append(say("micro-batch {n}", n=one["micro_batch"]))
     if one["recompute"] != "none":
-        parts.append(str(say("layers computed again")))
-    return ", ".join(parts)
+        parts.append(say("layers computed again"))
+    return say("{parts:, }", parts=parts)

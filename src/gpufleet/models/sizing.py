@@ -27,6 +27,10 @@ end and its GPUs are named.
 M014 not even a small model of this shape can be trained by that date
 The smallest model of the shape that was tried takes longer on these GPUs than there is time.
     gpufleet train llama-3.1-405b --gpus 8 --by 2027-01-02 --start 2027-01-01 --product H100 --tokens 15T
+
+M015 the power of a product is not known
+Without the power of its GPUs no layout can be chosen by energy.
+    gpufleet train llama-3-8b --gpus 64 --product TPU-v5p --fabric 400 --best energy
 """
 )
 
@@ -51,6 +55,7 @@ class Question:
     seconds: float | None = None  # until the deadline
     fixed: Mapping[str, int] = dataclasses.field(default_factory=dict)
     price_usd_h: float | None = None  # of a GPU; None: what the catalogue has, if it has any
+    front: bool = False  # fewer GPUs are looked at too
 
     def search(self, gpus: int) -> Search:
         """The search on at most so many GPUs."""
@@ -103,7 +108,7 @@ class Course:
 
         What failures and checkpoints take is counted like steps: the GPUs stay on.
         """
-        if self.options.at.gpu_power_w <= 0:
+        if not self.options.at.gpu_power_w > 0:  # nan too
             return None
         step_mwh = float(self.options.steps.energy_j[self.row]) / 3.6e9
         return step_mwh * self.finish.p50_s / float(self.options.steps.step_s[self.row])
@@ -134,11 +139,13 @@ def rental(product: str) -> Price | None:
 def course(question: Question, at: Machine, gpus: int) -> Course:
     """The best layout on at most so many GPUs, and when it is done.
 
-    Raises: GpufleetError M010 to M012, if there is no layout.
+    Raises: GpufleetError M010 to M012, if there is no layout; M015 for energy without a known power.
     """
-    found = options(
-        question.model, at, question.search(gpus), fixed=question.fixed, everything=question.by != "time"
-    )
+    if question.by == "energy" and not at.gpu_power_w > 0:  # nan too
+        says = say("the power of {product} is not published", product=at.product)
+        raise GpufleetError(finding("M015", says, say("choose by time, cost or GPUs")))
+    everything = question.front or question.by != "time"
+    found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=everything)
     if question.seconds is not None and question.by != "time":
         found = _in_time(question, found)
     return _course(question, found, found.best(question.by))
@@ -148,6 +155,14 @@ def _course(question: Question, found: Options, row: int) -> Course:
     second = found.runner_up(row, question.by)
     loss = None if second is None else found.why(second, row)
     return Course(question, found, row, second, loss, finish(found, row, question.budget()))
+
+
+def front(of: Course) -> list[Course]:
+    """The fastest training on each number of GPUs that is faster than on all fewer, ascending.
+
+    Only with `Question.front`; without, few GPUs were not looked at.
+    """
+    return [_course(of.question, of.options, int(row)) for row in of.options.front()]
 
 
 def _in_time(question: Question, found: Options) -> Options:
@@ -163,9 +178,15 @@ def enough_gpus(question: Question, at: Machine) -> Course:
     """
     deadline = question.seconds or math.inf
     soonest: Course | None = None
-    gpus = fewest_gpus(question.model, at, question.search(1)) or MOST_GPUS
+    gpus = max(fewest_gpus(question.model, at, question.search(1)) or MOST_GPUS, _fixed_gpus(question))
     while gpus <= MOST_GPUS:
-        found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=True)
+        try:
+            found = options(question.model, at, question.search(gpus), fixed=question.fixed, everything=True)
+        except GpufleetError as refusal:  # what is fixed may need more GPUs to fit
+            if refusal.findings[0].code != "M010" or 2 * gpus > MOST_GPUS:
+                raise
+            gpus *= 2
+            continue
         if course := _first_in_time(question, found, deadline):
             return course
         best = _course(question, found, found.best())
@@ -174,6 +195,11 @@ def enough_gpus(question: Question, at: Machine) -> Course:
         soonest = best if soonest is None or best.finish.p90_s < soonest.finish.p90_s else soonest
         gpus *= 2
     raise _too_late(question, at, soonest)
+
+
+def _fixed_gpus(question: Question) -> int:
+    """GPUs that a layout with what is fixed has at least."""
+    return math.prod(question.fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
 
 
 def _first_in_time(question: Question, found: Options, deadline: float) -> Course | None:
@@ -244,7 +270,7 @@ def scaled(model: Architecture, factor: float) -> Architecture:
         else 0,
         windowed_layers=round(model.windowed_layers * layers / model.layers),
     )
-    return dataclasses.replace(made, name=f"{significant(made.params_total / 1e9)}B like {model.name}")
+    return dataclasses.replace(made, name=f"{model.name}@{significant(made.params_total / 1e9)}B")
 
 
 def largest_model(question: Question, at: Machine, gpus: int) -> Course:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
-from gpufleet.base.say import Said, say, significant
+from gpufleet.base.say import Said, say, significant, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
 from gpufleet.models.layouts import Loss, layout_text
@@ -15,6 +15,8 @@ from gpufleet.models.sizing import DAY_S, OPTIMAL_TOKENS, Course, delivered_flop
 
 WIDTH: Final = 100
 _LABEL: Final = 16
+_THINNED: Final = 1.4
+"""A front shows numbers of GPUs that are so many times as large as the one before."""
 _LEAST_SHARE: Final = 0.005
 """Parts of a step below this share are put together."""
 
@@ -92,7 +94,7 @@ def course_text(of: Course, start: date | None = None, notes: Sequence[str] = ()
         (say("needs"), _needs(of)),
         (say("next best"), _runner_up(of)),
         (say("size"), size_hint(of)),
-        *((say("note"), note) for note in notes),
+        *((say("note"), tell(note)) for note in notes),
     ]
     return "\n".join(_line(str(label), text) for label, text in lines if text or not label)
 
@@ -178,12 +180,14 @@ def _needs(of: Course) -> str:
         return say("{texts:, }, cost: no price of this product is known (--price)", texts=texts)
     if cost.price is None:
         texts.append(
-            say("{usd:,.1f} MUSD at {price:g} USD per GPU-hour", usd=cost.usd / 1e6, price=cost.usd_per_gpu_h)
+            say(
+                "{usd:short} MUSD at {price:g} USD per GPU-hour", usd=cost.usd / 1e6, price=cost.usd_per_gpu_h
+            )
         )
         return say("{texts:, }", texts=texts)
     texts.append(
         say(
-            "{usd:,.1f} MUSD at {price:g} USD per GPU-hour ({item}, {date})",
+            "{usd:short} MUSD at {price:g} USD per GPU-hour ({item}, {date})",
             usd=cost.usd / 1e6,
             price=cost.usd_per_gpu_h,
             item=cost.price.item,
@@ -205,15 +209,18 @@ def _runner_up(of: Course) -> str:
 
 
 def why_text(loss: Loss, most: int = 3) -> str:
-    """Which parts of a step are longer, and by how much.
+    """Which parts of a step are longer, and which are shorter, and by how much.
 
     >>> str(why_text(Loss(0.01, (("bubble", 0.31), ("tp", 0.02)), (("dp", 0.1),))))
-    'stages that wait +0.31 s, gradients and weights -0.1 s, tensor parallelism +0.02 s per step'
+    'stages that wait +0.31 s, tensor parallelism +0.02 s, gradients and weights -0.1 s per step'
     """
     changes = [*((name, by) for name, by in loss.longer), *((name, -by) for name, by in loss.shorter)]
     largest = sorted(changes, key=lambda change: -abs(change[1]))[:most]
     largest = [change for change in largest if abs(change[1]) >= 0.01 * abs(largest[0][1])]
-    texts = [say("{part} {s} s", part=PART_NAMES[name], s=_signed(by)) for name, by in largest]
+    texts = [
+        say("{part} {s} s", part=PART_NAMES[name], s=_signed(by))
+        for name, by in sorted(largest, key=lambda change: -change[1])
+    ]
     return say("{texts:, } per step", texts=texts)
 
 
@@ -240,16 +247,46 @@ def size_hint(of: Course) -> str:
     )
 
 
+def ranked(courses: Sequence[Course]) -> list[Course]:
+    """The largest model first, of the same model the soonest."""
+    return sorted(courses, key=lambda each: (-each.question.model.params_total, each.finish.p50_s))
+
+
 def comparison_text(courses: Sequence[Course], notes: Sequence[str] = ()) -> str:
-    """Several kinds of GPUs side by side, the soonest first."""
-    order = sorted(courses, key=lambda each: each.finish.p50_s)
+    """Several kinds of GPUs side by side."""
+    order = ranked(courses)
     head = (
         say("product"), say("GPUs"), say("days"), "P90", say("MFU %"), say("tokens/s/GPU"), "MWh", "MUSD",
     )  # fmt: skip
     lines = _table([tuple(map(str, head)), *(_compared(each) for each in order)])
     more = [(each.options.at.product, _layout(each, each.row)) for each in order]
-    more += [(str(say("note")), note) for note in notes]
+    if len({each.question.model for each in order}) > 1:
+        more = [(name, say("{model}; {layout}", model=each.question.model.name, layout=layout))
+                for (name, layout), each in zip(more, order, strict=True)]  # fmt: skip
+    more += [(str(say("note")), tell(note)) for note in notes]
     return "\n".join([wrapped(headline(order[0]), WIDTH), "", *lines, "", *(_line(*each) for each in more)])
+
+
+def front_text(courses: Sequence[Course]) -> str:
+    """What fewer GPUs take: the front of GPUs and days, thinned out."""
+    head = (say("GPUs"), say("days"), "P90", say("GPU-hours"), say("MFU %"))
+    shown: list[Course] = []
+    for each in reversed(courses):
+        if not shown or each.gpus * _THINNED <= shown[-1].gpus:
+            shown.append(each)
+    rows = [tuple(map(str, head)), *(_on_front(each) for each in reversed(shown))]
+    layouts = ["", *(layout_text(each.options.layouts, each.row) for each in reversed(shown))]
+    return "\n".join(f"{line}  {layout}".rstrip() for line, layout in zip(_table(rows), layouts, strict=True))
+
+
+def _on_front(of: Course) -> tuple[str, ...]:
+    return (
+        f"{of.gpus:,}",
+        significant(of.finish.p50_s / DAY_S),
+        significant(of.finish.p90_s / DAY_S),
+        f"{of.gpu_hours:,.0f}",
+        f"{100 * float(of.options.steps.mfu[of.row]):.1f}",
+    )
 
 
 def _compared(of: Course) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import altair as alt
 
-from gpufleet.base.say import say, significant
+from gpufleet.base.say import say, significant, tell
 from gpufleet.base.wide import wrapped
 from gpufleet.models.layouts import PARTS, layout_text
 from gpufleet.models.sizing import DAY_S, Course
 from gpufleet.report.charts import config
-from gpufleet.report.training import PART_NAMES, headline
+from gpufleet.report.training import PART_NAMES, headline, ranked
 
 _COLOURS: Final = {
     "gemm": "#0072b2",
@@ -35,8 +35,8 @@ def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
     """One training, best layout and next best, or several products: one bar each, as Vega-Lite."""
     bars = list(_bars(courses, compared=compared))
     order = list(dict.fromkeys(row["row"] for row in bars))
-    used = [part for part in PARTS if any(row["name"] == str(PART_NAMES[part]) for row in bars)]
-    names = [str(PART_NAMES[part]) for part in used]
+    used = [part for part in PARTS if any(row["name"] == tell(PART_NAMES[part]) for row in bars)]
+    names = [tell(PART_NAMES[part]) for part in used]
     paint = alt.Scale(domain=names, range=[_COLOURS[part] for part in used])
     base = alt.Chart(alt.InlineData(values=bars)).encode(
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, ticks=False, domain=False))
@@ -47,8 +47,7 @@ def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
         order=alt.Order("rank:Q"),
     )
     total = base.mark_text(align="left", dx=5).encode(x=alt.X("total:Q"), text="label:N")
-    best = min(courses, key=lambda each: each.finish.p50_s)
-    title = wrapped(headline(best), 100).splitlines()
+    title = wrapped(headline(ranked(courses)[0]), 100).splitlines()
     chart = (drawn + total.transform_filter("datum.rank == 0")).properties(
         width=_WIDTH, height=44 * len(order), title=alt.TitleParams(title, anchor="start", offset=14)
     )
@@ -59,7 +58,7 @@ def picture(courses: Sequence[Course], *, compared: bool) -> dict[str, Any]:
 
 def _bars(courses: Sequence[Course], *, compared: bool) -> Iterator[dict[str, Any]]:
     """One record for each bar and part, in days."""
-    for of in courses:
+    for of in ranked(courses):
         rows = [of.row] if compared or of.runner_up is None else [of.row, of.runner_up]
         for row in rows:
             tokens = float(of.options.layouts.tokens[row])
@@ -71,7 +70,7 @@ def _bars(courses: Sequence[Course], *, compared: bool) -> Iterator[dict[str, An
             for name, days in parts.items():
                 yield {
                     "row": label,
-                    "name": str(PART_NAMES[name]),
+                    "name": tell(PART_NAMES[name]),
                     "days": days,
                     "rank": PARTS.index(name),
                     "total": sum(parts.values()),
