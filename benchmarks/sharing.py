@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import fleet
 from benchmarks.measure import Row, Sample, Stopwatch, in_child, interleaved, peak_bytes, speed, times
 from gpufleet.world import layout as code
-from gpufleet.world.layout import Classes, ClassRules, Jobs, Options, Queues, SharedQuotas, World
+from gpufleet.world.layout import Classes, ClassRules, Jobs, Options, Queues, Restarts, SharedQuotas, World
 from gpufleet.world.quotas import Cohort, Limits, Queue, Sharing, arrays_of
 
 TITLE: Final = "Sharing a fleet: admission by cycles"
@@ -71,9 +71,9 @@ def world_of(case: Case) -> World:
     tree = arrays_of(Sharing(tuple(cohorts), tuple(queues), case.fair), []).tree
     domain = (np.arange(n_nodes) // PER_DOMAIN).astype(np.int32)
     every = partial(np.full, n_queues, dtype=np.int64)
-    rules = ClassRules(every(1), every(3600), every(300), every(code.PREFERRED), every(code.DOMAIN_LEVEL))
+    rules = ClassRules(every(1), every(code.PREFERRED), every(code.DOMAIN_LEVEL), every(0), every(0))
     none: Any = np.zeros(0, np.int64)
-    shared = SharedQuotas(tree, none, none, none, none, rules, domain[::PER_DOMAIN] // 32, 0, 0, 0)
+    shared = SharedQuotas(tree, none, none, none, none, rules, domain[::PER_DOMAIN] // 32, 0, 0, 0, 0)
     index = np.arange(n_queues)
     return plain._replace(
         nodes=plain.nodes._replace(domain=domain),
@@ -81,6 +81,7 @@ def world_of(case: Case) -> World:
         classes=Classes(index, index, every(1)),
         options=Options(every(0), np.ones(n_queues)),
         policy=plain.policy._replace(order=code.PRIORITY, strict=0),
+        restarts=Restarts(every(3600), every(300)),
         shared=shared,
     )
 

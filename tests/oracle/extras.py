@@ -18,6 +18,7 @@ from gpufleet.world.layout import (
     ClassRules,
     Gates,
     Jobs,
+    Restarts,
     World,
 )
 
@@ -41,6 +42,8 @@ def _with_twins(random: Random, world: World, jobs: Jobs) -> tuple[World, Jobs]:
     n = len(world.classes.queue)
     cls = np.array([c + n * random.randint(0, 1) for c in jobs.cls.tolist()], np.int32)
     world = world._replace(classes=Classes._make(np.tile(column, 2) for column in world.classes))
+    if world.restarts is not None:
+        world = world._replace(restarts=Restarts._make(np.tile(column, 2) for column in world.restarts))
     if world.shared is not None:
         rules = ClassRules._make(np.tile(column, 2) for column in world.shared.classes)
         world = world._replace(shared=world.shared._replace(classes=rules))

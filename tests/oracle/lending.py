@@ -20,7 +20,6 @@ from gpufleet.world.layout import (
     RESERVATION,
     RETURNING,
     TOPOLOGY,
-    UNKNOWN_S,
     UNLIMITED,
     Jobs,
     SharedQuotas,
@@ -217,12 +216,7 @@ class Lending(Simulation):
     def interrupt(self, job: Job, preemptor: Job | None, why: str) -> None:
         """The work since the last checkpoint is lost, and the restart must be paid."""
         assert job.option is not None
-        done = min(job.remaining, (self.now - job.started) * job.option.speed)
-        every = int(self.shared.classes.checkpoint_s[job.cls])
-        kept = 0.0 if every >= UNKNOWN_S else done if every == 0 else math.floor(done / every) * every
-        job.remaining = job.remaining - kept + int(self.shared.classes.restart_s[job.cls])
-        job.lost += done - kept
-        lost = math.floor((done - kept) * job.gpus)
+        lost = math.floor(super().lose_work(job) * job.gpus)
         by = -1 if preemptor is None else preemptor.id
         place = (job.started, job.option.cell.index)
         self.events.append((self.now, job.id, by, REASONS.index(why), job.gpus, lost, *place))

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from tests.oracle.extras import with_extras
 from tests.oracle.set_worlds import node_sets
-from tests.oracle.worlds import failures_of
+from tests.oracle.worlds import failures_of, restarts_of
 
 from gpufleet.world.layout import (
     BLOCK_LEVEL,
@@ -32,7 +32,6 @@ from gpufleet.world.layout import (
     SELECT_PLACEMENT,
     SITE_LEVEL,
     UNCONSTRAINED,
-    UNKNOWN_S,
     UP,
     Capacity,
     Cells,
@@ -100,6 +99,7 @@ def lending_world(seed: int, n_jobs: int = MAX_JOBS, *, sets: bool = True) -> tu
         options=Options(_ints(options["cell"]), np.array(options["speed"], np.float64)),
         policy=_policy(random),
         clock=clock,
+        restarts=restarts_of(seed, len(classes["queue"])),
         failures=failures_of(seed, len(nodes["size"]), clock.end_s),
         shared=_shared(random, tree, gpus, blocks, len(classes["queue"]), clock.end_s),
     )
@@ -305,8 +305,6 @@ def _class_rules(random: Random, n_classes: int) -> ClassRules:
     levels = (NODE_LEVEL, DOMAIN_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL, BLOCK_LEVEL, SITE_LEVEL)
     return ClassRules(
         preemptible=_ints(int(random.random() < 0.85) for _ in range(n_classes)),
-        checkpoint_s=_ints(random.choice((0, 3, 10, UNKNOWN_S)) for _ in range(n_classes)),
-        restart_s=_ints(random.choice((0, 0, 2)) for _ in range(n_classes)),
         wish=_ints(kinds),
         level=_ints(random.choice(levels) for _ in range(n_classes)),
         slice_gpus=_ints([0] * n_classes),
@@ -318,7 +316,7 @@ def with_slices(world: World, jobs: Jobs, seed: int) -> tuple[World, Jobs]:
     """The same with classes whose jobs have slices, most of them of a size that can be."""
     assert world.shared is not None
     random, rules = Random(seed), world.shared.classes
-    wish, level, of_slice, at = (column.copy() for column in rules[3:7])
+    wish, level, of_slice, at = (column.copy() for column in rules[1:5])
     gpus = jobs.gpus.copy()
     for cls in range(len(wish)):
         first, count = int(world.classes.first_option[cls]), int(world.classes.n_options[cls])

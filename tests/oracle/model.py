@@ -223,12 +223,7 @@ def estimate(job: Job, option: Option, policy: Policy) -> int:
 
 
 def estimate_at_speed_one(job: Job, policy: Policy) -> int:
-    """The key of SJF: no lag, and the whole work."""
-    return _estimate(job, max(1, math.ceil(job.work)), policy)
-
-
-def estimate_of_the_rest(job: Job, policy: Policy) -> int:
-    """What an own order is told: as SJF's key, for the work that is left."""
+    """The key of SJF, and what an own order is told: no lag, for the work that is left."""
     return _estimate(job, max(1, math.ceil(job.remaining)), policy)
 
 

@@ -13,7 +13,7 @@ from gpufleet.plan.own_code import OwnKind, read_code
 from gpufleet.world.layout import OWN, TAKE_NODE, UNKNOWN_S, OwnCode, OwnPolicies, Policy, World
 from gpufleet.world.own import LOOKS
 
-from .model import Cell, Job, estimate_of_the_rest
+from .model import Cell, Job, estimate_at_speed_one
 
 Function = Callable[[Any], float]
 QUEUES: Final = tuple(f"q{i}" for i in range(8))
@@ -49,7 +49,7 @@ def own_order(world: World) -> Function | None:
 
 
 def own_key(order: Function, job: Job, policy: Policy) -> float:
-    seconds = estimate_of_the_rest(job, policy)
+    seconds = estimate_at_speed_one(job, policy)
     return float(
         order(
             SimpleNamespace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from gpufleet.world.layout import (
@@ -25,6 +26,7 @@ from gpufleet.world.layout import (
     RESERVATION,
     SJF,
     TOPOLOGY,
+    UNKNOWN_S,
     UP,
     Jobs,
     World,
@@ -75,6 +77,7 @@ class Simulation:
         self.nodes, self.cells = load_fleet(world)
         self.changes = load_changes(world, self.nodes)  # those that have not happened yet
         self.faults = load_faults(world)
+        self.restarts = world.restarts
         self.queues = load_queues(world)
         self.sets = load_node_sets(world)
         self.own_order = own_order(world)
@@ -200,9 +203,14 @@ class Simulation:
     def lose_work(self, job: Job) -> float:
         """What it did since its last checkpoint, or all of it, is lost; how much that is."""
         assert job.option is not None
-        lost = min(job.remaining, (self.now - job.started) * job.option.speed)
-        job.lost += lost
-        return lost
+        done = min(job.remaining, (self.now - job.started) * job.option.speed)
+        every, pays = UNKNOWN_S, 0
+        if self.restarts is not None:
+            every, pays = (int(column[job.cls]) for column in self.restarts)
+        kept = 0.0 if every >= UNKNOWN_S else done if every == 0 else math.floor(done / every) * every
+        job.remaining = job.remaining - kept + pays
+        job.lost += done - kept
+        return done - kept
 
     def preempt(self, job: Job) -> None:
         """SRTF: it waits again, keeps the work done, and pays the restart."""

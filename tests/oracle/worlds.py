@@ -25,6 +25,7 @@ from gpufleet.world.layout import (
     NO_ESTIMATE,
     RUN_ON,
     SRTF,
+    UNKNOWN_S,
     UP,
     Capacity,
     Cells,
@@ -36,6 +37,7 @@ from gpufleet.world.layout import (
     Options,
     Policy,
     Queues,
+    Restarts,
     World,
 )
 
@@ -89,11 +91,21 @@ def world_of(
         options=Options(_ints(options["cell"]), np.array(options["speed"], np.float64)),
         policy=_policy(random, *rules),
         clock=clock,
+        restarts=restarts_of(seed, len(classes["queue"])) if seed % 2 else None,
         failures=failures_of(seed, len(nodes["size"]), clock.end_s),
     )
     if sets:
         world = world._replace(node_sets=node_sets(Random(f"sets {seed}"), world))
     return world, _jobs(random, n_jobs, len(classes["queue"]), world)
+
+
+def restarts_of(seed: int, n_classes: int) -> Restarts:
+    """Classes that lose nothing, something, or all of an attempt that is cut short."""
+    random = Random(f"restarts of {seed}")
+    return Restarts(
+        _ints(random.choice((0, 3, 10, UNKNOWN_S)) for _ in range(n_classes)),
+        _ints(random.choice((0, 0, 2)) for _ in range(n_classes)),
+    )
 
 
 def failures_of(seed: int, n_nodes: int, end_s: int) -> Failures | None:

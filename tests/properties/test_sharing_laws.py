@@ -74,6 +74,7 @@ def once(case: Case) -> Case:
     return world._replace(
         capacity=type(world.capacity)(*(column[kept] for column in world.capacity)),
         clock=world.clock._replace(finish=0),
+        failures=None,
         shared=world.shared._replace(
             change_t_s=none, change_row=none, change_product=none, change_gpus=none, return_s=LATER
         ),
@@ -169,9 +170,7 @@ def shared_of(tree: Any, n_classes: int, domain_block: list[int]) -> SharedQuota
     each = [0] * n_classes
     none_of_all = ints(each)
     wish = ints([NO_WISH] * n_classes)
-    rules = ClassRules(
-        ints([1] * n_classes), none_of_all, none_of_all, wish, none_of_all, none_of_all, none_of_all
-    )
+    rules = ClassRules(ints([1] * n_classes), wish, none_of_all, none_of_all, none_of_all)
     return SharedQuotas(tree, none, none, none, none, rules, ints(domain_block), 0, 0, 0, 0)
 
 

@@ -105,8 +105,9 @@ def test_rules_belong_to_classes(built):
     # like workloads of one queue are one class, unlike ones are not
     assert classes.queue.tolist() == [1, 1, 2]
     assert rules.preemptible.tolist() == [1, 1, 0]
-    assert rules.checkpoint_s.tolist() == [UNKNOWN_S, 1200, UNKNOWN_S]
-    assert rules.restart_s.tolist() == [0, 300, 0]
+    restarts = built.world.restarts
+    assert restarts.checkpoint_s.tolist() == [UNKNOWN_S, 1200, UNKNOWN_S]
+    assert restarts.restart_s.tolist() == [0, 300, 0]
     assert rules.wish.tolist() == [NO_WISH, REQUIRED, PREFERRED]
     assert rules.level.tolist() == [SITE_LEVEL, NODE_LEVEL, BLOCK_LEVEL]
 
@@ -248,7 +249,7 @@ def test_recorded_jobs_of_part_slices_are_told(plan_of):
     assert [each.code for each in built.findings] == ["T064"]
     assert "2 jobs of w are no whole number of slices of 8" in built.findings[0].says
     rules = built.world.shared.classes
-    assert [int(column[0]) for column in rules[3:]] == [UNCONSTRAINED, SITE_LEVEL, 8, DOMAIN_LEVEL]
+    assert [int(column[0]) for column in rules[1:]] == [UNCONSTRAINED, SITE_LEVEL, 8, DOMAIN_LEVEL]
 
 
 def test_generated_jobs_of_part_slices_are_told(plan_of):

@@ -62,9 +62,9 @@ class Rules(NamedTuple):
     change_n_nodes: Ints
     overhead_gpus: Ints
     overhead_s: Ints
-    class_preemptible: Ints
     class_checkpoint_s: Ints
     class_restart_s: Ints
+    class_preemptible: Ints
     class_wish: Ints
     class_level: Ints
     class_slice: Ints  # GPUs of a slice, 0 = no slices
@@ -137,7 +137,7 @@ def rules_of(world: World) -> Rules:
     if len(world.policy.overhead_s) == 0:  # no band: no overhead
         arrays[-2:] = [np.zeros(1, np.int64), np.zeros(1, np.int64)]
     arrays.insert(4, own(world.options.speed, np.float64))
-    arrays += _shared_arrays(world) + _faults(world.failures)
+    arrays += _restart_arrays(world) + _shared_arrays(world) + _faults(world.failures)
     arrays += [own(array, np.int64) for array in masks_of(world)[0]]
     arrays += _account_arrays(world) + _gate_arrays(world)
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
@@ -151,11 +151,17 @@ def rules_of(world: World) -> Rules:
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
 
 
+def _restart_arrays(world: World) -> list[Any]:
+    if world.restarts is None:
+        n_classes = len(world.classes.queue)
+        return [np.full(n_classes, UNKNOWN_S, np.int64), np.zeros(n_classes, np.int64)]
+    return [own(column, np.int64) for column in world.restarts]
+
+
 def _shared_arrays(world: World) -> list[Any]:
     shared = world.shared
     if shared is None:
         columns = [np.zeros(len(world.classes.queue), np.int64) for _ in ClassRules._fields]
-        columns[ClassRules._fields.index("checkpoint_s")][:] = UNKNOWN_S  # none
         return [*columns, np.zeros(0, np.int64)]
     return [own(column, np.int64) for column in (*shared.classes, shared.change_t_s)]
 

@@ -16,8 +16,11 @@ from gpufleet.plan.tree import Leaf, Map
 
 LEVELS: Final = ("node", "domain", "block", "site")
 SLICE_LEVELS: Final = ("domain", "block")
-RULES: Final = ("preemptible", "checkpoint_s", "restart_s", "topology")
+RULES: Final = ("preemptible", "topology")
 """Fields that count only where jobs are admitted by cycles."""
+
+RESTARTS: Final = ("checkpoint_s", "restart_s")
+"""Fields that count only where attempts may be cut short: by preemption, or as their nodes fail or go."""
 
 explain_code(
     "P053",
@@ -105,17 +108,9 @@ class JobRules(Sourced):
         Key(Checkpoint(), "work between checkpoints: what lies behind the last is lost; "
             "0 s: nothing; none: all of the attempt", "checkpoint"),
     ] = None  # fmt: skip
-    restart_s: Annotated[int, Key(Duration(), "work that each return after a preemption adds", "restart")] = 0
+    restart_s: Annotated[
+        int, Key(Duration(), "work that each return after a preemption or a failure adds", "restart")
+    ] = 0
     topology: Annotated[
         Topology | None, Key(Part(Topology), "how close together its GPUs are; left out: no wish")
     ] = None
-
-    @override
-    @classmethod
-    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
-        for key in ("checkpoint", "restart"):
-            if values.get("preemptible") is False and key in node.items:
-                says = say("`{path}` is not preemptible; `{key}` has no effect", path=path, key=key)
-                fix = say("leave `{key}` out, or allow preemption", key=key)
-                reader.report("P024", node.key_at.get(key, node.at), says, fix)
-        return values

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from gpufleet.base.errors import Place, explain_codes
 from gpufleet.base.say import say
-from gpufleet.plan.job_rules import RULES, JobRules
+from gpufleet.plan.job_rules import RESTARTS, RULES, JobRules
 from gpufleet.plan.policy import OWN, PolicyPlan
 from gpufleet.plan.quota_tree import QuotaTree, circles
 from gpufleet.plan.quotas import QuotaTerms
@@ -53,6 +53,7 @@ class Read(NamedTuple):
     sites: Mapping[str, Site]
     workloads: Mapping[str, Workload]
     policy: PolicyPlan | None
+    nodes_go: bool  # nodes fail, or are taken away from running jobs
 
     @property
     def shares(self) -> bool:
@@ -67,7 +68,10 @@ def check_sharing(values: Mapping[str, Any], reader: Reader) -> bool:
     Raises: UnreadableError if the cohorts are no tree.
     """
     parts = {key: values.get(key, {}) for key in ("cohorts", "queues", "sites", "workloads")}
-    read = Read(**parts, policy=values.get("policy"))
+    kills = any(retirement.mode == "kill" for retirement in values.get("retirements", ()))
+    nodes_go = kills or values.get("failures") is not None
+    read = Read(**parts, policy=values.get("policy"), nodes_go=nodes_go)
+    _check_restarts(read, reader)
     if not read.shares:
         _ignored(read, reader)
         return False
@@ -210,6 +214,20 @@ def _when(terms: QuotaTerms, gpus: int, reader: Reader) -> str:
     if len(terms.nominal) == 1 or reader.start is None:
         return ""
     return say(" from {date}", date=reader.local(reader.start + timedelta(seconds=t_s)))
+
+
+def _check_restarts(read: Read, reader: Reader) -> None:
+    """Report what attempts cost that are never cut short."""
+    for name, workload in read.workloads.items():
+        assert isinstance(workload, JobRules)
+        if read.nodes_go or (read.shares and workload.preemptible):
+            continue
+        for field in RESTARTS:
+            if field in workload.model_fields_set:
+                key = field.removesuffix("_s")
+                says = say("`{key}` of {name} has no effect: nothing cuts its jobs short", key=key, name=name)
+                fix = say("leave `{key}` out, or declare `failures`, or let queues preempt", key=key)
+                reader.report("P024", _at(reader, f"workloads.{name}", key), says, fix)
 
 
 # --- without sharing ----------------------------------------------------------------------------------------

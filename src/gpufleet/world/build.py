@@ -21,7 +21,7 @@ from gpufleet.world.node_sets import Sets, arrays_of
 from gpufleet.world.own import own_of
 from gpufleet.world.service import Shortage
 from gpufleet.world.set_finder import sets_of
-from gpufleet.world.shared import shared_of
+from gpufleet.world.shared import restarts_of, shared_of
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan, PolicyPlan
@@ -86,6 +86,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets)
         policy=policy_numbers(plan.policy),
         clock=_clock(plan),
         failures=failures_of(plan, fleet),
+        restarts=restarts_of(demand.rules),
         shared=shared_of(plan, names, fleet, demand.rules),
         node_sets=arrays_of(sets, demand.classes, demand.holds),
         own=own_of(plan.policy, names.queues),

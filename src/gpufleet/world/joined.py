@@ -9,7 +9,7 @@ import numpy as np
 from gpufleet.base.arrays import Ints
 from gpufleet.world.build import islands
 from gpufleet.world.classes import options_of
-from gpufleet.world.layout import Classes, ClassRules, Options, World
+from gpufleet.world.layout import UNKNOWN_S, Classes, ClassRules, Options, Restarts, World
 from gpufleet.world.names import Names
 from gpufleet.world.shared import job_rules
 
@@ -41,8 +41,11 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
     of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options, accounts)
     shared = world.shared
     if shared is not None:
-        rules = zip(shared.classes, job_rules(job), strict=True)
+        rules = zip(shared.classes, job_rules(job)[len(Restarts._fields) :], strict=True)
         shared = shared._replace(classes=ClassRules._make(_longer(old, new) for old, new in rules))
+    own = Restarts._make(job_rules(job)[: len(Restarts._fields)])
+    old = world.restarts or Restarts(np.full(row, UNKNOWN_S), np.zeros(row, np.int64))
+    restarts = Restarts._make(_longer(*pair) for pair in zip(old, own, strict=True))
     sets = world.node_sets
     if sets is not None:
         holds = np.concatenate([sets.class_holds, sets.queue_holds[queue : queue + 1]])
@@ -52,6 +55,7 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
         queues=world.queues._replace(island=of_queue),
         classes=classes,
         options=options,
+        restarts=restarts,
         shared=shared,
         node_sets=sets,
         accounts=accounts,

@@ -264,12 +264,18 @@ class Clock(NamedTuple):
     grid_s: int  # width of a bin of the timeline, > 0
 
 
+class Restarts(NamedTuple):
+    """What jobs lose and pay when an attempt is cut short: a failure, a KILL, a preemption of admission by
+    cycles. Shape (n_classes,)."""
+
+    checkpoint_s: Ints  # work between checkpoints: 0 = loses nothing, UNKNOWN_S = loses the whole attempt
+    restart_s: Ints  # work that every return adds
+
+
 class ClassRules(NamedTuple):
     """What admission by cycles needs to know of job classes. Shape (n_classes,)."""
 
     preemptible: Ints  # 0 = never a victim
-    checkpoint_s: Ints  # work between checkpoints: 0 = loses nothing, UNKNOWN_S = loses the whole attempt
-    restart_s: Ints  # work that every return after a preemption adds
     wish: Ints  # NO_WISH, PREFERRED, REQUIRED, UNCONSTRAINED
     level: Ints  # of the wish: NODE_LEVEL .. SITE_LEVEL
     slice_gpus: Ints  # GPUs of a slice, which lies in one part of the slice level; 0 = no slices
@@ -342,6 +348,7 @@ class World(NamedTuple):
     policy: Policy
     clock: Clock
     failures: Failures | None = None  # None: nothing fails
+    restarts: Restarts | None = None  # None: no checkpoints, and restarts cost nothing
     shared: SharedQuotas | None = None  # None: hard quotas (Queues.quota), no admission cycles
     node_sets: NodeSets | None = None  # None: every job may take every node at any time
     own: OwnPolicies | None = None  # with order or placement OWN

@@ -31,6 +31,7 @@ from gpufleet.world.layout import (
     Options,
     Policy,
     Queues,
+    Restarts,
     SharedQuotas,
     Tree,
     World,
@@ -58,7 +59,13 @@ _TABLES: Final = {
     "clock": Clock,
     "jobs": Jobs,
 }
-_OPTIONAL: Final = {"failures": Failures, "node_sets": NodeSets, "accounts": Accounts, "gates": Gates}
+_OPTIONAL: Final = {
+    "failures": Failures,
+    "restarts": Restarts,
+    "node_sets": NodeSets,
+    "accounts": Accounts,
+    "gates": Gates,
+}
 """Tables that a world may do without."""
 _INNER: Final = {"tree": Tree, "classes": ClassRules}
 """Tables that are fields of the shared quotas."""

@@ -24,6 +24,7 @@ from gpufleet.world.layout import (
     Cells,
     ClassRules,
     Nodes,
+    Restarts,
     SharedQuotas,
 )
 from gpufleet.world.names import Names
@@ -48,11 +49,11 @@ _KUEUE: Final[dict[str, Any]] = {
 
 
 class RuleRow(NamedTuple):
-    """A row of `ClassRules`."""
+    """A row of `Restarts` and one of `ClassRules`."""
 
-    preemptible: int = 1
     checkpoint_s: int = UNKNOWN_S
     restart_s: int = 0
+    preemptible: int = 1
     wish: int = NO_WISH
     level: int = SITE_LEVEL
     slice_gpus: int = 0
@@ -60,8 +61,9 @@ class RuleRow(NamedTuple):
 
 
 def rules_of(plan: Plan, workload: JobRules) -> RuleRow:
-    """What a workload says of preemption and topology; with hard quotas all workloads are alike."""
-    return job_rules(workload) if plan.shares else RuleRow()
+    """What a workload says of preemption and topology; with hard quotas only of checkpoints."""
+    rules = job_rules(workload)
+    return rules if plan.shares else RuleRow(*rules[: len(Restarts._fields)])
 
 
 def job_rules(workload: JobRules) -> RuleRow:
@@ -87,6 +89,18 @@ def _wish(topology: Topology) -> dict[str, int]:
     }
 
 
+def _columns(rules: Sequence[RuleRow]) -> list[Ints]:
+    table = np.array(rules, np.int64).reshape(-1, len(RuleRow._fields))
+    return [np.ascontiguousarray(column) for column in table.T]
+
+
+def restarts_of(rules: Sequence[RuleRow]) -> Restarts | None:
+    """Checkpoints and restarts of the job classes; None where no class says anything of them."""
+    table = Restarts._make(_columns(rules)[: len(Restarts._fields)])
+    says = (table.checkpoint_s < UNKNOWN_S).any() or (table.restart_s > 0).any()
+    return table if says else None
+
+
 def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) -> SharedQuotas | None:
     """The shared quotas of a plan; None where quotas are hard.
 
@@ -102,14 +116,13 @@ def shared_of(plan: Plan, names: Names, fleet: Fleet, rules: Sequence[RuleRow]) 
     rows |= {("queue", name): len(plan.cohorts) + i for i, name in enumerate(names.queues)}
     table: Ints = np.array(sorted(_Quotas(plan, names, fleet).changes(rows)), np.int64).reshape(-1, 4)
     when, row, product, gpus = (np.ascontiguousarray(column) for column in table.T)
-    columns = np.array(rules, np.int64).reshape(-1, len(RuleRow._fields)).T
     return SharedQuotas(
         tree=made.tree,
         change_t_s=when,
         change_row=row,
         change_product=product,
         change_gpus=gpus,
-        classes=ClassRules._make(np.ascontiguousarray(column) for column in columns),
+        classes=ClassRules._make(_columns(rules)[len(Restarts._fields) :]),
         domain_block=domain_blocks(plan, names, fleet.nodes, fleet.cells),
         evict_falling=int(sharing.evict_falling_quota),
         return_s=sharing.return_after_s,
