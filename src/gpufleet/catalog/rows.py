@@ -259,7 +259,6 @@ class ExportRule(Row):
     status: str
     source: str | None
     trust: str
-    verified_on: str | None
     note: str | None
 
 

@@ -134,7 +134,7 @@ def load_world(path: Path) -> tuple[World, Arrivals, Names]:
     with _opened(path) as (archive, about):
         tables = {name: _read(archive, name, kind) for name, kind in _TABLES.items()}
         shared = _read_shared(archive) if about["shared"] else None
-        for name in _OPTIONAL.keys() - set(about["absent"]):
+        for name in sorted(_OPTIONAL.keys() - set(about["absent"])):
             tables[name] = _read(archive, name, _OPTIONAL[name])
         streams = [_read(archive, _STREAM.format(i), Stream) for i in range(about["generated"])]
         workload = _array(archive, _WORKLOAD)
@@ -160,7 +160,7 @@ def load_accounts(path: Path) -> tuple[Accounts | None, Names]:
     Raises: GpufleetError R060 if the file is missing, damaged, or something else.
     """
     with _opened(path) as (archive, about):
-        accounts = _read(archive, "accounts", Accounts) if about["accounts"] else None
+        accounts = _read(archive, "accounts", Accounts) if "accounts" not in about["absent"] else None
         return accounts, Names.from_json(json.dumps(about["names"]))
 
 
