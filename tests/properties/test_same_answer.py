@@ -216,14 +216,14 @@ def outcomes_of(result: Any, place: Any, cells_before: int) -> list[Any]:
     return [c.tolist() for c in picked._replace(id=mine[rows], behind=np.array(behind), cell=np.array(cell))]
 
 
-def _without_gates(case: Case) -> Case:
-    """`side_by_side` numbers neither accounts nor gates anew."""
+def _without_extras(case: Case) -> Case:
+    """`side_by_side` numbers neither accounts, gates nor failures anew."""
     world, jobs = case
-    return world._replace(accounts=None, gates=None), jobs
+    return world._replace(accounts=None, gates=None, failures=None, restarts=None), jobs
 
 
 TWO = st.sampled_from(RULES).flatmap(
-    lambda rules: st.tuples(*[worlds(*rules).map(_without_gates) for _ in range(2)])
+    lambda rules: st.tuples(*[worlds(*rules).map(_without_extras) for _ in range(2)])
 )
 
 

@@ -13,6 +13,7 @@ from gpufleet import Run, load_plan, simulate
 FILES = {
     "complete.json",
     "environment.json",
+    "fragmentation.parquet",
     "jobs.parquet",
     "ledger.json",
     "measures.json",
