@@ -237,5 +237,6 @@ def _tallies(state: State, sharing: Sharing, world: World, end_s: int) -> Tallie
     sampled = np.zeros((*state.sampled.shape[:-1], n_bins), np.int64)
     bins = min(n_bins, state.sampled.shape[-1])
     sampled[..., :bins] = state.sampled[..., :bins]
+    sampled[..., bins:] = state.sampled[..., -1:]  # after the last event nothing changes
     borrowing = summed(sharing.share.borrowing)
     return Tallies(summed(state.busy), summed(state.waiting), borrowing, sampled, state.kept)
