@@ -26,7 +26,10 @@ MODEL: Final = (
         "Network and placement do not change how fast a job runs; a job runs on one site and one product, "
         "at the speed that the plan states for it."
     ),
-    say("Failures, repairs and maintenance do not happen. GPUs leave only where the plan retires them."),
+    say(
+        "Nodes fail, and are repaired, only where the plan has `failures`; there is no other maintenance. GPUs "
+        "leave only where the plan retires them."
+    ),
     say(
         "Power limits how many GPUs are online, by rated power × PUE. Power really drawn, energy, cooling "
         "and cost are not modelled."
