@@ -27,8 +27,8 @@ MODEL: Final = (
         "at the speed that the plan states for it."
     ),
     say(
-        "Nodes fail, and are repaired, only where the plan has `failures`; there is no other maintenance. GPUs "
-        "leave only where the plan retires them."
+        "Nodes fail, and are repaired, only where the plan has `failures`; there is no other maintenance. "
+        "GPUs leave only where the plan retires them."
     ),
     say(
         "Power limits how many GPUs are online, by rated power × PUE. Power really drawn, energy, cooling "

@@ -105,12 +105,19 @@ def _often(view: View) -> Said:
     )
 
 
+HELPS: Final = say(
+    "`policy.sharing.return_after` slows what goes to and fro, `policy.sharing.preemptions_at_most` ends it."
+)
+
+
 def to_and_fro(view: View) -> list[Said]:
     """Which queues push each other's jobs out in turn, what that costs, and what ends it; and the bound."""
     hours = measured.values(view.run, "to_and_fro_lost_gpu_h", "queue", "other_queue")
     pairs = measured.values(view.run, "to_and_fro", "queue", "other_queue")
     often = sorted((pair for pair in pairs if pairs[pair] >= OFTEN), key=lambda pair: (-pairs[pair], pair))
     lines = [_pair_says(pair, pairs[pair], hours[pair]) for pair in often[:MAX_PAIRS]]
+    if lines:
+        lines.append(HELPS)
     bounded = round(measured.total(view.run, "bounded_jobs") or 0)
     if bounded:
         lines.append(say(
@@ -124,11 +131,9 @@ def to_and_fro(view: View) -> list[Said]:
 def _pair_says(pair: tuple[str, ...], n: float, hours: float) -> Said:
     return say(
         "{one} and {other} take GPUs from each other to and fro: {n:,} time within a day of the last, "
-        "{hours:short} GPU-hours of work lost. `policy.sharing.return_after` slows that, "
-        "`policy.sharing.preemptions_at_most` ends it.",
+        "{hours:short} GPU-hours of work lost.",
         "{one} and {other} take GPUs from each other to and fro: {n:,} times within a day of the last, "
-        "{hours:short} GPU-hours of work lost. `policy.sharing.return_after` slows that, "
-        "`policy.sharing.preemptions_at_most` ends it.",
+        "{hours:short} GPU-hours of work lost.",
         one=pair[0],
         other=pair[1],
         n=round(n),
