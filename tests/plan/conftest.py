@@ -53,6 +53,7 @@ tenants:
     queues:
       train: {quota: {own-gpu: 8}, source: a, trust: stated, limits: {per_project: {jobs: 3}}}
       debug: {partitions: own}
+failures: {gpu_hours_between: 50000, repair: 1 d, source: a, trust: stated}
 workloads:
   history:
     kind: trace

@@ -346,7 +346,7 @@ def column_names(kind: type[Row]) -> tuple[str, ...]:
     >>> column_names(Country)[:3]
     ('id', 'name', 'a5')
     """
-    return tuple(f.name for f in dataclasses.fields(kind) if f.name != "line")
+    return tuple(f.name for f in dataclasses.fields(kind) if f.name not in ("line", "own"))
 
 
 def _cell(declared: str, text: str) -> Any:
