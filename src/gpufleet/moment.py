@@ -22,7 +22,7 @@ from gpufleet.results.columns import MEANINGS, RULES, WORDS
 from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_of
 from gpufleet.results.moments import when
 from gpufleet.trial import faults_told, try_own
-from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, Jobs, Outcomes
+from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, UP, Jobs, Outcomes
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -103,6 +103,30 @@ def _called(workload: str, name: str | None, number: int) -> str:
     return f"{workload}/{name or f'#{number}'}"
 
 
+class RoomThen(NamedTuple):
+    """GPUs of one product that the job could use, at the moment."""
+
+    product: str
+    online: int
+    free: int
+    held: int  # by its queue
+    quota: int | None  # hard quota of its queue; None = unlimited, or shared
+
+    def text(self, queue: str) -> Said:
+        """The numbers in a line."""
+        told = {"product": self.product, "free": self.free, "online": self.online}
+        if self.quota is None:
+            return say("{product}: {free:,} of {online:,} GPUs are free where it may run", **told)
+        return say(
+            "{product}: {free:,} of {online:,} GPUs are free where it may run; {queue} holds {held:,} of a "
+            "quota of {quota:,}",
+            queue=queue,
+            held=self.held,
+            quota=self.quota,
+            **told,
+        )
+
+
 class GivesWay(NamedTuple):
     """A running job that would be pushed out."""
 
@@ -127,6 +151,7 @@ class JobAnswer:
     product: str | None
     victims: tuple[GivesWay, ...]
     quotas: tuple[QuotaThen, ...]  # when it comes, before anything is decided
+    rooms: tuple[RoomThen, ...]  # with those who would give way where they are
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values, schema ``gpufleet.admit-job/1``."""
@@ -143,12 +168,15 @@ class JobAnswer:
             "product": self.product,
             "preempts": [{**each._asdict(), "words": tell(RULES[each.rule])} for each in self.victims],
             "quotas": [quota_json(each) for each in self.quotas],
+            "rooms": [each._asdict() for each in self.rooms],
         }
 
     def text(self) -> str:
         """The answer for people: yes, not now, or never; why; who gives way; the numbers."""
         lines: list[str] = [self._answer()]
         lines += [f"  {self._victim(each)}" for each in self.victims]
+        if not self.starts:
+            lines += [f"  {each.text(self.job.queue)}" for each in self.rooms]
         return "\n".join([*lines, *(f"  {each.text()}" for each in self.quotas)])
 
     __str__ = text
@@ -221,7 +249,41 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
         product=None if cell is None else scene.names.products[world.cells.product[cell]],
         victims=victims,
         quotas=_quotas(scene, world, cls, crowd, victims, cell),
+        rooms=_rooms(scene, world, cls, crowd),
     )
+
+
+def _online(world: World, t_s: int) -> Any:
+    """GPUs in service by cell, as planned; nodes that have failed count."""
+    online, rows = np.zeros(len(world.nodes.size), bool), world.capacity
+    for row in range(int(np.searchsorted(rows.t_s, t_s, side="right"))):
+        first = rows.first_node[row]
+        online[first : first + rows.n_nodes[row]] = rows.kind[row] == UP
+    cells = world.nodes.cell[online]
+    return np.bincount(cells, weights=world.nodes.size[online], minlength=len(world.cells.product))
+
+
+def _rooms(scene: Scene, world: World, cls: int, crowd: _Crowd) -> tuple[RoomThen, ...]:
+    """What is online and free of each product that the job accepts, where it may run."""
+    online, used = _online(world, crowd.t_s), np.zeros(len(world.cells.product), np.int64)
+    queue, shared = int(world.classes.queue[cls]), world.shared is not None
+    own: dict[int, int] = {}
+    for number, cell in crowd.running.items():
+        if number != crowd.number:
+            used[cell] += crowd.gpus_of(number)
+            if crowd.queue_of(world, number) == queue:
+                product = int(world.cells.product[cell])
+                own[product] = own.get(product, 0) + crowd.gpus_of(number)
+    first = int(world.classes.first_option[cls])
+    cells = np.unique(world.options.cell[first : first + int(world.classes.n_options[cls])])
+    rooms = []
+    for product in dict.fromkeys(world.cells.product[cells].tolist()):
+        here = cells[world.cells.product[cells] == product]
+        total, quota = int(online[here].sum()), int(world.queues.quota[queue, product])
+        most = None if shared or quota < 0 else quota
+        free = max(0, total - int(used[here].sum()))
+        rooms.append(RoomThen(scene.names.products[product], total, free, own.get(product, 0), most))
+    return tuple(rooms)
 
 
 def _ever(world: World, cls: int, job: AskedJob, mine: dict[str, int]) -> bool:

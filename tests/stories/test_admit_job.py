@@ -123,3 +123,14 @@ def test_a_moment_outside_the_plan_is_told(cli: Any, job: Any) -> None:
     assert done.code == 2
     assert "--at" in done.err
     assert "2026-01-12" in done.err
+
+
+def test_a_refusal_has_the_numbers_of_the_moment(cli: Any, job: Any) -> None:
+    told = cli("admit", "-f", job("queue: serving\ngpus: 32"), "--plan", PLAN, "--at", "2026-01-08 09:04").out
+    assert "B200-SXM: 0 of 64 GPUs are free where it may run" in told
+
+
+def test_a_product_that_nobody_brings_is_never_there(cli: Any, job: Any) -> None:
+    path = job("{queue: llm, gpus: 8, products: {B300: 1}}")
+    done = cli("admit", "-f", path, "--plan", PLAN, "--at", "2026-01-06")
+    assert done.out.startswith("never: 8 GPUs of llm can never run"), done

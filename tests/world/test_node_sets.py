@@ -211,6 +211,8 @@ CASES = [
     ("unlike run times", ("gpus: 32, max_run_time: 1 h", "gpus: 32, max_run_time: 3 d"),
      "P158 plan.yaml:23 warning",
      "queue train runs on partitions with unlike run times (debug 1 h, batch 3 d): for all of its jobs"),
+    ("one that ends after the plan", ("to: 2026-01-14, for", "to: 2026-03-14, for"),
+     "P159 plan.yaml:20 warning", "exam ends on 2026-03-14"),
     ("a campaign that is too large", ("queue: quick, gpus: 4", "queue: quick, gpus: 12"),
      "P157 plan.yaml:28 warning", "b wants 12 GPUs at once; the nodes of queue quick have 8 in one place"),
     ("an unknown partition", ("partitions: debug, max", "partitions: debog, max"), "P016 plan.yaml:23 error",

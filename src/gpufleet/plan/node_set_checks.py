@@ -66,3 +66,22 @@ def unlike_run_times(plan: Plan) -> Iterator[Finding]:
         )  # fmt: skip
         fix = say("give the longer jobs a queue with the partitions that allow them")
         yield Finding(at=queue.line, says=says, fix=fix)
+
+
+@check("P159", "a reservation that ends after the plan")
+def ends_after_plan(plan: Plan) -> Iterator[Finding]:
+    """Nothing happens after the plan's end: the rest of the reservation is not simulated, and not counted.
+
+    Example::
+
+        end: 2026-02-02
+        reservations: {course: {site: lab, gpus: 32, from: 2026-01-25, to: 2026-03-16, for: research}}
+    """
+    for name, reservation in plan.reservations.items():
+        if reservation.to > plan.end:
+            says = say(
+                "{name} ends on {to}, after the plan's end ({end}); the rest of it is not simulated",
+                name=name, to=plan.local(reservation.to), end=plan.local(plan.end),
+            )  # fmt: skip
+            fix = say("end it by {end}, or give the plan a later `end`", end=plan.local(plan.end))
+            yield Finding(at=reservation.line, says=says, fix=fix)

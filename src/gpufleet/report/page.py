@@ -280,8 +280,9 @@ def _refused(view: View) -> Part | None:
         "refused",
         say("{n:,} job can never run", "{n:,} jobs can never run", n=sum(row[4] for row in rows)),
         say(
-            "They want more GPUs than their quota admits, or than the nodes of the plan ever hold. They are "
-            "not counted in the waits and hold nobody up."
+            "They want more GPUs than their quota or limit admits, or than the nodes of the plan ever hold; "
+            "or their project has ended, or what they depend on was not done. They are not counted in the "
+            "waits and hold nobody up."
         ),
         table=table(say("Jobs refused for ever, by queue and cause"), columns, rows),
     )

@@ -147,7 +147,7 @@ def refusing(limits: Sequence[LimitThen], gpus: int) -> list[LimitThen]:
 
 def never_within(run: Run, row: Row, products: Sequence[str]) -> Said:
     """Why the limits of a job can never admit it."""
-    limits = limits_at(run, row, products, eligible(row) + row["wait_s"])
+    limits = limits_at(run, row, products, eligible(row) + row["wait_s"] + row["run_s"])
     for each in limits:
         if each.ended is not None:
             return each.text("")

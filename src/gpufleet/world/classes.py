@@ -71,6 +71,8 @@ def options_of(
 ) -> Iterator[tuple[int, float]]:
     """Cells by product preference; the tenant's own before shared; then in the plan's order of sites."""
     for product, speed in accepted:
+        if product not in names.products:
+            continue  # nobody brings it
         right = cells.product == names.products.index(product)
         for tenant in (owner, -1):
             for cell in np.flatnonzero(right & (cells.tenant == tenant)).tolist():
