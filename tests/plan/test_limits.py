@@ -28,6 +28,7 @@ workloads:
   daily: {kind: profile, profile: philly, load: 0.2, queue: lab, projects: 3, to: 2026-01-12}
   sweep: {kind: campaign, queue: lab, gpus: 8, duration: 1 h, at: 2026-01-06, tasks: 9, at_once: 3}
   sum: {kind: campaign, queue: lab, gpus: 8, duration: 1 h, at: 2026-01-06, project: x, after: [sweep, daily]}
+  more: {kind: profile, profile: philly, load: 0.1, queue: lab}
 """
 
 # What is written instead, what is found and where, words of it.
@@ -40,6 +41,8 @@ CASES = [
     ("{B200: 16}", "{B20: 16}", "C001 plan.yaml:10", "B20"),
     ("{B200: 16}", "{B200: 48}", "P133 plan.yaml:10", "a limit of 48 B200-SXM; lab may hold 32 at most"),
     ("{B200: 16}", "{B200: 4}", "P134 plan.yaml:15", "sum wants 8 GPUs; project x may hold 4 at most"),
+    ("guests: {}", "guests: {limits: {per_project: {gpus: 8}}}", "P135 plan.yaml:11",
+     "has a project: nobody"),
     ("at_once: 3", "at_once: 10", "P024 plan.yaml:14", "runs 10 of 9 jobs at once"),
     ("at_once: 3", "at_once: 9", "P024 plan.yaml:14", "limits nothing"),
     ("tasks: 9, ", "tasks: 0, ", "P010 plan.yaml:14", "0 jobs"),
@@ -110,6 +113,6 @@ def test_a_limit_of_a_tenant_holds_all_its_queues_together(load: Load) -> None:
     assert "a limit of 17 B200-SXM; a and b may hold 16 at most" in one.says
 
 
-@pytest.mark.parametrize("code", ["P130", "P131", "P132", "P133", "P134"])
+@pytest.mark.parametrize("code", ["P130", "P131", "P132", "P133", "P134", "P135"])
 def test_each_code_is_explained(code: str) -> None:
     assert explanations[code].example

@@ -10,7 +10,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.check import check
 from gpufleet.plan.limits import ALL, limits_on
 from gpufleet.plan.sharing_checks import queues_of
-from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
+from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload, TraceWorkload, Workload
 
 if TYPE_CHECKING:
     from gpufleet.plan.plan import Plan
@@ -149,6 +149,43 @@ def _most_ever(plan: Plan, queues: list[str], product: str) -> int | None:
         products = list(dict.fromkeys(plan.systems[lot.system].product for lot in plan.deliveries))
     each = [plan.queues[queue].most(name, -1) for queue in queues for name in products]
     return None if -1 in each else sum(each)
+
+
+@check("P135", "a limit that holds nobody")
+def limit_on_nobody(plan: Plan) -> Iterator[Finding]:
+    """Users are those of traces and profiles; projects those that workloads name. A queue in which nobody has
+    any is not limited.
+
+    Example::
+
+        tenants:   {lab: {limits: {per_project: {gpus: 64}}}}
+        workloads: {train: {kind: campaign, queue: lab, ...}}      # of no project
+    """
+    for kind in ("per_user", "per_project"):
+        held = {queue for w in plan.workloads.values() if _has(w, kind) for queue in queues_of(plan, w)}
+        lines: dict[str, list[str]] = {}
+        for queue in plan.queues:
+            for limit in limits_on(plan, queue, kind):
+                lines.setdefault(limit.path, []).append(queue)
+        for path, queues in lines.items():
+            if held.isdisjoint(queues):
+                what = say("user") if kind == "per_user" else say("project")
+                says = say(
+                    "no workload of {queues: or } has a {what}: nobody is limited", queues=queues, what=what
+                )
+                fix = say("name `project` or `projects` in its workloads, or leave `{kind}` out", kind=kind)
+                if kind == "per_user":
+                    fix = say("let users come with a trace or a profile, or leave `{kind}` out", kind=kind)
+                yield Finding(at=plan.line(path), says=says, fix=fix)
+
+
+def _has(workload: Workload, kind: str) -> bool:
+    """Whether jobs of a workload may have a user, or a project."""
+    if kind == "per_user":
+        return isinstance(workload, TraceWorkload | ProfileWorkload)
+    return workload.project is not None or (
+        isinstance(workload, ProfileWorkload) and workload.projects is not None
+    )
 
 
 @check("P134", "a campaign larger than the limit of its project", severity="error")

@@ -56,8 +56,10 @@ def level_nowhere(plan: Plan) -> Iterator[Finding]:
             name=name, level=wish.required, n=sites,
         )  # fmt: skip
         fix = say(
-            "write `required: node` or `site`, give the site `domains_per_block`, or accept other products"
+            "write `required: site`, bring systems of several `nodes_per_domain`, or accept other products"
         )
+        if wish.required == "block":
+            fix = say("write `required: site`, give the site `domains_per_block`, or accept other products")
         yield Finding(at=plan.line(f"workloads.{name}.topology.required"), says=says, fix=fix)
 
 
