@@ -28,6 +28,7 @@ from gpufleet.engine.state import (
     FREE_SLOTS,
     N_DUE,
     N_ENDS,
+    N_SAMPLED,
     N_SHAPES,
     NEXT_CHANGE,
     NEXT_FAULT,
@@ -205,9 +206,11 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         now = _next_event(w, s, submit)
         if now == UNKNOWN_S or (now >= w.end_s and not w.finish):
             return FINISHED
-        if now // w.grid_s + 1 >= s.busy.shape[3]:
+        grid_bin = now // w.grid_s
+        if grid_bin + 1 >= s.busy.shape[3]:
             return GROW_BINS
-        take_samples(w, s, now)
+        if grid_bin > s.scalar[N_SAMPLED]:
+            take_samples(w, s, now)
         s.scalar[NOW] = now
         end_jobs(w, s, t, h, now)
         _change_capacity(w, s, t, h, now)

@@ -60,8 +60,24 @@ def _idle_nodes(w: Rules, s: State, domain: int, per_node: int) -> int:
 
 
 @kernel
+def _sample_loose_nodes(s: State, cell: int, at: int) -> None:
+    """As `_sample_blocks`, of a cell in one block whose nodes are domains each: no node need be looked at."""
+    row = s.cell[cell]
+    table, idle = s.sampled[row.product], s.n_free[cell, row.per_node]
+    table[WHOLE_DOMAIN, at] += idle * row.per_node
+    if idle > 0:
+        table[LARGEST_DOMAIN, at] = max(table[LARGEST_DOMAIN, at], row.per_node)
+    if idle == row.most_of_block:
+        table[WHOLE_BLOCK, at] += idle * row.per_node
+    table[LARGEST_BLOCK, at] = max(table[LARGEST_BLOCK, at], idle * row.per_node)
+
+
+@kernel
 def _sample_blocks(w: Rules, s: State, cell: int, at: int) -> None:
     row = s.cell[cell]
+    if row.n_blocks == 1 and row.n_domains == row.n_nodes:
+        _sample_loose_nodes(s, cell, at)
+        return
     table, per_node = s.sampled[row.product], row.per_node
     for block in range(row.first_block, row.first_block + row.n_blocks):
         idle_of_block, whole_of_block = 0, 0
