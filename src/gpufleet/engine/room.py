@@ -114,8 +114,8 @@ def _job_fields(n_slots: int, n_out: int) -> dict[str, Any]:
         "later": np.full((n_slots, LEVELS), -1, np.int32),
         "ends": np.zeros(4 * n_slots, np.int64),
         "out": np.zeros((N_OUTCOMES, n_out), np.int64),
-        "out_ref": np.zeros((n_out, N_REFUSALS), np.int64),
-        "out_root": np.zeros((n_out, N_REFUSALS), np.int64),
+        "out_ref": np.zeros((n_out, N_REFUSALS), np.int32),
+        "out_root": np.zeros((n_out, N_REFUSALS), np.int32),
     }
 
 

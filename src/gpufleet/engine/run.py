@@ -198,7 +198,7 @@ class _Outbox:
     def _start_anew(self) -> None:
         self.rows = 0
         self.columns = np.empty((N_OUTCOMES, self.ROWS), np.int64)
-        self.tables = np.empty((2, self.ROWS, N_REFUSALS), np.int64)
+        self.tables = np.empty((2, self.ROWS, N_REFUSALS), np.int32)
 
     def take(self, state: State) -> None:
         """Empty the state's ``out``."""

@@ -169,8 +169,8 @@ class State(NamedTuple):
     fault: Floats  # (N_FAULT,) a question that the user's function has no number for
     sampled: Ints  # (n_products, N_SAMPLES, n_bins): of free GPUs at the end of each bin
     out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
-    out_ref: Ints  # (n_out, N_REFUSALS)
-    out_root: Ints  # (n_out, N_REFUSALS)
+    out_ref: SmallInts  # (n_out, N_REFUSALS)
+    out_root: SmallInts  # (n_out, N_REFUSALS)
 
 
 @entry

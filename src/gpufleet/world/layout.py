@@ -386,8 +386,8 @@ class Outcomes(NamedTuple):
     failures: Ints  # how often a node failed under it
     lost_s: Ints  # work that it had to do again, s at speed 1, rounded down
     held_s: Ints  # from submit_s until it was eligible, -1 = it never was
-    wait_by_refusal_s: Ints
-    wait_by_root_s: Ints
+    wait_by_refusal_s: SmallInts
+    wait_by_root_s: SmallInts
 
 
 # --- who holds the nodes of a window: jobs for whom it is, others; and anybody in the time before it
