@@ -95,3 +95,9 @@ def test_rates_that_cannot_be_meant(load: Load, wrong: str, code: str) -> None:
     with pytest.raises(GpufleetError) as caught:
         load(PLAN.replace("gpu_hours_between: 50000", wrong))
     assert code in {finding.code for finding in caught.value.findings}
+
+
+def test_the_lock_knows_what_fails(load: Load, tmp_path: Path) -> None:
+    run = simulate(load(PLAN), out=tmp_path / "run")
+    assert run.plan["failures"]["gpu_hours_between"] == 50_000
+    assert run.plan["lines"]["failures.gpu_hours_between"] == "plan.yaml:9"

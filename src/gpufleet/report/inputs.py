@@ -20,7 +20,7 @@ MAX_INPUTS: Final = 4_000
 
 _KNOWN: Final = ("sites", "systems", "deliveries", "retirements", "promises", "actuals", "sums", "cohorts",
                  "partitions", "reservations", "tenants", "queues", "priorities", "workloads",
-                 "policy")  # fmt: skip
+                 "policy", "failures")  # fmt: skip
 _TOP: Final = ("start", "end", "as_of", "jobs_until", "time_zone", "after_end", "seed")
 _UNITS: Final = {"gpus": "GPU", "makes": "GPU", "nodes": "node", "pue": "1", "load": "1", "at": "date",
                  "from_": "date", "until": "date", "ordered": "date", "start": "date", "end": "date",
@@ -30,6 +30,7 @@ _WRITTEN: Final = {"power_w": "power", "duration_s": "duration", "limit_s": "lim
                    "interval_s": "interval", "finish_lag_s": "finish_lag", "node_power_w": "node_power",
                    "rack_power_w": "rack_power", "tenant": "for", "from_": "from",
                    "parent": "in", "terms": "quota", "checkpoint_s": "checkpoint", "restart_s": "restart",
+                   "repair_s": "repair", "for_s": "for", "holders": "for",
                    "max_run_time_s": "max_run_time", "return_after_s": "return_after"}  # fmt: skip
 """What a field of the lock is called in the plan."""
 _NO_INPUT: Final = ("source", "trust", "title", "name", "kind", "note", "ceiling")
