@@ -20,6 +20,10 @@ PARTS: Final = 8  # so that several processes can share the work
 QUICK: Final = 250  # worlds of a part in an ordinary run
 CHECKED_EVERY: Final = 5  # worlds whose laws are checked at every event: slow
 
+ONCE_DISAGREED_ON_SETS: Final = [
+    (104289, 24),  # a place that is held for who waits for another one's victims
+]
+
 ONCE_DISAGREED: Final[list[tuple[int, int]]] = [  # seed, jobs: worlds that showed a fault, kept
     (34, 13),  # a refused head with flavors left to try, without end
     (117, 15),  # the same with a strict queue
@@ -86,6 +90,11 @@ def test_the_engine_agrees_with_the_oracle_on_slices(part: int) -> None:
 def test_islands_have_their_passes_in_order() -> None:
     """Preemptions of one second in two islands: a world that once disagreed."""
     assert differences(*sliced_world(5075), debug=True) == []
+
+
+@pytest.mark.parametrize(("number", "n_jobs"), ONCE_DISAGREED_ON_SETS)
+def test_worlds_with_node_sets_that_once_disagreed(number: int, n_jobs: int) -> None:
+    assert differences(*lending_world(number, n_jobs), debug=True) == []
 
 
 @pytest.mark.parametrize(("number", "n_jobs"), ONCE_DISAGREED)

@@ -197,6 +197,8 @@ def _process(w: Rules, s: State, t: Tree, h: Share, e: int) -> int:
         return NOTHING_TO_PREEMPT
     if row.mode == DEFERRED:
         _add_entry(t, h, e)
+        if t.placed and has_place_for(w, s, row.work, h.entry_k[e, 0]):
+            hold(w, s, row.work, h.entry_k[e, 0])
         return PENDING
     if _overlaps(h, e) or not _fits(w, s, t, h, e):
         return SKIPPED
