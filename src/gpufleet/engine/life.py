@@ -25,6 +25,7 @@ from gpufleet.engine.state import (
     N_DUE,
     N_ENDS,
     N_OUT,
+    N_OUT_WAITS,
     NEXT_JOB,
     NOW,
     OPENED,
@@ -32,6 +33,7 @@ from gpufleet.engine.state import (
     RUNS,
     TOP_SLOT,
     WAITS,
+    WAITS_AT,
     State,
 )
 from gpufleet.engine.tally import book, book_kept, step
@@ -332,6 +334,19 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int, why: int) -> boo
     return any_killed
 
 
+@kernel
+def _hand_out_waits(s: State, i: int, at: int) -> int:
+    """Write what job ``i`` waited for; most jobs have nothing to write. Returns the whole wait, s."""
+    row, wait = s.scalar[N_OUT_WAITS], 0
+    for r in range(N_REFUSALS):
+        wait += s.wait_ref[i, r]
+        s.out_ref[row, r] = s.wait_ref[i, r]
+        s.out_root[row, r] = s.wait_root[i, r]
+    s.out[WAITS_AT, at] = row
+    s.scalar[N_OUT_WAITS] = row + 1
+    return wait
+
+
 @entry
 def hand_out(w: Rules, s: State) -> bool:
     """Write finished jobs to ``out``; False if it is full and some are left."""
@@ -344,12 +359,7 @@ def hand_out(w: Rules, s: State) -> bool:
         s.scalar[DONE_FIRST] = job.link
         if job.link < 0:
             s.scalar[DONE_LAST] = -1
-        wait = 0
-        for r in range(N_REFUSALS):
-            ref, root = (s.wait_ref[i, r], s.wait_root[i, r]) if job.waited else (0, 0)
-            wait += ref
-            s.out_ref[at, r] = ref
-            s.out_root[at, r] = root
+        wait = _hand_out_waits(s, i, at) if job.waited else 0
         end = job.end if job.outcome == DONE or job.outcome == KILLED else -1
         out = s.out  # columns in the order of Outcomes
         out[0, at], out[1, at], out[2, at], out[3, at] = job.id, job.first_start, end, wait
@@ -357,6 +367,8 @@ def hand_out(w: Rules, s: State) -> bool:
         out[8, at], out[9, at], out[10, at] = job.attempts, job.preemptions, job.behind
         out[11, at], out[12, at] = job.failures, int(job.lost)
         out[13, at] = s.held[i] if w.gates else 0
+        if not job.waited:
+            out[WAITS_AT, at] = -1
         s.scalar[N_OUT] += 1
         if job.outcome != RUNNING:
             job.status = FREE_SLOT

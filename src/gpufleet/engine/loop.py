@@ -34,6 +34,7 @@ from gpufleet.engine.state import (
     NEXT_FAULT,
     NEXT_JOB,
     NEXT_OPEN,
+    NEXT_PLANNED_S,
     NEXT_QUOTA,
     NOW,
     PASS,
@@ -135,23 +136,43 @@ def _change_faults(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
 
 
 @kernel
+def find_next_planned(w: Rules, s: State) -> None:
+    """Write down when the plan's next change is due, UNKNOWN_S if none follows; few seconds have one."""
+    then = UNKNOWN_S
+    if s.scalar[NEXT_CHANGE] < len(w.change_t_s):
+        then = min(then, w.change_t_s[s.scalar[NEXT_CHANGE]])
+    if s.scalar[NEXT_FAULT] < len(w.fault_t_s):
+        then = min(then, w.fault_t_s[s.scalar[NEXT_FAULT]])
+    if s.scalar[NEXT_QUOTA] < len(w.quota_t_s):
+        then = min(then, w.quota_t_s[s.scalar[NEXT_QUOTA]])
+    if s.scalar[NEXT_OPEN] < len(w.open_t_s):
+        then = min(then, w.open_t_s[s.scalar[NEXT_OPEN]])
+    s.scalar[NEXT_PLANNED_S] = then
+
+
+@kernel
+def _make_planned_changes(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
+    """Whatever the plan changes at this second."""
+    if s.scalar[NEXT_PLANNED_S] > now:
+        return
+    _change_capacity(w, s, t, h, now)
+    _change_faults(w, s, t, h, now)
+    _change_quotas(w, s, t, h, now)
+    _end_windows(w, s, now)
+    find_next_planned(w, s)
+
+
+@kernel
 def _next_event(w: Rules, s: State, submit: int) -> int:
     """When something happens next, UNKNOWN_S if nothing does."""
     now = min(submit, _next_pass(w, s))
     drop_stale_ends(s)
     if s.scalar[N_ENDS] > 0:
         now = min(now, s.ends[0] >> heap.SLOT_BITS)
-    if s.scalar[NEXT_CHANGE] < len(w.change_t_s):
-        now = min(now, w.change_t_s[s.scalar[NEXT_CHANGE]])
-    if s.scalar[NEXT_FAULT] < len(w.fault_t_s):
-        now = min(now, w.fault_t_s[s.scalar[NEXT_FAULT]])
-    if s.scalar[NEXT_QUOTA] < len(w.quota_t_s):
-        now = min(now, w.quota_t_s[s.scalar[NEXT_QUOTA]])
-    if s.scalar[NEXT_OPEN] < len(w.open_t_s):
-        now = min(now, w.open_t_s[s.scalar[NEXT_OPEN]])
+    now = min(now, s.scalar[NEXT_PLANNED_S])
     if w.gates:
         now = min(now, next_look(w, s))
-    return now
+    return int(now)
 
 
 @kernel
@@ -213,10 +234,7 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
             take_samples(w, s, now)
         s.scalar[NOW] = now
         end_jobs(w, s, t, h, now)
-        _change_capacity(w, s, t, h, now)
-        _change_faults(w, s, t, h, now)
-        _change_quotas(w, s, t, h, now)
-        _end_windows(w, s, now)
+        _make_planned_changes(w, s, t, h, now)
         while submit == now:
             if s.scalar[FREE_SLOTS] < 0:
                 return GROW_SLOTS

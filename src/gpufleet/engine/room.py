@@ -5,7 +5,7 @@ Everything that grows with the jobs alive grows by doubling, between two calls o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from gpufleet.engine.state import (
     hash_of,
 )
 from gpufleet.world.layout import EASY, N_REFUSALS, N_SAMPLES, NO_BACKFILL, SRTF, World
+
+N_OUT_ROWS: Final = (1 << 12) + 8
+"""Outcomes kept until they are taken out. No power of two: all columns would share one set of the cache."""
 
 
 def _records(n: int, dtype: np.dtype[Any], **fill: Any) -> Any:
@@ -87,7 +90,7 @@ def futures(world: World, most: int) -> tuple[Ints, Ints]:
     return table, np.r_[np.int64(-1), instants].astype(np.int64)
 
 
-def new_state(world: World, n_slots: int = 1024, n_out: int = 1 << 12) -> State:
+def new_state(world: World, n_slots: int = 1024, n_out: int = N_OUT_ROWS) -> State:
     """The state before the first second: nothing is in service, nothing waits."""
     most = int(world.cells.gpus_per_node.max(initial=1))
     lanes, islands = _lanes_and_islands(world)
@@ -113,7 +116,7 @@ def _job_fields(n_slots: int, n_out: int) -> dict[str, Any]:
         "wait_root": np.zeros((n_slots, N_REFUSALS), np.int32),
         "later": np.full((n_slots, LEVELS), -1, np.int32),
         "ends": np.zeros(4 * n_slots, np.int64),
-        "out": np.zeros((N_OUTCOMES, n_out), np.int64),
+        "out": np.zeros((N_OUTCOMES + 1, n_out), np.int64),
         "out_ref": np.zeros((n_out, N_REFUSALS), np.int32),
         "out_root": np.zeros((n_out, N_REFUSALS), np.int32),
     }

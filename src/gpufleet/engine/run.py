@@ -20,7 +20,7 @@ from gpufleet.engine.room import grow_bins, grow_lanes, grow_plan, grow_slots, n
 from gpufleet.engine.samples import take_samples
 from gpufleet.engine.sharing.laws import check_sharing
 from gpufleet.engine.sharing.machine import Sharing
-from gpufleet.engine.state import FIRST_ID, N_OUT, N_OUTCOMES, NEXT_JOB, NOW, State
+from gpufleet.engine.state import FIRST_ID, N_OUT, N_OUT_WAITS, N_OUTCOMES, NEXT_JOB, NOW, WAITS_AT, State
 from gpufleet.world.layout import EASY, N_REFUSALS, UNKNOWN_S, Jobs, Outcomes, Tallies, World, empty_jobs
 
 _KINDS = (
@@ -198,7 +198,7 @@ class _Outbox:
     def _start_anew(self) -> None:
         self.rows = 0
         self.columns = np.empty((N_OUTCOMES, self.ROWS), np.int64)
-        self.tables = np.empty((2, self.ROWS, N_REFUSALS), np.int32)
+        self.tables = np.zeros((2, self.ROWS, N_REFUSALS), np.int32)
 
     def take(self, state: State) -> None:
         """Empty the state's ``out``."""
@@ -206,10 +206,11 @@ class _Outbox:
         if self.rows + n > self.ROWS:
             self.flush()
         here = slice(self.rows, self.rows + n)
-        self.columns[:, here] = state.out[:, :n]
-        self.tables[0, here], self.tables[1, here] = state.out_ref[:n], state.out_root[:n]
+        self.columns[:, here] = state.out[:N_OUTCOMES, :n]
+        waited, n_waits = np.flatnonzero(state.out[WAITS_AT, :n] >= 0) + self.rows, state.scalar[N_OUT_WAITS]
+        self.tables[0, waited], self.tables[1, waited] = state.out_ref[:n_waits], state.out_root[:n_waits]
         self.rows += n
-        state.scalar[N_OUT] = 0
+        state.scalar[[N_OUT, N_OUT_WAITS]] = 0
 
     def flush(self) -> None:
         """Pass on what is there; the sink may keep it."""

@@ -23,6 +23,8 @@ DONE_FIRST, DONE_LAST, N_OUT, N_DUE, PASS, N_SHAPES, N_PICKS, LAST_DOMAIN = 8, 9
 N_PLANNED, FIRST_ID, N_TODO, ALIVE, TOP_SLOT = 16, 18, 19, 20, 21
 SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 26
 NEXT_OPEN, N_SAMPLED = 27, 28
+NEXT_PLANNED_S = 32  # when the plan next changes capacity, failures, quotas or windows; 0 = to be found
+N_OUT_WAITS = 33  # rows of out_ref and out_root in use
 NEXT_GATE, GATES_DUE, LOOKED_S = 29, 30, 31  # LOOKED_S: the second of the last look at the gates
 N_SCALARS = 40
 
@@ -104,6 +106,7 @@ GATE = np.dtype([(name, np.int64) for name in ("first", "last", "state")])  # jo
 SOURCE = np.dtype([(name, np.int64) for name in ("alive", "not_done")])  # jobs that came; ended, but not done
 SHUT, OPENED, FAILED = 0, 1, 2
 N_OUTCOMES = 14  # columns of Outcomes before its two tables
+WAITS_AT = N_OUTCOMES  # column after them: the row of out_ref and out_root; -1 = the job never waited
 
 
 class State(NamedTuple):
@@ -168,8 +171,10 @@ class State(NamedTuple):
     kept: Ints  # (n_windows, 3) as in Tallies
     fault: Floats  # (N_FAULT,) a question that the user's function has no number for
     sampled: Ints  # (n_products, N_SAMPLES, n_bins): of free GPUs at the end of each bin
-    out: Ints  # (N_OUTCOMES, n_out) outcomes not taken out yet, a row per column of Outcomes
-    out_ref: SmallInts  # (n_out, N_REFUSALS)
+    out: (
+        Ints  # (N_OUTCOMES + 1, n_out) outcomes not taken out yet, a row per column of Outcomes, and WAITS_AT
+    )
+    out_ref: SmallInts  # (n_out, N_REFUSALS) of the jobs that waited, one behind the other
     out_root: SmallInts  # (n_out, N_REFUSALS)
 
 
