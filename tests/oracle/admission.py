@@ -140,10 +140,9 @@ class CyclePass:
             lane: jobs for lane, jobs in lanes.items() if self.sim.strict(lane[0])
         }
         for job in self.joining():
-            mine = lanes.setdefault(self.sim.lane(job), [])
-            if self.sim.lane(job) in active or not mine or self._is_first(job, mine):
-                active.setdefault(self.sim.lane(job), []).append(job)
-            mine.append(job)
+            lane = self.sim.lane(job)
+            if self.sim.strict(lane[0]) or self._is_first(job, lanes.get(lane, [])):
+                active.setdefault(lane, []).append(job)
         self.looked_at = set(active)
         for jobs in active.values():
             self._enter_active(jobs)

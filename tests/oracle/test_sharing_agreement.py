@@ -22,6 +22,16 @@ CHECKED_EVERY: Final = 5  # worlds whose laws are checked at every event: slow
 
 ONCE_DISAGREED_ON_SETS: Final = [
     (104289, 24),  # a place that is held for who waits for another one's victims
+    (460, 23),  # who exceeds its quota by one that just started has others taken
+    (7768, 23),
+    (10855, 24),
+    (15203, 23),
+    (17923, 24),
+    (29279, 24),
+    (13008, 24),  # a short job behind a parked one that is like it, and one that comes ahead of both
+    (17671, 21),
+    (24098, 21),
+    (37020, 24),
 ]
 
 ONCE_DISAGREED: Final[list[tuple[int, int]]] = [  # seed, jobs: worlds that showed a fault, kept

@@ -2,7 +2,8 @@
 
 A search that fails has counted all candidates as gone, and still lacked so many idle nodes, or so much quota.
 A job that ends, or gives way, adds no more than its own nodes and GPUs to what a search can reach. A job that
-starts adds nothing if it would be the first victim: without it everything is as it was. So until enough was
+starts adds nothing if it would be the first victim: without it everything is as it was. But in its first pass
+it is nobody's victim, and if its queue exceeds its quota by it, others of that queue are. So until enough was
 given back, the job at the head of the same lane need not search again. Whatever else may help is counted in
 REACH_CHANGED, and the note does not hold any more. Jobs of classes that are held to node sets keep no notes:
 what they may take depends on their estimates, and on the clock.
@@ -14,6 +15,7 @@ from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.state import (
     ADMITTED_IN,
+    EXCEEDED_IN,
     GPUS_FREED,
     NODES_FREED,
     REACH_CHANGED,
@@ -60,6 +62,7 @@ def is_hopeless(w: Rules, s: State, t: Tree, h: Share, i: int) -> bool:
     if (
         w.class_masked[job.cls]
         or lane.known == 0
+        or h.scalar[EXCEEDED_IN] == h.scalar[THIS_PASS]
         or lane.gpus != job.gpus
         or lane.near != job.prio
         or lane.cls != _product(h)
@@ -145,5 +148,7 @@ def note_start(t: Tree, h: Share, i: int) -> None:
         k = h.use_k[i, u]
         queue_over = queue_over or h.usage[work.queue, k] > h.subtree[work.queue, k]
     first = queue_over and work.preemptible and work.priority <= least
+    if over:
+        h.scalar[EXCEEDED_IN] = h.scalar[THIS_PASS]
     if over and not first:
         h.scalar[REACH_CHANGED] += 1

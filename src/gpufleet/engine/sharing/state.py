@@ -39,6 +39,7 @@ REFUSED_NOW, NOTHING_TO_PREEMPT, PENDING, SKIPPED, STARTED = 0, 1, 2, 3, 4
 N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, FIRST_QUEUE = 0, 1, 2, 3, 4, 5, 6
 N_EVENTS, APPLIED, THIS_PASS, N_AGAIN, N_HEADS, N_WAITING, ANY_STICKY = 7, 8, 9, 10, 11, 12, 13
 NODES_FREED, GPUS_FREED, REACH_CHANGED, ADMITTED_IN, SEARCHED, SEARCHED_FOR = 14, 15, 16, 17, 18, 19
+EXCEEDED_IN = 20  # the last pass in which who started had its queue, or a cohort above, exceed its quota
 N_SCALARS = 24
 
 # columns of Share.event: when, victim, preemptor (-1 = none), why (REASONS), GPUs, work lost in GPU-seconds,
