@@ -6,23 +6,28 @@ what the run would do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from gpufleet.base.arrays import Ints
 from gpufleet.base.say import Said, say, tell
+from gpufleet.crowd import Crowd
 from gpufleet.plan.asked_job import AskedJob, Known
+from gpufleet.plan.limits import limits_in_lock, limits_on
 from gpufleet.results import folder
 from gpufleet.results.columns import MEANINGS, RULES, WORDS
 from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_of
+from gpufleet.results.limits_now import LimitNow, limits_now
 from gpufleet.results.moments import when
 from gpufleet.trial import faults_told, try_own
-from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, UP, Jobs, Outcomes
+from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, UP
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -55,7 +60,7 @@ class Scene:
         built = build(plan)
         known = Known(
             ZoneInfo(plan.time_zone), plan.start, plan.jobs_end, list(plan.queues), built.names.products,
-            plan.priorities, plan.shares,
+            plan.priorities, plan.shares, partial(limits_on, plan),
         )  # fmt: skip
 
         def called(numbers: list[int]) -> dict[int, str]:
@@ -84,7 +89,7 @@ class Scene:
         priorities = run.plan.get("priorities", {})
         known = Known(
             ZoneInfo(run.time_zone), run.start, end, names.queues, names.products, priorities,
-            world.shared is not None,
+            world.shared is not None, partial(limits_in_lock, run.plan),
         )  # fmt: skip
 
         def called(numbers: list[int]) -> dict[int, str]:
@@ -136,6 +141,12 @@ class GivesWay(NamedTuple):
     gpus: int
     rule: str  # Kueue's word
     lost_gpu_h: float
+    cell: int  # where it ran
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        told = {name: value for name, value in self._asdict().items() if name != "cell"}
+        return {**told, "words": tell(RULES[self.rule])}
 
 
 @dataclass(frozen=True)
@@ -144,12 +155,14 @@ class JobAnswer:
 
     job: AskedJob
     at: datetime  # local
-    starts: bool
+    starts: bool  # all of it
+    started: int  # how many of its tasks start
     ever: bool
     refusal: str | None  # of REFUSALS, if it does not start
-    site: str | None
+    site: str | None  # of the first that starts
     product: str | None
     victims: tuple[GivesWay, ...]
+    limits: tuple[LimitNow, ...]  # of its user, project or array, as it comes
     quotas: tuple[QuotaThen, ...]  # when it comes, before anything is decided
     rooms: tuple[RoomThen, ...]  # with those who would give way where they are
 
@@ -159,15 +172,24 @@ class JobAnswer:
         return {
             "schema": SCHEMA,
             "at": self.at.isoformat(),
-            "job": {"queue": job.queue, "gpus": job.gpus, "priority": job.priority},
+            "job": {
+                "queue": job.queue,
+                "gpus": job.gpus,
+                "priority": job.priority,
+                "tasks": job.tasks,
+                "user": job.user,
+                "project": job.project,
+            },
             "starts": self.starts,
+            "started": self.started,
             "ever": self.ever,
             "refusal": self.refusal,
             "words": None if self.refusal is None else tell(WORDS[self.refusal]),
             "site": self.site,
             "product": self.product,
-            "preempts": [{**each._asdict(), "words": tell(RULES[each.rule])} for each in self.victims],
+            "preempts": [each.to_json() for each in self.victims],
             "quotas": [quota_json(each) for each in self.quotas],
+            "limits": [each._asdict() for each in self.limits],
             "rooms": [each._asdict() for each in self.rooms],
         }
 
@@ -177,12 +199,15 @@ class JobAnswer:
         lines += [f"  {self._victim(each)}" for each in self.victims]
         if not self.starts:
             lines += [f"  {each.text(self.job.queue)}" for each in self.rooms]
+        lines += [f"  {each.text()}" for each in self.limits]
         return "\n".join([*lines, *(f"  {each.text()}" for each in self.quotas)])
 
     __str__ = text
 
     def _answer(self) -> Said:
         told = {"gpus": self.job.gpus, "queue": self.job.queue, "at": when(self.at.replace(tzinfo=None))}
+        if self.job.tasks > 1 and self.started:
+            return self._answer_of_array(told)
         if self.starts:
             place = {"product": self.product, "site": self.site}
             if not self.victims:
@@ -199,6 +224,18 @@ class JobAnswer:
             return say("not now: {gpus:,} GPUs of {queue} wait at {at}: {why}", **told, why=tell(why))
         return say("never: {gpus:,} GPUs of {queue} can never run: {why}", **told, why=tell(why))
 
+    def _answer_of_array(self, told: dict[str, Any]) -> Said:
+        """Some of an array start."""
+        told = {**told, "started": self.started, "tasks": self.job.tasks}
+        if self.starts:
+            return say("yes: all {tasks:,} jobs of {gpus:,} GPUs of {queue} start {at}", **told)
+        return say(
+            "in part: {started:,} of {tasks:,} jobs of {gpus:,} GPUs of {queue} start {at}; the others wait: "
+            "{why}",
+            why=tell(MEANINGS[self.refusal or "no_free"]),
+            **told,
+        )
+
     def _victim(self, each: GivesWay) -> Said:
         return say(
             "job {number} ({name}) of {queue} gives {gpus:,} GPUs: {rule} ({word}); "
@@ -214,20 +251,42 @@ class JobAnswer:
 
 
 def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
-    """What would become of a job that comes at a second, after all others that come then."""
+    """What would become of a job, or an array, that comes at a second, after all others that come then."""
     from gpufleet.engine import run as engine
-    from gpufleet.engine.sharing.state import REASONS
     from gpufleet.world.joined import with_class
 
-    world, cls = with_class(scene.world, scene.names, job)
+    world, cls, accounts = with_class(scene.world, scene.names, job, scene.known.limits_of(job))
     clock = world.clock._replace(end_s=t_s + 1, finish=0)
-    crowd = _Crowd(job, cls, t_s)
+    crowd = Crowd(job, cls, t_s)
     with faults_told(scene.names.queues):
         summary = engine.run(world._replace(clock=clock), crowd.batches(scene.arrivals), crowd.take)
-    mine, starts = crowd.mine, crowd.mine["state"] == RUNNING
-    events = summary.preemptions[summary.preemptions[:, 2] == crowd.number]
+    victims = _victims(scene, world, crowd, summary.preemptions)
+    running = [each for each in crowd.mine.values() if each["state"] == RUNNING]
+    others = [each for each in crowd.mine.values() if each["state"] != RUNNING]
+    cell = running[0]["cell"] if running else None
+    return JobAnswer(
+        job=job,
+        at=scene.local(t_s),
+        starts=not others,
+        started=len(running),
+        ever=not others or bool(running) or _ever(world, cls, job, others[0]),
+        refusal=REFUSALS[others[0]["last_refusal"]] if others else None,
+        site=None if cell is None else scene.names.sites[world.cells.site[cell]],
+        product=None if cell is None else scene.names.products[world.cells.product[cell]],
+        victims=victims,
+        limits=limits_now(world, scene.names, cls, accounts, crowd.holdings(world), t_s),
+        quotas=_quotas(scene, world, cls, crowd, victims),
+        rooms=_rooms(scene, world, cls, crowd),
+    )
+
+
+def _victims(scene: Scene, world: World, crowd: Crowd, preemptions: Ints) -> tuple[GivesWay, ...]:
+    """Who gave way to the job."""
+    from gpufleet.engine.sharing.state import REASONS
+
+    events = preemptions[preemptions[:, 2] >= crowd.number]
     called = scene.called(events[:, 1].tolist())
-    victims = tuple(
+    return tuple(
         GivesWay(
             job=victim,
             called=called[victim],
@@ -235,21 +294,9 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
             gpus=gpus,
             rule=REASONS[why],
             lost_gpu_h=lost / 3600,
+            cell=cell,
         )
-        for _, victim, _, why, gpus, lost, *_ in events.tolist()
-    )
-    cell = mine["cell"] if starts else None
-    return JobAnswer(
-        job=job,
-        at=scene.local(t_s),
-        starts=starts,
-        ever=starts or _ever(world, cls, job, mine),
-        refusal=None if starts else REFUSALS[mine["last_refusal"]],
-        site=None if cell is None else scene.names.sites[world.cells.site[cell]],
-        product=None if cell is None else scene.names.products[world.cells.product[cell]],
-        victims=victims,
-        quotas=_quotas(scene, world, cls, crowd, victims, cell),
-        rooms=_rooms(scene, world, cls, crowd),
+        for _, victim, _, why, gpus, lost, _, cell in events.tolist()
     )
 
 
@@ -263,13 +310,13 @@ def _online(world: World, t_s: int) -> Any:
     return np.bincount(cells, weights=world.nodes.size[online], minlength=len(world.cells.product))
 
 
-def _rooms(scene: Scene, world: World, cls: int, crowd: _Crowd) -> tuple[RoomThen, ...]:
+def _rooms(scene: Scene, world: World, cls: int, crowd: Crowd) -> tuple[RoomThen, ...]:
     """What is online and free of each product that the job accepts, where it may run."""
     online, used = _online(world, crowd.t_s), np.zeros(len(world.cells.product), np.int64)
     queue, shared = int(world.classes.queue[cls]), world.shared is not None
     own: dict[int, int] = {}
     for number, cell in crowd.running.items():
-        if number != crowd.number:
+        if number < crowd.number:
             used[cell] += crowd.gpus_of(number)
             if crowd.queue_of(world, number) == queue:
                 product = int(world.cells.product[cell])
@@ -288,16 +335,16 @@ def _rooms(scene: Scene, world: World, cls: int, crowd: _Crowd) -> tuple[RoomThe
 
 def _ever(world: World, cls: int, job: AskedJob, mine: dict[str, int]) -> bool:
     """Whether the job could ever run: what is refused for ever only because GPUs come later could."""
-    from gpufleet.world.layout import TOPOLOGY
+    from gpufleet.world.layout import LIMIT, TOPOLOGY
     from gpufleet.world.reach import most_for_class
 
-    if mine["state"] == REFUSED and mine["last_refusal"] == TOPOLOGY:
+    if mine["state"] == REFUSED and mine["last_refusal"] in (TOPOLOGY, LIMIT):
         return False
     return bool(most_for_class(world)[cls] >= job.gpus)
 
 
 def _quotas(
-    scene: Scene, world: World, cls: int, crowd: _Crowd, victims: tuple[GivesWay, ...], cell: int | None
+    scene: Scene, world: World, cls: int, crowd: Crowd, victims: tuple[GivesWay, ...]
 ) -> tuple[QuotaThen, ...]:
     """What the queue could use before the job: its own GPUs are not counted, those of its victims are."""
     if world.shared is None:
@@ -310,72 +357,14 @@ def _quotas(
         held[key] = held.get(key, 0) + gpus
 
     for number, at in crowd.running.items():
-        if number != crowd.number:
+        if number < crowd.number:
             add(crowd.queue_of(world, number), at, crowd.gpus_of(number))
-    for each in victims:  # they ran on the product that the job takes
-        assert cell is not None or not victims
-        if cell is not None:
-            add(names.queues.index(each.queue), cell, each.gpus)
+    for each in victims:
+        add(names.queues.index(each.queue), each.cell, each.gpus)
     first = int(world.classes.first_option[cls])
     cells = world.options.cell[first : first + int(world.classes.n_options[cls])]
     products = dict.fromkeys(names.products[code] for code in world.cells.product[cells].tolist())
     return quotas_of(world.shared, names, held, crowd.job.queue, list(products), crowd.t_s)
-
-
-class _Crowd:
-    """All jobs up to a second with one more at the end, and what became of those that matter."""
-
-    def __init__(self, job: AskedJob, cls: int, t_s: int) -> None:
-        self.job, self.t_s, self.number = job, t_s, -1
-        self.mine: dict[str, int] = {}
-        self.running: dict[int, int] = {}  # cell, by number
-        self._cls, self._gpus = [], []  # type: list[Any], list[Any]
-        self._one = Jobs(
-            submit_s=np.array([t_s], np.int64),
-            gpus=np.array([job.gpus], np.int32),
-            work_s=np.array([job.duration_s], np.float64),
-            cls=np.array([cls], np.int32),
-            limit_s=np.array([job.limit_s], np.int64),
-            priority=np.array([job.priority], np.int32),
-        )
-
-    def batches(self, arrivals: Arrivals) -> Iterator[Jobs]:
-        """The jobs; later ones are not made."""
-        n = 0
-        for batch in arrivals.batches():
-            kept = int(np.searchsorted(batch.submit_s, self.t_s, side="right"))
-            n += kept
-            yield self._noted(Jobs._make(column[:kept] for column in batch))
-            if kept < len(batch.gpus):
-                break
-        self.number = n
-        yield self._noted(self._one)
-
-    def _noted(self, batch: Jobs) -> Jobs:
-        self._cls.append(batch.cls)
-        self._gpus.append(batch.gpus)
-        return batch
-
-    def take(self, outcomes: Outcomes) -> None:
-        """Note the job's outcome, and who runs at the end."""
-        runs = np.flatnonzero(outcomes.state == RUNNING)
-        self.running |= dict(zip(outcomes.id[runs].tolist(), outcomes.cell[runs].tolist(), strict=True))
-        for at in np.flatnonzero(outcomes.id == self.number).tolist():
-            names = ("state", "cell", "last_refusal")
-            self.mine = {name: int(getattr(outcomes, name)[at]) for name in names}
-
-    def queue_of(self, world: World, number: int) -> int:
-        """The queue of a job, by its number."""
-        return int(world.classes.queue[self._find(self._cls, number)])
-
-    def gpus_of(self, number: int) -> int:
-        """The GPUs of a job, by its number."""
-        return self._find(self._gpus, number)
-
-    def _find(self, parts: list[Any], number: int) -> int:
-        if len(parts) > 1:
-            parts[:] = [np.concatenate(parts)]
-        return int(parts[0][number])
 
 
 def scene_of(path: Path) -> Scene:

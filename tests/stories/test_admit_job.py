@@ -87,6 +87,65 @@ def test_a_plan_with_hard_quotas_answers_too(cli: Any, job: Any) -> None:
     assert found["quotas"] == []
 
 
+LIMITED = """
+gpufleet: 1
+name: limited
+start: 2026-01-01
+end: 2026-01-10
+sites: {lab: {power: 1 MW, pue: 1.2}}
+deliveries: [{name: a, to: lab, system: DGX B200, gpus: 64, at: 2026-01-01, status: online}]
+tenants:
+  uni:
+    limits: {per_project: {gpus: {B200: 16}, for: 5 d}}
+    queues:
+      q: {quota: {B200: 64}, limits: {per_user: {gpus: 8}}}
+      r: {quota: {B200: 64}}
+workloads:
+  old: {kind: campaign, queue: q, project: alpha, gpus: 12, duration: 30 h, at: 2026-01-02}
+"""
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Path:
+    path = tmp_path / "limited.yaml"
+    path.write_text(LIMITED)
+    return path
+
+
+def test_limits_of_project_and_user_count(cli: Any, job: Any, limited: Path, tmp_path: Path) -> None:
+    path = job("{queue: r, gpus: 8, project: alpha}")
+    held = asked(cli, path, "2026-01-02 01:00", limited)
+    assert (held["starts"], held["ever"], held["refusal"]) == (False, True, "limit")
+    (limit,) = held["limits"]
+    assert (limit["name"], limit["product"], limit["used"], limit["most"]) == ("alpha", "B200-SXM", 12, 16)
+    assert asked(cli, job("{queue: r, gpus: 8, project: beta}"), "2026-01-02 01:00", limited)["starts"]
+    small = asked(cli, job("{queue: q, gpus: 9, user: kim}"), "2026-01-02 01:00", limited)
+    assert (small["starts"], small["ever"], small["refusal"]) == (False, False, "limit")
+    path = job("{queue: r, gpus: 8, project: alpha}")
+    ended = asked(cli, path, "2026-01-07 01:00", limited)  # alpha began on the 2nd, for 5 days
+    assert (ended["ever"], ended["limits"][0]["ended"]) == (False, True)
+    assert asked(cli, path, "2026-01-06 23:00", limited)["starts"]
+    assert cli("run", limited, "--out", tmp_path / "run", "--quiet").code == 0
+    assert asked(cli, path, "2026-01-02 01:00", tmp_path / "run") == held
+
+
+def test_an_array_is_asked_as_a_whole(cli: Any, job: Any, limited: Path) -> None:
+    found = asked(cli, job("{queue: r, gpus: 8, project: beta, tasks: 3}"), "2026-01-02", limited)
+    assert (found["starts"], found["started"], found["refusal"]) == (False, 2, "limit")
+    few = asked(cli, job("{queue: r, gpus: 1, tasks: 9, at_once: 4}"), "2026-01-02", limited)
+    assert (few["starts"], few["started"], few["refusal"]) == (False, 4, "limit")
+    done = cli("admit", "-f", job("{queue: r, gpus: 1, tasks: 9}"), "--plan", limited, "--at", "2026-01-02")
+    assert done.out.startswith("yes: all 9 jobs of 1 GPUs of r start 2026-01-02")
+
+
+def test_what_limits_nothing_is_told(cli: Any, job: Any, limited: Path) -> None:
+    path = job("queue: r\ngpus: 1\nuser: kim\ntasks: 2\nat_once: 2")
+    done = cli("admit", "-f", path, "--plan", limited, "--at", "2026-01-02")
+    assert done.code == 2
+    for word in ("job.yaml:3", "user of r", "job.yaml:5", "2 of 2 jobs"):
+        assert word in done.err
+
+
 def test_what_is_wrong_with_a_job_is_told_with_its_lines(cli: Any, job: Any) -> None:
     done = cli(
         "admit", "-f", job("queue: servin\ngpus: 0\nprioriti: 3"), "--plan", PLAN, "--at", "2026-01-06"

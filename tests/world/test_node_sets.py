@@ -168,7 +168,7 @@ def test_a_saved_world_has_its_node_sets(read: Read, tmp_path: Path) -> None:
 def test_a_job_from_outside_is_one_of_its_queue(read: Read) -> None:
     built = build(read(("for: courses", "for: quick")))
     job = AskedJob(line=Place("job.yaml", 1), queue="quick", gpus=1)
-    world, row = with_class(built.world, built.names, job)
+    world, row, _ = with_class(built.world, built.names, job)
     assert world.node_sets is not None
     assert world.node_sets.class_holds[row].tolist() == [1, 0]
 

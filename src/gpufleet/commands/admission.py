@@ -74,7 +74,7 @@ def admit(
       gpufleet admit -f job.yaml --plan plans/kueue-cohort --at "2026-01-06 10:00"
     \b
     A job: {queue: research, gpus: 16}, and as in a campaign products, priority, duration, limit, preemptible,
-    checkpoint, restart, topology.
+    checkpoint, restart, topology; user, project (whose limits count), tasks and at_once (an array).
     \b
     A case, in short:
       {"format": "fleet-quota-cases/1", "cases": [{"id": "one-queue", "suite": "kueue-cycle",

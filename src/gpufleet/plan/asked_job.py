@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
+
+from typing_extensions import override
 
 from gpufleet.base.errors import GpufleetError, Place, finding
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key
 from gpufleet.plan.job_rules import JobRules
-from gpufleet.plan.kinds import Count, Ref
+from gpufleet.plan.kinds import Count, Ref, Text
+from gpufleet.plan.limits import Held
 from gpufleet.plan.moments import Duration, Moment
 from gpufleet.plan.priorities import PriorityKind
 from gpufleet.plan.reader import Reader, UnreadableError
@@ -37,6 +40,24 @@ class AskedJob(JobRules):
     priority: Annotated[int, Key(PriorityKind(), "higher goes first")] = 0
     limit_s: Annotated[int, Key(Duration(least=1), "time limit of one attempt", "limit")] = 0
     products: Annotated[Speeds, Key(SpeedsKind(), "speed per product; left out: all at 1")] = ()
+    user: Annotated[str | None, Key(Text(), "whose it is, where users have limits")] = None
+    project: Annotated[str | None, Key(Text(), "what it is for, where projects have limits")] = None
+    tasks: Annotated[int, Key(Count("jobs", least=1, most=100_000), "an array of so many such jobs")] = 1
+    at_once: Annotated[int | None, Key(Count("jobs", least=1), "how many of them may run at once")] = None
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        tasks, at_once = values.get("tasks", 1), values.get("at_once")
+        if at_once is not None and at_once >= tasks:
+            says = say(
+                "{at_once:,} of {tasks:,} jobs may run at once: that limits nothing",
+                at_once=at_once,
+                tasks=tasks,
+            )
+            fix = say("write fewer than `tasks`, or leave `at_once` out")
+            reader.report("P024", node.key_at["at_once"], says, fix)
+        return super().complete(values, node, path, reader)
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,17 @@ class Known:
     products: Collection[str]
     priorities: Mapping[str, int]
     shares: bool  # queues share: jobs may have rules of preemption and topology
+    limits: Callable[[str, str], list[Held]]  # of users or projects (`per_user`, `per_project`) of a queue
+
+    def limits_of(self, job: AskedJob) -> list[tuple[str, str, Held]]:
+        """The limits that a job counts in: each with `user` or `project`, and its name."""
+        owners = (("user", job.user), ("project", job.project))
+        return [
+            (kind, name, held)
+            for kind, name in owners
+            if name is not None
+            for held in self.limits(job.queue, f"per_{kind}")
+        ]
 
     def reader(self, root: Path) -> Reader:
         """A reader that knows these names."""
@@ -71,6 +103,13 @@ def read_job(path: Path, known: Known) -> AskedJob:
         for key in _RULES:
             if key in node.items:
                 says = say("`{key}` has no effect: no queue of the plan shares its quota", key=key)
+                reader.report("P024", node.key_at[key], says, say("leave `{key}` out", key=key))
+    if job is not None and isinstance(node, Map):
+        counted = {kind for kind, _, _ in known.limits_of(job)}
+        for key in ("user", "project"):
+            if key in node.items and key not in counted:
+                says = say("`{key}` has no effect: nothing limits what one {key} of {queue} may hold",
+                           key=key, queue=job.queue)  # fmt: skip
                 reader.report("P024", node.key_at[key], says, say("leave `{key}` out", key=key))
     if job is None or reader.findings:
         raise GpufleetError(*reader.findings)

@@ -135,3 +135,12 @@ def limits_on(plan: Plan, queue: str, who: str) -> list[Held]:
     parts = ((tenant, plan.tenants[mine.tenant].limits), (f"{tenant}.queues.{queue}", mine.limits))
     found = ((f"{path}.limits.{who}", getattr(limits, who)) for path, limits in parts if limits)
     return [Held(path, limit) for path, limit in found if limit is not None]
+
+
+def limits_in_lock(lock: Mapping[str, Any], queue: str, who: str) -> list[Held]:
+    """The same as `limits_on`, of the plan that a run keeps."""
+    tenant = lock["queues"][queue]["tenant"]
+    path = f"tenants.{tenant}"
+    parts = ((path, lock["tenants"][tenant]), (f"{path}.queues.{queue}", lock["queues"][queue]))
+    found = ((f"{at}.limits.{who}", (part.get("limits") or {}).get(who)) for at, part in parts)
+    return [Held(at, Limit.model_construct(**each)) for at, each in found if each is not None]

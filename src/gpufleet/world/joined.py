@@ -9,18 +9,36 @@ import numpy as np
 from gpufleet.base.arrays import Ints
 from gpufleet.world.build import islands
 from gpufleet.world.classes import options_of
-from gpufleet.world.layout import UNKNOWN_S, Classes, ClassRules, Options, Restarts, World
-from gpufleet.world.names import Names
+from gpufleet.world.layout import (
+    UNKNOWN_S,
+    UNLIMITED,
+    Accounts,
+    Classes,
+    ClassRules,
+    Options,
+    Restarts,
+    World,
+)
+from gpufleet.world.names import ARRAY, Names
 from gpufleet.world.shared import job_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpufleet.plan.asked_job import AskedJob
+    from gpufleet.plan.limits import Held
+
+Account = tuple[str, str, str]  # kind, name, path of its limit
 
 
-def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
-    """The world in which a job's class is the last one, and its row.
+def with_class(
+    world: World, names: Names, job: AskedJob, limits: Sequence[tuple[str, str, Held]] = ()
+) -> tuple[World, int, tuple[Account, ...]]:
+    """The world in which a job's class is the last one; its row; and who has which number among accounts.
 
     Two classes may be alike then; jobs of both are served as those of one queue are.
+
+    Args: limits: that the job counts in: kind and name of the account, and the limit.
     """
     queue = names.queues.index(job.queue)
     accepted = job.products or [(product, 1.0) for product in names.products]
@@ -33,9 +51,7 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
     row = len(world.classes.queue)
     added = queue, len(world.options.cell), len(pairs)
     classes = Classes._make(_longer(old, new) for old, new in zip(world.classes, added, strict=True))
-    accounts, gates = world.accounts, world.gates
-    if accounts is not None:
-        accounts = accounts._replace(of_class=np.pad(accounts.of_class, ((0, 1), (0, 0)), constant_values=-1))
+    (accounts, mine), gates = _with_accounts(world, names, job, limits), world.gates
     if gates is not None:
         gates = gates._replace(of_class=_longer(gates.of_class, -1), source=_longer(gates.source, -1))
     of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options, accounts)
@@ -61,7 +77,50 @@ def with_class(world: World, names: Names, job: AskedJob) -> tuple[World, int]:
         accounts=accounts,
         gates=gates,
     )
-    return joined, row
+    return joined, row, mine
+
+
+def _with_accounts(
+    world: World, names: Names, job: AskedJob, limits: Sequence[tuple[str, str, Held]]
+) -> tuple[Accounts | None, tuple[Account, ...]]:
+    """The accounts with those of the job, who may be there already; and who has which number.
+
+    A project that is new does not end by the moment that is asked about.
+    """
+    n_classes, n_products = len(world.classes.queue), len(names.products)
+    known: list[Account] = list(zip(names.account_kinds, names.accounts, names.account_paths, strict=True))
+    old = world.accounts or Accounts(
+        np.full((n_classes, 1), -1), np.zeros((0, n_products), np.int64),
+        *(np.zeros(0, np.int64) for _ in range(3)),
+    )  # fmt: skip
+    rows: list[tuple[list[int], int, int]] = []
+    mine: list[int] = []
+    wanted = [((kind, name, held.path), held.limit) for kind, name, held in limits]
+    for account, limit in wanted:
+        if account not in known:
+            known.append(account)
+            gpus = [limit.gpus.get(product, UNLIMITED) for product in names.products]
+            total, jobs = (UNLIMITED if most is None else most for most in (limit.total, limit.jobs))
+            rows.append((gpus, total, jobs))
+        mine.append(known.index(account))
+    if job.at_once is not None:
+        known.append((ARRAY, job.queue, "at_once"))
+        rows.append(([UNLIMITED] * n_products, UNLIMITED, job.at_once))
+        mine.append(len(known) - 1)
+    if world.accounts is None and not rows:
+        return None, ()
+    width = max(old.of_class.shape[1], len(mine))
+    of_class = np.full((n_classes + 1, width), -1, np.int64)
+    of_class[:-1, : old.of_class.shape[1]] = old.of_class
+    of_class[-1, : len(mine)] = mine
+    more = Accounts(
+        of_class,
+        np.concatenate([old.limit, np.array([row[0] for row in rows], np.int64).reshape(-1, n_products)]),
+        _longer(old.total, np.array([row[1] for row in rows], np.int64)),
+        _longer(old.jobs, np.array([row[2] for row in rows], np.int64)),
+        _longer(old.end_s, np.full(len(rows), UNKNOWN_S)),
+    )
+    return more, tuple(known)
 
 
 def _longer(old: Ints, new: int | Ints) -> Ints:
