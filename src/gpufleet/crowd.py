@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from gpufleet.world.arrivals import Arrivals
     from gpufleet.world.layout import World
 
+NOT_YET: Final = 1 << 62
+"""The number of the job before all others have come."""
+
 
 class Crowd:
     """All jobs up to a second with one more, or an array, at the end; what became of those that matter."""
 
     def __init__(self, job: AskedJob, cls: int, t_s: int) -> None:
-        self.job, self.t_s, self.number = job, t_s, -1
+        self.job, self.t_s, self.number = job, t_s, NOT_YET
         self.mine: dict[int, dict[str, int]] = {}  # what became of each of its tasks, by number
         self.running: dict[int, int] = {}  # cell, by number
         self._cls, self._gpus = [], []  # type: list[Any], list[Any]
