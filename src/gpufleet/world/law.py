@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -98,6 +97,11 @@ class Law:
         return tuple(sorted(turns(evaluated)))
 
     @property
+    def read_on(self) -> date:
+        """The last day that the sources of the rules of the catalogue reach."""
+        return date.fromisoformat(shipped().read_on)
+
+    @property
     def every_rule(self) -> tuple[Rule, ...]:
         """Rules of the catalogue, in the times in which they are left, and of the plan."""
         return (*self.rules.rules, *self.own.rules)
@@ -132,13 +136,13 @@ class Law:
         """The verdicts on a lot over some days, each as long as it stays the same; `until` is not asked."""
         days = [first, *(day for text in self.days if first < (day := date.fromisoformat(text)) < until)]
         for group in self.authorities(lot):
-            begun = first
-            for here, there in pairwise([*days, None]):
-                now = self.verdicts(lot, here)[group]
-                if there is not None and _same(now, self.verdicts(lot, there)[group]):
-                    continue
-                yield Band(begun, there, now)
-                begun = there or begun
+            begun, now = first, self.verdicts(lot, first)[group]
+            for day in days[1:]:
+                then = self.verdicts(lot, day)[group]
+                if not _same(now, then):
+                    yield Band(begun, day, now)
+                    begun, now = day, then
+            yield Band(begun, None, now)
 
     def place(self, verdict: Verdict) -> Place | None:
         """The line of the first hypothetical rule behind a verdict."""
