@@ -230,9 +230,10 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
             P126 or P127 if an own policy cannot be used.
     """
     _try_own(plan)
+    law, about = _law(plan)
     generates = any(hasattr(workload, "profile") for workload in plan.workloads.values())
     if not (traces or generates or plan.retirements or plan.partitions or plan.reservations):
-        return Checked([], [])  # without NumPy, which takes longer than all else
+        return Checked(law, about)  # without NumPy, which takes longer than all else
     from gpufleet.world.asked import demand_findings, implied
     from gpufleet.world.capacity import capacity_of
     from gpufleet.world.names import Names
@@ -250,7 +251,19 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
     raise_errors(sets.findings)
     fleet = replace(fleet, queue_nodes=sets.queue_nodes)
     asks, found = demand_findings(plan, names, fleet)
-    return Checked([*fleet.findings, *sets.findings, *found], [], implied(plan, [ask.stream for ask in asks]))
+    findings = [*law, *fleet.findings, *sets.findings, *found]
+    return Checked(findings, about, implied(plan, [ask.stream for ask in asks]))
+
+
+def _law(plan: Plan) -> tuple[list[Finding], list[str]]:
+    """What export law says of a plan. Raises: GpufleetError P222 for a rule that cannot be read."""
+    if not (plan.licences or plan.rules or any(site.country for site in plan.sites.values())):
+        return [], []
+    from gpufleet.world.law_checks import law_findings
+
+    findings, notes = law_findings(plan)
+    raise_errors(findings)
+    return findings, notes
 
 
 def never_fits(plan: Plan, built: Built) -> Iterator[Finding]:

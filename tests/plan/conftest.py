@@ -178,6 +178,47 @@ sources:
   a: {title: A}
 """
 
+# Every key of export law.
+LAW = """\
+gpufleet: 1
+name: law
+start: 2025-01-01
+end: 2026-06-01
+unknown_law: closed
+sites:
+  hall: {country: CN}
+deliveries:
+  - name: lot-1
+    to: hall
+    system: box
+    gpus: 64
+    at: 2025-05-01
+    ships_from: US
+    buyer: {name: Somebody, hq: China}
+    unknown_law: open
+    export:
+      {tpp: 2368, performance_density: 2.909, mem_bw_gbps: 4000, io_gbps: 1028, dc_marketed: true,
+       declared_not_3a090: false, maker_hq: US, direct_from_us: true, us_tested: false, volume_share: 0.5,
+       state_funded: false, quantity: 3, end_use: re_export}
+systems:
+  box: {product: H20, gpus_per_node: 8}
+licences:
+  first:
+    {title: First, authority: us_export, to: [CN, HK], products: H20, systems: box, buyer: Somebody,
+     from: 2025-08-08, until: 2026-01-01, gpus: 1000, revenue_share: 0.15, status: granted, source: a,
+     trust: stated}
+  second: {applied: 2025-08-01, takes: {value: 60 d, range: [30 d, 120 d]}, status: expected}
+rules:
+  feared:
+    {title: Feared, authority: us_export, to: CN, hq: CN, products: [H20], when: tpp>=2000,
+     policy: case_by_case, from: 2025-02-01, until: 2025-03-01, repeals: US-2025-04-09, source: a,
+     trust: assumption}
+tenants:
+  research: {hq: CN}
+sources:
+  a: {title: A}
+"""
+
 SMALL = """\
 gpufleet: 1
 name: small
@@ -240,6 +281,11 @@ def full() -> str:
 @pytest.fixture
 def sharing() -> str:
     return SHARED
+
+
+@pytest.fixture
+def law() -> str:
+    return LAW
 
 
 @pytest.fixture

@@ -51,7 +51,13 @@ def keys_written(data: Any) -> Iterator[str]:
 
 
 def test_every_key_of_the_schema_is_accepted(
-    load: Load, folder: Path, full: str, sharing: str, small: str, validator: jsonschema.Draft202012Validator
+    load: Load,
+    folder: Path,
+    full: str,
+    sharing: str,
+    law: str,
+    small: str,
+    validator: jsonschema.Draft202012Validator,
 ) -> None:
     (folder / "own.py").write_text("def f(job):\n    return 1\ndef g(place):\n    return 1\n")
     own = small.replace(
@@ -64,7 +70,7 @@ def test_every_key_of_the_schema_is_accepted(
     )
     table = table.replace("queue: research", "queue: a")
     written: set[str] = set()
-    for text in (full, sharing, srtf, table, own):
+    for text in (full, sharing, law, srtf, table, own):
         load(text)
         data = to_data(parse_yaml(text, "plan.yaml"))
         assert [error.message for error in validator.iter_errors(data)] == []

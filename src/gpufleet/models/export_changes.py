@@ -223,20 +223,25 @@ def _dates(
 ) -> Iterator[Change]:
     """The last day before, and the first day after, on which the position is another."""
     on = str(inputs["date"])
-    turns = sorted(_turns(rules))
-    for day in reversed([each for each in turns if each <= on]):
+    days = sorted(turns(rules))
+    for day in reversed([each for each in days if each <= on]):
         before = _next(day, -1)
         if (answer := ask({**inputs, "date": before})) != now:
             yield Change("date", *answer, last=before)
             break
-    for day in (each for each in turns if each > on):
+    for day in (each for each in days if each > on):
         if (answer := ask({**inputs, "date": day})) != now:
             yield Change("date", *answer, first=day)
             break
 
 
-def _turns(rules: Iterable[Rule]) -> set[str]:
-    """Days on which something may be otherwise than on the day before."""
+def turns(rules: Iterable[Rule]) -> set[str]:
+    """Days (YYYY-MM-DD) on which something may be otherwise than on the day before.
+
+    >>> from gpufleet.models.export_rules import shipped_rules
+    >>> sorted(turns(rule for rule in shipped_rules() if rule.id == "US-2025-07-14"))
+    ['2025-07-14', '2025-08-11']
+    """
     days: set[str] = set()
     for rule in rules:
         days |= {rule.row.effective_from or ""}

@@ -142,7 +142,7 @@ def keys_of(model: type[Keyed]) -> dict[str, Key]:
 
     >>> from gpufleet.plan.sites import Site
     >>> list(keys_of(Site))
-    ['source', 'trust', 'title', 'time_zone', 'power', 'pue', 'domains_per_block']
+    ['source', 'trust', 'title', 'time_zone', 'power', 'pue', 'country', 'domains_per_block']
     """
     found = {}
     for field, info in model.model_fields.items():

@@ -35,12 +35,16 @@ class NameList(Kind[tuple[str, ...]]):
             words = [(word.strip(), Leaf(word.strip(), word.strip(), at)) for word in text.split(";")]
         return self._names(words, reader)
 
+    def one(self, word: str, leaf: Leaf, reader: Reader) -> str:
+        """What one of the words names. Raises: UnreadableError"""
+        return reader.name(self.what, word, leaf.at)
+
     def _names(self, words: list[tuple[str, Leaf]], reader: Reader) -> tuple[str, ...]:
         found: list[str] = []
         ok = True
         for word, leaf in words:
             try:
-                name = reader.name(self.what, word, leaf.at)
+                name = self.one(word, leaf, reader)
             except UnreadableError:
                 ok = False
                 continue

@@ -16,6 +16,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, as_map
 from gpufleet.plan.failures import FailurePlan
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
+from gpufleet.plan.law import UNKNOWN_LAW, LawRule, Licence, UnknownLaw
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.node_sets import Partition, Reservation, limited
@@ -157,6 +158,20 @@ class Plan(Keyed):
         dict[str, Promise], Key(Parts(Promise), "what was promised; side by side, never added up")
     ] = Field(default_factory=dict)
     actuals: Annotated[tuple[Actual, ...], Key(PartList(Actual), "what has really arrived")] = ()
+    licences: Annotated[
+        dict[str, Licence], Key(Parts(Licence), "licences to ship that are held, assumed or expected")
+    ] = Field(default_factory=dict)
+    rules: Annotated[dict[str, LawRule], Key(Parts(LawRule), "hypothetical rules of export law: what if")] = (
+        Field(default_factory=dict)
+    )
+    unknown_law: Annotated[
+        UnknownLaw | None,
+        Key(
+            Choice(UNKNOWN_LAW),
+            "may lots ship where export law is not decided, because an input is not known; left out: closed, "
+            "with a warning",
+        ),
+    ] = None
     sums: Annotated[
         dict[str, Sum], Key(Parts(Sum), "what promises and lots add up to, beside what was published of it")
     ] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing_extensions import override
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, PartList, Sourced
 from gpufleet.plan.kinds import Count, Kind, Number, Quantity, Schema, Text
+from gpufleet.plan.law import Country
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.reader import Reader
 from gpufleet.plan.steps import dated
@@ -74,6 +75,9 @@ class Site(Sourced):
         float,
         Key(Number(least=1.0, most=10.0, code="P021"), "facility power over IT power; needed with `power`"),
     ] = 1.0
+    country: Annotated[
+        str | None, Key(Country(), "where it is, for export law; left out: its lots are not held by law")
+    ] = None
     domains_per_block: Annotated[
         int | None,
         Key(

@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from gpufleet.base.errors import GpufleetError, Place
 from gpufleet.base.say import say
-from gpufleet.plan.declared import Key, Sourced
+from gpufleet.plan.declared import Key, Part, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
+from gpufleet.plan.law import UNKNOWN_LAW, Buyer, Country, Export, UnknownLaw
 from gpufleet.plan.moments import Moment
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError
@@ -179,6 +180,21 @@ class Delivery(Sourced):
         Key(NameList("promise"), "the promise, or promises, that it is part of; or none"),
     ] = ()
     operator: Annotated[str | None, Key(Text(), "who runs it, in words")] = None
+    buyer: Annotated[Buyer | None, Key(Part(Buyer), "who buys it, for export law; left out: the tenant")] = (
+        None
+    )
+    ships_from: Annotated[
+        str | None,
+        Key(
+            Country(),
+            "country that it leaves, for export law; left out: where the maker has its headquarters",
+        ),
+    ] = None
+    export: Annotated[Export | None, Key(Part(Export), "what else rules of export law read of it")] = None
+    unknown_law: Annotated[
+        UnknownLaw | None,
+        Key(Choice(UNKNOWN_LAW), "may it ship where the law is not decided; left out: as the plan says"),
+    ] = None
     ordered_range: tuple[datetime, datetime] | None = None
     at_range: tuple[datetime, datetime] | None = None
     gpus_range: tuple[int, int] | None = None

@@ -10,6 +10,7 @@ from typing_extensions import override
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key, Part, Parts, Sourced
 from gpufleet.plan.kinds import Text
+from gpufleet.plan.law import Country
 from gpufleet.plan.limits import Limits
 from gpufleet.plan.quotas import Quotas, QuotaTerms, Steps, split
 from gpufleet.plan.reader import Reader
@@ -74,6 +75,10 @@ class Tenant(Shared):
     limits: Annotated[
         Limits | None,
         Key(Part(Limits), "what each user and each project may hold in all its queues together"),
+    ] = None
+    hq: Annotated[
+        str | None,
+        Key(Country(), "headquarters of its ultimate parent, for export law; left out: the site's"),
     ] = None
     terms: dict[str, QuotaTerms] = Field(default_factory=dict)
     queues: Annotated[dict[str, Queue], Key(Parts(Queue), "its queues by name")] = Field(default_factory=dict)

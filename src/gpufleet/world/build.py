@@ -15,6 +15,7 @@ from gpufleet.world.accounts import joined_queues
 from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.failures import failures_of
+from gpufleet.world.law_checks import law_findings
 from gpufleet.world.layout import Accounts, Classes, Clock, Options, Policy, Queues, World
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Sets, arrays_of
@@ -53,6 +54,8 @@ def build(plan: Plan) -> Built:
     """
     from gpufleet.world.demand import demand_of  # imports polars: not for those who look at capacity only
 
+    law, about = law_findings(plan)
+    raise_errors(law)
     names = Names.of(plan)
     fleet = capacity_of(plan, names)
     sets = sets_of(plan, names, fleet)
@@ -61,13 +64,16 @@ def build(plan: Plan) -> Built:
     asks, found = demand_findings(plan, names, fleet)
     demand = demand_of(plan, names, fleet.cells, asks)
     names = demand.names
-    notes = tuple(
-        say("{workload}: {note}", workload=intake.workload, note=note)
-        for intake in demand.intakes
-        for note in intake.notes
+    notes = (
+        *about,
+        *(
+            say("{workload}: {note}", workload=intake.workload, note=note)
+            for intake in demand.intakes
+            for note in intake.notes
+        ),
     )
     world = world_of(plan, names, fleet, demand, sets)
-    findings = fleet.findings + sets.findings + found + demand.findings
+    findings = (*law, *fleet.findings, *sets.findings, *found, *demand.findings)
     return Built(world, names, demand, fleet.shortages, notes, findings)
 
 

@@ -1,0 +1,134 @@
+"""When lots may be shipped: worked by hand from the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gpufleet.plan import Plan
+from gpufleet.plan.load import load_plan
+from gpufleet.world.licences import Gate, gate_of, gates
+
+PlanOf = Callable[..., Plan]
+
+HEAD = """\
+gpufleet: 1
+name: test
+start: 2025-01-01
+end: 2026-06-01
+time_zone: Asia/Shanghai
+sites: {{cn: {{country: CN}}, kr: {{country: KR}}, sa: {{country: SA}}, open: {{}}}}
+systems: {{box: {{product: H20, gpus_per_node: 8}}}}
+tenants: {{a: {{}}, us: {{hq: US}}}}
+deliveries:
+  - {{name: lot, to: {to}, system: {system}, gpus: {gpus}, at: {at}{more}}}
+"""
+
+
+@pytest.fixture
+def plan_of(tmp_path: Path) -> PlanOf:
+    """Load a plan from its text."""
+
+    def load(text: str) -> Plan:
+        path = tmp_path / "plan.yaml"
+        path.write_text(text)
+        return load_plan(path)
+
+    return load
+
+
+def day(gate: Gate) -> str | None:
+    """The day in Shanghai on which a lot may be shipped."""
+    return f"{gate.at.astimezone(ZoneInfo('Asia/Shanghai')):%Y-%m-%d}" if gate.at else None
+
+
+def gate(
+    plan_of: PlanOf,
+    at: str,
+    rest: str = "",
+    *,
+    to: str = "cn",
+    system: str = "box",
+    gpus: int = 800,
+    more: str = "",
+) -> Gate:
+    plan = plan_of(HEAD.format(to=to, system=system, gpus=gpus, at=at, more=more) + rest)
+    lot = plan.deliveries[0]
+    return gate_of(plan, lot, lot.at)
+
+
+FIRST = "licences: {first: {to: CN, products: H20, from: 2025-08-08, status: granted, revenue_share: 0.15}}\n"
+
+
+@pytest.mark.parametrize(
+    ("ready", "ships"),
+    [
+        ("2025-04-08", "2025-04-08"),  # the last free day
+        ("2025-04-09", "2025-08-08"),  # stopped by the letters, until the first licences
+        ("2025-07-14", "2025-08-08"),  # the approval that is expected ships nothing
+        ("2025-08-08", "2025-08-08"),
+        ("2025-09-14", "2025-09-14"),  # under licence
+        ("2025-09-15", None),  # the buyer's side stops it
+    ],
+)
+def test_the_story_of_the_h20(plan_of: PlanOf, ready: str, ships: str | None) -> None:
+    found = gate(plan_of, ready, FIRST)
+    assert day(found) == ships
+
+
+def test_waits_say_why_and_until_when(plan_of: PlanOf) -> None:
+    waits = gate(plan_of, "2025-05-01", FIRST).waits
+    assert [(wait.from_, wait.until) for wait in waits] == [
+        (datetime(2025, 4, 30, 16, tzinfo=UTC), datetime(2025, 7, 13, 16, tzinfo=UTC)),
+        (datetime(2025, 7, 13, 16, tzinfo=UTC), datetime(2025, 8, 7, 16, tzinfo=UTC)),
+    ]
+    assert waits[0].says == ("licence required, banned in practice; the licence first holds from 2025-08-08")
+    assert waits[1].says == ("licence required, approval expected; the licence first holds from 2025-08-08")
+    assert [str(wait.place) for wait in waits] == ["plan.yaml:11", "plan.yaml:11"]
+    assert "company letters, 2025-04-15" in waits[0].citation
+
+
+def test_practice_gives_licences_three_days_later_without_one_of_the_plan(plan_of: PlanOf) -> None:
+    found = gate(plan_of, "2025-05-01")
+    assert day(found) == "2025-08-11"
+    assert found.shipments[0].revenue_share == 0.15
+
+
+def test_only_sites_with_a_country_are_held(plan_of: PlanOf) -> None:
+    assert day(gate(plan_of, "2025-05-01", to="open")) == "2025-05-01"
+    assert day(gate(plan_of, "2025-05-01", to="cn", more=", status: delivered")) == "2025-05-01"
+    assert day(gate(plan_of, "2025-05-01", to="kr", system="DGX B300")) == "2025-05-01"
+
+
+def test_a_licence_for_fewer_gpus_ships_a_part(plan_of: PlanOf) -> None:
+    two = (
+        "licences:\n"
+        "  one: {to: SA, from: 2025-06-01, gpus: 300}\n"
+        "  two: {to: SA, from: 2025-07-01, until: 2025-08-01, gpus: 600}\n"
+    )
+    found = gate(plan_of, "2025-05-01", two, to="sa", system="DGX B300")
+    assert [(f"{part.at:%m-%d}", part.gpus, part.licences) for part in found.shipments] == [
+        ("05-31", 300, ("one",)),
+        ("06-30", 500, ("two",)),
+    ]
+    assert found.at == found.shipments[-1].at
+    assert [wait.says for wait in found.waits] == [
+        "licence required, presumption of approval; the licence one holds from 2025-06-01",
+        "licence required, presumption of approval; the 300 GPUs of the licence one are used up",
+    ]
+
+
+def test_lots_take_from_a_ceiling_in_the_order_of_the_plan(plan_of: PlanOf) -> None:
+    plan = plan_of(
+        HEAD.format(to="sa", system="DGX B300", gpus=300, at="2025-06-01", more="")
+        + "  - {name: second, to: sa, system: DGX B300, gpus: 300, at: 2025-05-01}\n"
+        "licences: {all: {to: SA, from: 2025-04-01, gpus: 400}}\n"
+    )
+    found = gates(plan).planned
+    assert [(part.gpus, part.licences) for part in found["second"].shipments] == [(300, ("all",))]
+    assert [(part.gpus, part.licences) for part in found["lot"].shipments] == [(100, ("all",))]
+    assert found["lot"].at is None
