@@ -93,6 +93,7 @@ def _fill(
     started, watch = datetime.now(UTC), _Watch(voices.progress)
     watch("reading the plan's traces")
     built = build(plan)
+    plan = built.plan
     findings = [*plan.warnings, *built.findings, *never_fits(plan, built)]
     watch("simulating")
     summary = _run_engine(part, plan, built, voices, out)
@@ -236,6 +237,7 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
         return Checked(law, about)  # without NumPy, which takes longer than all else
     from gpufleet.world.asked import demand_findings, implied
     from gpufleet.world.capacity import capacity_of
+    from gpufleet.world.chain import with_law
     from gpufleet.world.names import Names
     from gpufleet.world.set_finder import sets_of
 
@@ -245,6 +247,7 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
         built = build(plan)
         findings, notes = [*built.findings, *never_fits(plan, built)], list(built.notes)
         return Checked(findings, notes, implied(plan, built.demand.streams))
+    plan = with_law(plan)
     names = Names.of(plan)
     fleet = capacity_of(plan, names)
     sets = sets_of(plan, names, fleet)

@@ -22,6 +22,7 @@ from gpufleet.plan import (
     ratings,
     sharing_checks,
 )
+from gpufleet.plan.chain_dates import dated
 from gpufleet.plan.check import run_checks
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.node_sets import HOLDER
@@ -241,6 +242,7 @@ def _read(tree: Map, root: Path) -> tuple[Plan | None, list[Finding]]:
         plan = None
     if plan is None or reader.findings:
         return None, reader.findings
+    plan = dated(plan.model_copy(update={"origins": reader.origins}))
     notes = (*reader.notes, *remarks(plan), *promised.promise_remarks(plan))
     return plan.model_copy(update={"origins": reader.origins, "notes": notes}), []
 
@@ -291,6 +293,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
         ("partition", "partitions"),
         ("priority", "priorities"),
         ("sum", "sums"),
+        ("milestone", "milestones"),
         ("workload", "workloads"),
     ):
         reader.known[what] = _keys(tree, part)

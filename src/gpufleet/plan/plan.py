@@ -13,6 +13,8 @@ from typing_extensions import override
 
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean
 from gpufleet.base.say import say
+from gpufleet.plan.chain import LeadTimes, LeadTimesOf, Milestone
+from gpufleet.plan.chain_dates import Reached, circle_of
 from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, as_map
 from gpufleet.plan.failures import FailurePlan
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
@@ -158,6 +160,13 @@ class Plan(Keyed):
         dict[str, Promise], Key(Parts(Promise), "what was promised; side by side, never added up")
     ] = Field(default_factory=dict)
     actuals: Annotated[tuple[Actual, ...], Key(PartList(Actual), "what has really arrived")] = ()
+    milestones: Annotated[
+        dict[str, Milestone], Key(Parts(Milestone), "what lots wait for: halls, grid steps, budgets, tenders")
+    ] = Field(default_factory=dict)
+    lead_times: Annotated[
+        dict[str, LeadTimes],
+        Key(LeadTimesOf(), "how long the steps of lots take, by system; `default` is for all others"),
+    ] = Field(default_factory=dict)
     licences: Annotated[
         dict[str, Licence], Key(Parts(Licence), "licences to ship that are held, assumed or expected")
     ] = Field(default_factory=dict)
@@ -204,6 +213,9 @@ class Plan(Keyed):
         default_factory=dict
     )
     queues: dict[str, Queue] = Field(default_factory=dict)  # of all tenants, by name
+    chains: dict[str, tuple[tuple[Reached, ...], ...]] = Field(
+        default_factory=dict
+    )  # steps of lots, by name: as planned, late, early
     shares: bool = False  # jobs are admitted by cycles: queues lend, or preempt
     root: Path = Field(default=Path(), repr=False)  # folder that paths are relative to
     origins: dict[str, Origin] = Field(default_factory=dict, repr=False)  # by path of the plan
@@ -227,6 +239,11 @@ class Plan(Keyed):
                     raise reader.pass_on(error, part.line) from error
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
+        if circle := circle_of(values.get("milestones", {})):
+            says = say("{names} wait for each other", names=say("{names:, }", names=circle))
+            at = values["milestones"][circle[0]].line
+            reader.report("P201", at, says, say("take one `after` away, or give one of them a date"))
+            raise UnreadableError("milestones")
         queues = _all_queues(values["tenants"], reader)
         values["queues"] = limited(queues, values.get("partitions", {}))
         if check_sharing(values, reader):

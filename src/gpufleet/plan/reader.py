@@ -19,7 +19,7 @@ _NOUNS: Final = {
         say("GPUs"), say("jobs"), say("nodes"), say("lot"), say("promise"), say("queue"), say("site"),
         say("tenant"), say("scenario"), say("sum"), say("system"), say("product"), say("power"), say("time"),
         say("cohort"), say("domains"), say("partition"), say("queue, tenant or workload"), say("preemptions"),
-        say("workload"), say("projects"), say("country"), say("rule"),
+        say("workload"), say("projects"), say("country"), say("rule"), say("milestone"), say("times"),
     )
 }  # fmt: skip
 """What values of a plan are counts and names of, as messages say it."""

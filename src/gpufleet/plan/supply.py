@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from gpufleet.base.errors import GpufleetError, Place
 from gpufleet.base.say import say
+from gpufleet.plan.chain import LeadTimes, LotSteps, Needs
 from gpufleet.plan.declared import Key, Part, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.law import UNKNOWN_LAW, Buyer, Country, Export, UnknownLaw
@@ -159,6 +160,10 @@ class System(Sourced):
         return self.node_power_w
 
 
+_LATER: Final = datetime.fromisoformat("9000-01-01T00:00:00+00:00")
+"""Of a lot that says no date: it follows from its steps when the plan is read."""
+
+
 class Delivery(Sourced):
     """GPUs that arrive at one site. A national programme is a list of these."""
 
@@ -169,7 +174,14 @@ class Delivery(Sourced):
     system: Annotated[str, Key(SystemName(), "what is bought: of the catalogue, or of `systems`")]
     gpus: Annotated[int, Key(Count("GPUs", least=1), "how many GPUs")] = 0
     nodes: Annotated[int, Key(Count("nodes", least=1), "how many nodes, instead of `gpus`")] = 0
-    at: Annotated[datetime, Key(Moment(), "when it arrives; a bare date is local to the site")]
+    at: Annotated[
+        datetime,
+        Key(
+            Moment(),
+            "when it arrives; a bare date is local to the site; left out: when it is `ordered` and its lead "
+            "times say",
+        ),
+    ] = _LATER
     status: Annotated[Status, Key(Choice(STATUSES), "how far it is; online = already there")] = "ordered"
     tenant: Annotated[str | None, Key(Ref("tenant"), "who owns it; left out: shared by all", "for")] = None
     ordered: Annotated[
@@ -180,6 +192,13 @@ class Delivery(Sourced):
         Key(NameList("promise"), "the promise, or promises, that it is part of; or none"),
     ] = ()
     operator: Annotated[str | None, Key(Text(), "who runs it, in words")] = None
+    steps: Annotated[LotSteps | None, Key(Part(LotSteps), "dates of the steps beside `ordered` and `at`")] = (
+        None
+    )
+    lead_times: Annotated[
+        LeadTimes | None, Key(Part(LeadTimes), "how long its steps take; left out: as the plan says")
+    ] = None
+    needs: Annotated[Needs | None, Key(Part(Needs), "milestones that its steps wait for")] = None
     buyer: Annotated[Buyer | None, Key(Part(Buyer), "who buys it, for export law; left out: the tenant")] = (
         None
     )
@@ -196,6 +215,11 @@ class Delivery(Sourced):
         Key(Choice(UNKNOWN_LAW), "may it ship where the law is not decided; left out: as the plan says"),
     ] = None
     ordered_range: tuple[datetime, datetime] | None = None
+    at_stated: bool = True  # else `at` follows from the steps before
+    ready: datetime | None = None  # when it is installed and accepted, but for power; None: when it arrives
+    ready_range: tuple[datetime, datetime] | None = None
+    to_ship: datetime | None = None  # when it would be shipped if no law held it; None: when it arrives
+    parts: tuple[tuple[int, datetime], ...] = ()  # GPUs that are ready at a time, if not all at once
     at_range: tuple[datetime, datetime] | None = None
     gpus_range: tuple[int, int] | None = None
 
@@ -208,12 +232,18 @@ class Delivery(Sourced):
     @override
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
-        at = reader.origins[f"{path}.at"].at
         here = values.get("status") in ("delivered", "online")
-        reader.within(values["at"], at, past=here, later=True)
+        if "at" in values:
+            origin = reader.origins[f"{path}.at"]
+            reader.within(values["at"], origin.at, past=here, later=True)
+            values["at_range"] = origin.range
+        elif "ordered" not in values or here:
+            says = say("`{path}` has no `at`, and it does not follow from an order", path=path)
+            raise reader.refuse("P007", node.at, says, say("add `at`: when it arrives"))
+        else:
+            values |= {"at": values["ordered"], "at_stated": False}
         if "name" not in values:
             values["name"] = f"#{int(path.rpartition('.')[2]) + 1}"
-        values["at_range"] = reader.origins[f"{path}.at"].range
         count = "gpus" if "gpus" in values else "nodes"
         values["gpus_range"] = reader.origins[f"{path}.{count}"].range  # of nodes until `counted`
         if "ordered" in values:

@@ -12,7 +12,7 @@ from gpufleet.world.layout import Cells, Nodes
 from gpufleet.world.names import Names
 
 if TYPE_CHECKING:
-    from gpufleet.plan import Plan
+    from gpufleet.plan import Delivery, Plan
 
 
 class Bought(NamedTuple):
@@ -26,7 +26,7 @@ class Bought(NamedTuple):
     site: Ints
     product: Ints
     tenant: Ints  # owner, -1 = shared
-    at_s: Ints  # delivery, seconds from the plan's start; may lie before it
+    at_s: Ints  # ready for power: delivered, installed; seconds from the plan's start; may lie before it
     age: Ints  # rank in delivery order: 0 came first
     rating_w: Floats  # rated IT power, W
 
@@ -40,7 +40,9 @@ def bought_nodes(plan: Plan, names: Names) -> Bought:
     """
     rows = sorted(range(len(plan.deliveries)), key=lambda row: (plan.seconds(plan.deliveries[row].at), row))
     lots = _join(_lot(plan, names, row) for row in rows)
-    lots = lots._replace(age=np.arange(lots.size.size, dtype=np.int64))
+    age = np.empty(lots.size.size, np.int64)
+    age[np.argsort(lots.at_s, kind="stable")] = np.arange(lots.size.size)
+    lots = lots._replace(age=age)
     by_cell = np.lexsort((lots.age, lots.gpus_per_node, lots.tenant, lots.product, lots.site))
     nodes = Bought._make(column[by_cell] for column in lots)
     return nodes._replace(unit=np.cumsum(_starts(nodes.lot, nodes.unit), dtype=np.int64) - 1)
@@ -67,10 +69,22 @@ def _lot(plan: Plan, names: Names, row: int) -> Bought:
         site=all_alike(names.sites.index(delivery.to)),
         product=all_alike(names.products.index(system.product)),
         tenant=all_alike(-1 if delivery.tenant is None else names.tenants.index(delivery.tenant)),
-        at_s=all_alike(plan.seconds(delivery.at)),
+        at_s=_ready_s(plan, delivery, full, system.nodes_per_domain, n),
         age=all_alike(0),
         rating_w=np.full(n, system.rated_node_w or 0.0),
     )
+
+
+def _ready_s(plan: Plan, delivery: Delivery, per_node: int, per_unit: int, n: int) -> Ints:
+    """When each node of a delivery may have power; a unit comes when the last of it does. Shape (n,)."""
+    if not delivery.parts:
+        return np.full(n, plan.seconds(delivery.ready or delivery.at), np.int64)
+    ends = np.cumsum([gpus for gpus, _ in delivery.parts])
+    last = np.minimum((np.arange(n) + 1) * per_node, delivery.gpus) - 1  # the last GPU of each node
+    times = np.array([plan.seconds(at) for _, at in delivery.parts], np.int64)
+    at_s = times[np.searchsorted(ends, last, side="right")]
+    first = np.arange(0, n, per_unit)
+    return np.repeat(np.maximum.reduceat(at_s, first), np.diff(np.r_[first, n]))
 
 
 def _join(lots: Iterable[Bought]) -> Bought:

@@ -14,6 +14,7 @@ from gpufleet.world import layout
 from gpufleet.world.accounts import joined_queues
 from gpufleet.world.asked import demand_findings
 from gpufleet.world.capacity import Fleet, capacity_of
+from gpufleet.world.chain import with_law
 from gpufleet.world.failures import failures_of
 from gpufleet.world.law_checks import law_findings
 from gpufleet.world.layout import Accounts, Classes, Clock, Options, Policy, Queues, World
@@ -39,6 +40,7 @@ MOST_BINS: Final = 4096
 class Built:
     """A plan as a world, with the names of its codes and what people should know about it."""
 
+    plan: Plan  # with the dates that export law lets its lots have
     world: World
     names: Names
     demand: Demand
@@ -56,6 +58,7 @@ def build(plan: Plan) -> Built:
 
     law, about = law_findings(plan)
     raise_errors(law)
+    plan = with_law(plan)
     names = Names.of(plan)
     fleet = capacity_of(plan, names)
     sets = sets_of(plan, names, fleet)
@@ -74,7 +77,7 @@ def build(plan: Plan) -> Built:
     )
     world = world_of(plan, names, fleet, demand, sets)
     findings = (*law, *fleet.findings, *sets.findings, *found, *demand.findings)
-    return Built(world, names, demand, fleet.shortages, notes, findings)
+    return Built(plan, world, names, demand, fleet.shortages, notes, findings)
 
 
 def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets) -> World:

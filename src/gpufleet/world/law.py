@@ -228,7 +228,7 @@ def chip_of(product: str) -> dict[str, Value]:
 
 def ready_of(lot: Delivery) -> datetime:
     """When a lot would be shipped if no law held it: as planned."""
-    return lot.at
+    return lot.to_ship or lot.at
 
 
 def in_order(plan: Plan) -> list[int]:

@@ -134,7 +134,10 @@ def _variant(plan: Plan, end: int) -> Plan:
         gpus = lot.gpus_range[end] if lot.gpus_range else lot.gpus
         at = lot.at_range[1 - end] if lot.at_range else lot.at
         ordered = lot.ordered_range[1 - end] if lot.ordered_range else lot.ordered
-        lots.append(lot.model_copy(update={"gpus": gpus, "at": at, "ordered": ordered}))
+        ready = lot.ready_range[1 - end] if lot.ready_range else lot.ready
+        parts = lot.parts if lot.gpus_range is None and lot.ready_range is None else ()
+        dates = {"at": at, "ordered": ordered, "ready": ready, "parts": parts}
+        lots.append(lot.model_copy(update={"gpus": gpus, **dates}))
     sites = {name: _site_variant(site, end) for name, site in plan.sites.items()}
     systems = {
         name: system.model_copy(update={"node_power_w": system.node_power_w_range[1 - end]})
@@ -155,7 +158,7 @@ def _site_variant(site: Site, end: int) -> Site:
 def _has_ranges(plan: Plan) -> bool:
     """Whether anything that supply is made of has a range."""
     return (
-        any(lot.gpus_range or lot.at_range or lot.ordered_range for lot in plan.deliveries)
+        any(lot.gpus_range or lot.at_range or lot.ordered_range or lot.ready_range for lot in plan.deliveries)
         or any(site.pue_range or site.power_w_range for site in plan.sites.values())
         or any(system.node_power_w_range for system in plan.systems.values())
     )
@@ -179,13 +182,20 @@ def counts_of(plan: Plan, names: Names, ends_s: Ints) -> Counts:
     fleet = capacity_of(plan, names)
     lots = plan.deliveries
     gpus = np.array([lot.gpus for lot in lots], np.int64)[:, None]
-    ordered_s, at_s = (
-        np.array([plan.seconds(t) for t in dates], np.int64)[:, None]
-        for dates in ([ordered_at(plan, lot) for lot in lots], [lot.at for lot in lots])
-    )
+    ordered_s = np.array([plan.seconds(ordered_at(plan, lot)) for lot in lots], np.int64)[:, None]
+    delivered = np.array([_delivered(plan, lot, ends_s) for lot in lots], np.int64).reshape(gpus.size, -1)
     powered, online = _in_service(fleet, len(lots), ends_s)
     retired, dark = _retired(fleet, len(lots), ends_s)
-    return Counts(gpus * (ordered_s < ends_s), gpus * (at_s < ends_s), powered, online, retired, dark)
+    return Counts(gpus * (ordered_s < ends_s), delivered, powered, online, retired, dark)
+
+
+def _delivered(plan: Plan, lot: Delivery, ends_s: Ints) -> Ints:
+    """GPUs of a lot that are at the site at some times; what comes in parts is there in parts."""
+    if not lot.parts:
+        return lot.gpus * (plan.seconds(lot.at) < ends_s)
+    before_s = plan.seconds(lot.ready or lot.at) - plan.seconds(lot.at)  # from delivery to ready
+    parts = ((gpus, plan.seconds(at) - before_s) for gpus, at in lot.parts)
+    return np.sum([gpus * (at_s < ends_s) for gpus, at_s in parts], axis=0)
 
 
 def _in_service(fleet: Fleet, n_lots: int, ends_s: Ints) -> tuple[Ints, Ints]:
