@@ -13,6 +13,7 @@ from gpufleet import __version__
 from gpufleet.base.say import say, tell
 from gpufleet.report import (
     arrived,
+    chain,
     demand,
     figures,
     fragmentation,
@@ -91,6 +92,8 @@ class Page:
     supply: tuple[Figure, ...]
     promises: Table | None
     sums: Table | None
+    chain: Table | None
+    causes: Table | None
     against: Against | None
     why: tuple[Figure, ...]
     shared: tuple[Figure, ...]
@@ -140,6 +143,8 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         supply=_present(_supply(view, stairs)) if stairs.worth_showing else (),
         promises=promises.side_by_side(stairs) if stairs.promises else None,
         sums=sums.sums(run),
+        chain=chain.chain(run),
+        causes=chain.causes(run),
         against=against(run, other, ledger) if other is not None else None,
         why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),
         shared=tuple(replace(f, until=until) for f in _present(_shared(view))),

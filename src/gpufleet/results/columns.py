@@ -189,6 +189,20 @@ SHORTAGE: Final[tuple[Column, ...]] = (
     Column("lot", "str", "", "delivery; null = promised, and no lot is in the plan for it", nullable=True),
     Column("operator", "str", "", "who runs the lot; null = not said, or no lot", nullable=True),
     Column("step", "str", "", "not_ordered, not_delivered, not_powered or not_online: what these GPUs lack"),
+    Column(
+        "stuck",
+        "str",
+        "",
+        "of a lot whose chain the plan has, its next step, such as licensed; null: not said",
+        nullable=True,
+    ),
+    Column(
+        "cause",
+        "str",
+        "",
+        "what holds that step: as in chain.parquet, with the milestone's name; null: not said",
+        nullable=True,
+    ),
     Column("gpus", "i64", "GPU", "GPUs that are not online at the end of the month for want of this step"),
     Column(
         "overdue", "i64", "GPU", "of these, GPUs that are due by then; those that are furthest count first"
@@ -199,6 +213,19 @@ SHORTAGE: Final[tuple[Column, ...]] = (
     ),
 )
 """Columns of shortage.parquet: one row per promise, lot, month and missing step; rows of 0 are left out."""
+
+CHAIN: Final[tuple[Column, ...]] = (
+    Column("lot", "str", "", "delivery"),
+    Column("step", "str", "", "ordered, made, licensed, shipped, delivered, installed or accepted"),
+    Column("gpus", "i64", "GPU", "GPUs of the lot"),
+    Column("at", "str", "", "when it is reached, in the site's time; null = never", nullable=True),
+    Column("early", "str", "", "the same at the early end of all ranges", nullable=True),
+    Column("late", "str", "", "the same at the late end", nullable=True),
+    Column("cause", "str", "", "what set the date: date, lead, milestone, law, or before (the step before)"),
+    Column("name", "str", "", "of the milestone", nullable=True),
+    Column("place", "str", "", "line of the plan behind it"),
+)
+"""Columns of chain.parquet: one row per lot whose steps the plan speaks of, and step."""
 
 NODE_KILLED: Final = "NodeKilled"
 NODE_FAILED: Final = "NodeFailed"
@@ -319,6 +346,7 @@ TABLES: Final = {
     "timeline": TIMELINE,
     "supply": SUPPLY,
     "shortage": SHORTAGE,
+    "chain": CHAIN,
     "preemptions": PREEMPTIONS,
     "quotas": QUOTAS,
     "fragmentation": FRAGMENTATION,

@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
+from gpufleet.results.chain import STEP_WORDS, cause_words
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
@@ -34,6 +37,37 @@ class Held(NamedTuple):
     at: str  # file:line
 
 
+class ChainStep(NamedTuple):
+    """One step of the lot's chain, as in chain.parquet."""
+
+    step: str
+    on: str | None  # None: never
+    early: str | None
+    late: str | None
+    cause: str
+    name: str | None
+    at: str  # file:line
+
+    def text(self) -> Said:
+        """The step in a line."""
+        words = {
+            "step": STEP_WORDS[self.step],
+            "why": cause_words(self.cause, self.name),
+            "place": self.at,
+        }
+        if self.on is None:
+            return say("  {never:<10}  {step}: {why}  {place}", never=say("never"), **words)
+        if self.early == self.late or self.early is None or self.late is None:
+            return say("  {day}  {step}: {why}  {place}", day=spoken_day(self.on), **words)
+        return say(
+            "  {day}  {step} ({first} to {last}): {why}  {place}",
+            day=spoken_day(self.on),
+            first=spoken_day(self.early),
+            last=spoken_day(self.late),
+            **words,
+        )
+
+
 @dataclass(frozen=True)
 class LotExplanation:
     """How far a lot is. `print` it, or take `to_json`."""
@@ -52,6 +86,7 @@ class LotExplanation:
     at: str  # line of the lot
     start: datetime
     zone: str
+    chain: tuple[ChainStep, ...] = ()  # none: the plan says no more than when it comes
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, schema ``gpufleet.why-lot/1``."""
@@ -79,6 +114,7 @@ class LotExplanation:
                 "at": self.delivered[1] or None,
             },
             "beyond_the_plan": bool(self.beyond),
+            "chain": [each._asdict() for each in self.chain],
             "in_service": steps,
             "held": [self._held_json(held) for held in self.held],
             "actual_gpus": self.arrived[0] if self.arrived else None,
@@ -156,6 +192,16 @@ class LotExplanation:
         return say("  {came:,} GPUs have arrived by {today}; {planned:,} were planned", **values)
 
     def _steps(self) -> list[str]:
+        rows: list[Said] = [each.text() for each in self.chain] or self._dates()
+        for step in self.service[:SHOWN_STEPS]:
+            values = {"day": self._day(step.from_s), "powered": step.powered, "online": step.online}
+            rows.append(say("  {day}  {powered:,} GPUs powered, {online:,} online", **values))
+        if len(self.service) > SHOWN_STEPS:
+            rows.append(say("  ... and {n:,} more", n=len(self.service) - SHOWN_STEPS))
+        return [str(row) for row in rows]
+
+    def _dates(self) -> list[Said]:
+        """When it is ordered and delivered."""
         rows = []
         if self.ordered[0]:
             rows.append(
@@ -178,12 +224,7 @@ class LotExplanation:
             rows.append(
                 say("  {day}  delivered  {place}", day=spoken_day(self.delivered[0]), place=self.delivered[1])
             )
-        for step in self.service[:SHOWN_STEPS]:
-            values = {"day": self._day(step.from_s), "powered": step.powered, "online": step.online}
-            rows.append(say("  {day}  {powered:,} GPUs powered, {online:,} online", **values))
-        if len(self.service) > SHOWN_STEPS:
-            rows.append(say("  ... and {n:,} more", n=len(self.service) - SHOWN_STEPS))
-        return [str(row) for row in rows]
+        return rows
 
     def _holds(self) -> list[str]:
         rows = [""] if self.held else []
@@ -238,6 +279,7 @@ def why_lot(run: Run, name: str) -> LotExplanation:
         s for s in service_of(world.nodes, world.capacity, row, len(lock["deliveries"])) if s.from_s < end_s
     ]
     at_s = _seconds(run, lot["at"])
+    ready_s = _seconds(run, lot["ready"]) if lot.get("ready") and not lot.get("parts") else at_s
     zone = lock["sites"][lot["to"]]["time_zone"]
     extent = lot.get("at_range")
     return LotExplanation(
@@ -252,13 +294,23 @@ def why_lot(run: Run, name: str) -> LotExplanation:
         delivered_range=(_day(extent[0], zone), _day(extent[1], zone)) if extent else None,
         beyond=_day(lock["end"], zone) if at_s >= end_s else "",
         service=tuple(service),
-        held=() if at_s >= end_s else tuple(_held(run, name, service, max(0, at_s))),
+        held=() if at_s >= end_s else tuple(_held(run, name, service, max(0, at_s, ready_s))),
         arrived=(actual_of(lock)[name], planned_of(lock)[name]) if lock["actuals"] else None,
         today=_day(lock["as_of"], run.time_zone),
         at=_line(lock, f"{PREFIX}{name}"),
         start=run.start,
         zone=zone,
+        chain=_chain(run, name),
     )
+
+
+def _chain(run: Run, name: str) -> tuple[ChainStep, ...]:
+    """The steps of a lot's chain."""
+    if run.chain.is_empty():
+        return ()
+    columns = ("step", "at", "early", "late", "cause", "name", "place")
+    rows = run.chain.filter(pl.col("lot") == name).select(columns)
+    return tuple(ChainStep(*row) for row in rows.iter_rows())
 
 
 def _held(run: Run, name: str, service: list[Service], at_s: int) -> list[Held]:

@@ -29,11 +29,11 @@ from gpufleet.results.swap import exchange, lock_folder, sync_file, sync_folder
 MARK: Final = "complete.json"
 SCHEMA: Final = "gpufleet.complete/1"
 LOCK, WORLD, JOBS, TIMELINE = "plan.lock.yaml", "world.npz", "jobs.parquet", "timeline.parquet"
-SUPPLY, SHORTAGE = "supply.parquet", "shortage.parquet"
+SUPPLY, SHORTAGE, CHAIN = "supply.parquet", "shortage.parquet", "chain.parquet"
 PREEMPTIONS, QUOTAS, FRAGMENTATION = "preemptions.parquet", "quotas.parquet", "fragmentation.parquet"
 MEASURES, LEDGER, ENVIRONMENT, REPORT = "measures.json", "ledger.json", "environment.json", "report.html"
 FILES: Final = (
-    *(LOCK, WORLD, JOBS, TIMELINE, SUPPLY, SHORTAGE, PREEMPTIONS, QUOTAS, FRAGMENTATION),
+    *(LOCK, WORLD, JOBS, TIMELINE, SUPPLY, SHORTAGE, CHAIN, PREEMPTIONS, QUOTAS, FRAGMENTATION),
     *(MEASURES, LEDGER, ENVIRONMENT, REPORT),
 )
 """What a run folder may hold beside the mark; all but environment.json the same bytes for the same plan."""

@@ -64,6 +64,11 @@ class Run:
         return self._table("shortage", folder.SHORTAGE)
 
     @cached_property
+    def chain(self) -> pl.DataFrame:
+        """When each lot reaches each step, and what sets that date; `columns.CHAIN`; empty without chains."""
+        return self._table("chain", folder.CHAIN)
+
+    @cached_property
     def preemptions(self) -> pl.DataFrame:
         """Who took whose GPUs, when and by which rule; `columns.PREEMPTIONS`; empty with hard quotas."""
         return self._table("preemptions", folder.PREEMPTIONS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
+from gpufleet.results.chain import stuck_in
 from gpufleet.results.columns import SHORTAGE, SUPPLY, Column
 from gpufleet.results.ledger import weakest
 from gpufleet.results.parquet import TableWriter
@@ -28,6 +29,8 @@ class _Missing(NamedTuple):
     place: str
     gpus: Ints  # by month
     gone: bool = False  # retired: no promise is broken where there is none
+    stuck: str | None = None  # the next step of its chain
+    cause: str | None = None  # what holds that step
 
 
 class _Rows:
@@ -161,6 +164,7 @@ def _add_short(
         at.size, month=np.array(stairs.months)[at], promise=promise, tenant=tenant,
         product=plan.systems[lot.system].product if lot else None, site=lot.to if lot else None,
         lot=lot.name if lot else None, operator=lot.operator if lot else None, step=part.step,
+        stuck=part.stuck, cause=part.cause,
         gpus=part.gpus[at], overdue=overdue[at],
         due=None if due is None else due[at], place=part.place,
     )  # fmt: skip
@@ -176,12 +180,22 @@ def _missing(plan: Plan, stairs: Staircase, i: int, lock: Mapping[str, Any]) -> 
     at, power = f"deliveries.{lot.name}", _at(lock, f"sites.{lot.to}.power", f"sites.{lot.to}")
     counts = type(stairs.value)._make(column[i] for column in stairs.value)
     lost = counts.powered - counts.online - (counts.retired - counts.retired_dark)
-    yield _Missing(
-        i, "not_ordered", _at(lock, f"{at}.ordered", f"{at}.status", at), lot.gpus - counts.ordered
-    )
-    yield _Missing(i, "not_delivered", _at(lock, f"{at}.at", at), counts.ordered - counts.delivered)
     dark = counts.delivered - counts.powered - counts.retired_dark
-    yield _Missing(i, "not_powered", power, dark)
+    lacking = {
+        "not_ordered": (lot.gpus - counts.ordered, _at(lock, f"{at}.ordered", f"{at}.status", at)),
+        "not_delivered": (counts.ordered - counts.delivered, _at(lock, f"{at}.at", at)),
+        "not_powered": (dark, power),
+    }
+    stuck = stuck_in(plan, lot, stairs.ends_s, lock)
+    for step, (gpus, place) in lacking.items():
+        rest = gpus
+        for each in stuck if step != "not_ordered" else stuck[:1]:
+            cause = f"{each.cause} {each.name}".strip()
+            here = rest * each.months
+            yield _Missing(i, step, each.place, here, stuck=each.step, cause=cause)
+            rest = rest - here
+        last = ("powered", "power") if stuck and step == "not_powered" else (None, None)
+        yield _Missing(i, step, place, rest, stuck=last[0], cause=last[1])
     yield _Missing(i, "not_online", power, lost)
     if counts.retired.any():
         yield _Missing(i, "not_online", _retired_by(plan, lot, lock), counts.retired, gone=True)

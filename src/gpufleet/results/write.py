@@ -16,6 +16,7 @@ from gpufleet.base.language import speaking
 from gpufleet.base.say import tell, to_data
 from gpufleet.results import folder
 from gpufleet.results.answer import answer
+from gpufleet.results.chain import write_chain
 from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.fragmentation import write_fragmentation
 from gpufleet.results.ledger import ledger_of
@@ -61,6 +62,7 @@ def write_results(
     clock = built.world.clock
     run = Run(path)
     write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)
+    write_chain(path / folder.CHAIN, plan, run.plan)
     if preempted is not None:
         rows = write_preemptions(path / folder.PREEMPTIONS, run, preempted)
         write_quotas(path / folder.QUOTAS, built.world, built.names, tallies, end_s, rows)

@@ -192,10 +192,11 @@ def counts_of(plan: Plan, names: Names, ends_s: Ints) -> Counts:
 def _delivered(plan: Plan, lot: Delivery, ends_s: Ints) -> Ints:
     """GPUs of a lot that are at the site at some times; what comes in parts is there in parts."""
     if not lot.parts:
-        return lot.gpus * (plan.seconds(lot.at) < ends_s)
+        return np.where(plan.seconds(lot.at) < ends_s, lot.gpus, 0)
     before_s = plan.seconds(lot.ready or lot.at) - plan.seconds(lot.at)  # from delivery to ready
     parts = ((gpus, plan.seconds(at) - before_s) for gpus, at in lot.parts)
-    return np.sum([gpus * (at_s < ends_s) for gpus, at_s in parts], axis=0)
+    there: Ints = np.sum([np.where(at_s < ends_s, gpus, 0) for gpus, at_s in parts], axis=0)
+    return there
 
 
 def _in_service(fleet: Fleet, n_lots: int, ends_s: Ints) -> tuple[Ints, Ints]:

@@ -1,0 +1,74 @@
+"""The chain of lots: when each reaches which step, and what holds GPUs back at the end of each year."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gpufleet.base.say import Said, say
+from gpufleet.report.tables import Kind, Table, table
+from gpufleet.results.chain import STEP_WORDS, cause_words
+
+if TYPE_CHECKING:
+    from gpufleet.results.run import Run
+
+
+def chain(run: Run) -> Table | None:
+    """One row per lot and step; None for a plan whose lots have no chain."""
+    if run.chain.is_empty():
+        return None
+    columns: list[tuple[str, Kind]] = [
+        (say("lot"), "name"), (say("step"), "text"), (say("when"), "text"), (say("at the earliest"), "text"),
+        (say("at the latest"), "text"), (say("why then"), "text"), (say("line of the plan"), "place"),
+    ]  # fmt: skip
+    wanted = ("lot", "step", "at", "early", "late", "cause", "name", "place")
+    rows = [
+        (
+            lot,
+            STEP_WORDS[step],
+            at or say("never"),
+            early or say("never"),
+            late or say("never"),
+            cause_words(cause, name),
+            place,
+        )
+        for lot, step, at, early, late, cause, name, place in run.chain.select(wanted).iter_rows()
+    ]
+    return table(say("The chain of each lot"), columns, rows)
+
+
+def causes(run: Run) -> Table | None:
+    """GPUs that are not online at the end of each year, by step and cause; None without chains."""
+    if run.chain.is_empty() or run.shortage.is_empty():
+        return None
+    months = run.supply.get_column("month").unique().sort().to_list()
+    ends = list({month[:4]: month for month in months}.values())
+    keys = ["month", "step", "stuck", "cause", "place"]
+    of_lot = run.shortage.filter(pl.col("month").is_in(ends)).unique(["lot", *keys], maintain_order=True)
+    sums = of_lot.group_by(keys, maintain_order=True).agg(pl.col("gpus").sum())
+    sums = sums.sort(["month", "gpus", "place"], descending=[False, True, False])
+    columns: list[tuple[str, Kind]] = [
+        (say("at the end of"), "month"), (say("GPUs"), "whole"), (say("wait to be"), "text"),
+        (say("because"), "text"), (say("line of the plan"), "place"),
+    ]  # fmt: skip
+    rows = [
+        (month, gpus, _next(step, stuck), _because(step, cause), place)
+        for month, step, stuck, cause, place, gpus in sums.iter_rows()
+    ]
+    return table(say("What holds GPUs back"), columns, rows) if rows else None
+
+
+def _next(step: str, stuck: str | None) -> Said:
+    """The step that GPUs wait for; of lots without a chain the first that they lack."""
+    plain = {"not_ordered": "ordered", "not_delivered": "delivered", "not_powered": "powered"}
+    word = stuck or plain.get(step)
+    return STEP_WORDS[word] if word else say("in service")
+
+
+def _because(step: str, cause: str | None) -> Said:
+    if cause:
+        kind, _, name = cause.partition(" ")
+        return cause_words(kind, name)
+    plain = {"not_powered": "power", "not_delivered": "date", "not_ordered": "date"}
+    return cause_words(plain[step], None) if step in plain else say("out of service")

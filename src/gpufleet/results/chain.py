@@ -1,0 +1,123 @@
+"""Writes chain.parquet: when each lot reaches each step, and what sets that date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpufleet.base.arrays import Ints
+from gpufleet.base.say import Said, say
+from gpufleet.plan.chain_dates import NEVER, Reached
+from gpufleet.results.columns import CHAIN
+from gpufleet.results.parquet import TableWriter
+
+if TYPE_CHECKING:
+    from gpufleet.plan import Plan
+    from gpufleet.plan.supply import Delivery
+
+STEP_WORDS: Final[Mapping[str, Said]] = {
+    "ordered": say("ordered"),
+    "made": say("made"),
+    "licensed": say("licensed"),
+    "shipped": say("shipped"),
+    "delivered": say("delivered"),
+    "installed": say("installed"),
+    "powered": say("powered"),
+    "accepted": say("accepted"),
+}
+
+
+def cause_words(cause: str, name: str | None) -> Said:
+    """What sets the date of a step, in words.
+
+    >>> str(cause_words("milestone", "grid-2"))
+    'waits for milestone grid-2'
+    """
+    words = {
+        "date": say("on its date"),
+        "lead": say("takes its time"),
+        "law": say("waits for export law"),
+        "before": say("with the step before"),
+        "power": say("waits for power"),
+    }
+    return say("waits for milestone {name}", name=name or "") if cause == "milestone" else words[cause]
+
+
+def write_chain(path: Path, plan: Plan, lock: Mapping[str, Any]) -> None:
+    """Write the table; nothing for a plan whose lots have no chain.
+
+    Args: lock: plan.lock.yaml as read, for its lines.
+    """
+    if not plan.chains:
+        return
+    rows = [row for lot in plan.deliveries for row in _rows(plan, lot, lock)]
+    columns = {column.name: [row[column.name] for row in rows] for column in CHAIN}
+    with TableWriter(path, CHAIN) as writer:
+        writer.write(columns)
+
+
+def _rows(plan: Plan, lot: Delivery, lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if lot.name not in plan.chains:
+        return
+    value, late, early = plan.chains[lot.name]
+    ends = ({each.step: each for each in steps} for steps in (late, early))
+    last, first = ends
+    for each in value:
+        yield {
+            "lot": lot.name,
+            "step": each.step,
+            "gpus": lot.gpus,
+            "at": _day(plan, lot, each),
+            "early": _day(plan, lot, first.get(each.step)),
+            "late": _day(plan, lot, last.get(each.step)),
+            "cause": each.cause,
+            "name": each.name or None,
+            "place": place_of(each, lot, lock),
+        }
+
+
+def _day(plan: Plan, lot: Delivery, step: Reached | None) -> str | None:
+    """A date in the time of the lot's site."""
+    if step is None or step.at is None or step.at >= NEVER:
+        return None
+    here = plan.local(step.at, lot.to)
+    return f"{here:%Y-%m-%d}" if (here.hour, here.minute) == (0, 0) else f"{here:%Y-%m-%d %H:%M}"
+
+
+def place_of(step: Reached, lot: Delivery, lock: Mapping[str, Any]) -> str:
+    """The line of the plan behind the date of a step."""
+    paths = [step.path, step.path.rpartition(".")[0], f"deliveries.{lot.name}"]
+    return next((at for path in paths if (at := lock["lines"].get(path))), "")
+
+
+class Stuck(NamedTuple):
+    """What a lot waits for, month by month: the next step, and what holds it."""
+
+    step: str
+    cause: str
+    name: str
+    place: str
+    months: NDArray[np.bool_]
+
+
+def stuck_in(plan: Plan, lot: Delivery, ends_s: Ints, lock: Mapping[str, Any]) -> list[Stuck]:
+    """For each step of a lot's chain the months at whose end it is the next one; what has power is not stuck.
+
+    Args: ends_s: the end of each month, s from the plan's start.
+    """
+    found: list[Stuck] = []
+    before = np.ones(ends_s.size, np.bool_)
+    for each in plan.chains[lot.name][0] if lot.name in plan.chains else ():
+        reached = _seconds(plan, each.at) < ends_s
+        found.append(Stuck(each.step, each.cause, each.name, place_of(each, lot, lock), before & ~reached))
+        before = before & reached
+    return found
+
+
+def _seconds(plan: Plan, at: datetime | None) -> int:
+    return plan.seconds(at or NEVER)
