@@ -207,12 +207,13 @@ def hypothetical(rule_id: str) -> bool:
 
 def cited(verdict: Verdict) -> str:
     """The rules behind a verdict, to be looked up; hypothetical ones are marked."""
-    return "; ".join(
+    rules = [
         say("{rule} ({place}, hypothetical)", rule=rule.id, place=str(rule.at))
         if hypothetical(rule.id)
         else rule.citation
         for rule in verdict.cited
-    )
+    ]
+    return say("{rules:; }", rules=rules)
 
 
 def chip_of(product: str) -> dict[str, Value]:

@@ -32,6 +32,7 @@ class Wait(NamedTuple):
     says: str
     place: Place | None  # the line of the plan behind it: a hypothetical rule, a licence, else the lot
     citation: str
+    hypothetical: bool = False  # a rule of the plan holds it, not one of the catalogue
 
 
 class Shipment(NamedTuple):
@@ -214,8 +215,9 @@ class Gates:
             reasons[0][0] if len(reasons) == 1 else say("{reasons:; }", reasons=[says for says, _ in reasons])
         )
         place = next((at for _, at in reasons if at), lot.line)
-        citation = "; ".join(dict.fromkeys(cited(need.verdict) for need in lacking))
-        return Wait(*span, says, place, citation)
+        citations = list(dict.fromkeys(cited(need.verdict) for need in lacking))
+        citation = citations[0] if len(citations) == 1 else say("{rules:; }", rules=citations)
+        return Wait(*span, says, place, citation, any(self.law.place(need.verdict) for need in lacking))
 
     def _reaches(self, lot: Delivery, need: _Need, day: date, pool: Mapping[str, int]) -> bool:
         return any(pool.get(name, 1) for name in self.holding(lot, need.authority, day))
