@@ -287,9 +287,7 @@ def _same(one: Verdict, other: Verdict) -> bool:
 
 
 def undecided(verdict: Verdict) -> tuple[str, ...]:
-    """Columns of the inputs that leave a verdict open; empty if it is decided."""
-    if verdict.policy != UNKNOWN:
-        return ()
+    """Columns of the inputs that are not known and on which a verdict hangs; empty if it is decided."""
     names = {each.name: column for column, each in BY_COLUMN.items()}
     return tuple(names[name] for name in verdict.undecided)
 
