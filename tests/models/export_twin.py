@@ -142,19 +142,14 @@ def applies(rule: ExportRule, shipment: Shipment) -> Any:
 
 
 def policy_of(rule: ExportRule, shipment: Shipment) -> str:
-    """The first that is true; flags that are not known are tried both ways."""
+    """The first that is true; what is unknown is not true."""
     branches = [
         [part.strip() for part in each.rsplit("=>", 1)] for each in (rule.policy_expr or "").split(";")
     ]
     for condition, policy in branches:
         found = True if condition == "else" else truth(condition, shipment)
-        if found:
+        if found is True:
             return policy
-        if found is None:
-            if shipment["dc"] is not None:
-                return "unknown"
-            tried = {policy_of(rule, {**shipment, "dc": value}) for value in (0.0, 1.0)}
-            return tried.pop() if len(tried) == 1 else "unknown"
     raise AssertionError(rule.id)
 
 
@@ -182,7 +177,7 @@ def twin(shipment: Shipment, group: str) -> tuple[str, str]:
     if sets:
         return licence, policy_of(max(sets, key=lambda rule: str(rule.effective_from)), shipment)
     policies = {policy_of(rule, shipment) for rule in hits}
-    return licence, "unknown" if "unknown" in policies else min(policies, key=STRICTEST[group].index)
+    return licence, min(policies, key=STRICTEST[group].index)
 
 
 def licence_of(imposing: list[tuple[ExportRule, Any]], group: str, into_us: bool) -> str:

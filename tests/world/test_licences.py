@@ -132,3 +132,67 @@ def test_lots_take_from_a_ceiling_in_the_order_of_the_plan(plan_of: PlanOf) -> N
     assert [(part.gpus, part.licences) for part in found["second"].shipments] == [(300, ("all",))]
     assert [(part.gpus, part.licences) for part in found["lot"].shipments] == [(100, ("all",))]
     assert found["lot"].at is None
+
+
+def test_an_exception_that_hangs_on_what_is_not_known_is_not_decided(plan_of: PlanOf) -> None:
+    """TPP 5,000 to China: denial for a data-centre part, else an exception."""
+    text = HEAD.format(to="cn", system="own", gpus=8, at="2024-06-01", more=", status: ordered")
+    text = text.replace("start: 2025", "start: 2024").replace(
+        "{box:", "{own: {product: our-chip, gpus_per_node: 8}, box:"
+    )
+    lot = "export: {tpp: 5000, mem_bw_gbps: 500, io_gbps: 64, performance_density: 1"
+    closed = gates(plan_of(text.replace("ordered}", f"ordered, {lot}}}}}"))).planned["lot"]
+    assert closed.at is None
+    assert closed.waits[0].says == "not decided: dc_marketed not known"
+    known = gates(plan_of(text.replace("ordered}", f"ordered, {lot}, dc_marketed: false}}}}"))).planned["lot"]
+    assert day(known) == "2024-06-01"
+    marketed = gates(plan_of(text.replace("ordered}", f"ordered, {lot}, dc_marketed: true}}}}"))).planned[
+        "lot"
+    ]
+    assert marketed.at is None
+    assert marketed.waits[0].says == "licence required, presumption of denial; the plan has no licence for it"
+    chosen = text.replace("ordered}", f"ordered, {lot}}}}}") + "unknown_law: open\n"
+    assert day(gates(plan_of(chosen)).planned["lot"]) == "2024-06-01"
+
+
+def test_no_border_no_export(plan_of: PlanOf) -> None:
+    """A Chinese part to a Chinese site crosses no border; one from elsewhere does."""
+    text = HEAD.format(to="cn", system="own", gpus=8, at="2025-05-01", more="{}").replace(
+        "{box:", "{own: {product: Ascend-910B, gpus_per_node: 8}, box:"
+    )
+    assert day(gates(plan_of(text.replace("{}", ""))).planned["lot"]) == "2025-05-01"
+    abroad = gates(plan_of(text.replace("at: 2025-05-01{}", "at: 2025-05-01, ships_from: MY"))).planned["lot"]
+    assert abroad.at is None
+
+
+def test_who_buys(plan_of: PlanOf) -> None:
+    """Headquarters: of the buyer, else of the tenant, else of the country of the site."""
+    chinese = "licence required, presumption of denial; the plan has no licence for it"
+    for more, says in (
+        ("", None),
+        (", buyer: {hq: CN}", chinese),
+        (", for: cn", chinese),
+        (", for: cn, buyer: {hq: KR}", None),
+    ):
+        text = HEAD.format(to="kr", system="DGX B300", gpus=8, at="2025-05-01", more=more)
+        found = gates(
+            plan_of(text.replace("us: {{hq: US}}", "").replace("{a: {},", "{cn: {hq: CN},"))
+        ).planned["lot"]
+        assert [wait.says for wait in found.waits[:1]] == ([says] if says else [])
+
+
+def test_a_named_buyer_up_to_its_quantity(plan_of: PlanOf) -> None:
+    """Up to 35,000 GB300 equivalents, of TPP 60,000 each (B300: 54,000); lots before it count."""
+    text = HEAD.format(to="sa", system="DGX B300", gpus=8000, at="2025-12-01", more=", buyer: {name: humain}")
+    plan = plan_of(
+        text
+        + "  - {name: second, to: sa, system: DGX B300, gpus: 35000, at: 2026-01-01, buyer: {name: HUMAIN}}\n"
+    )
+    found = gates(plan)
+    one, two = (found.law.inputs(lot)["quantity"] for lot in plan.deliveries)
+    assert one == pytest.approx(8_000 * 54_000 / 60_000)
+    assert isinstance(one, float)
+    assert two == pytest.approx(one * 43_000 / 8_000)
+    assert one < 35_000 < two
+    assert day(found.planned["lot"]) == "2025-12-01"
+    assert found.planned["second"].at is None

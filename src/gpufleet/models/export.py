@@ -43,7 +43,9 @@ class Verdict:
 
     `licence_required` is yes, no, risk, unknown or n/a; `policy` a key of `POLICIES`. `decided_by` are the
     rules behind it: none where nothing applies. `undecided` are the inputs that are not known and on which it
-    depends. `readings` has every rule of the authority that was in force.
+    depends; `may_be` what the policy may be besides, if those were known and it is decided all the same: the
+    first condition of a rule that is true decides, one before it may be unknown. `readings` has every rule of
+    the authority that was in force.
     """
 
     authority_group: str
@@ -54,6 +56,7 @@ class Verdict:
     readings: tuple[Reading, ...]
     to_come: tuple[Rule, ...] = ()
     """The first rule of the authority, where none was in force yet."""
+    may_be: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> str:
@@ -152,14 +155,16 @@ def verdict(inputs: Inputs, authority_group: str, rules: RuleSet | None = None) 
     rules = rules or shipped()
     found = _Question(inputs, authority_group, rules)
     policy, decided_by = found.policy()
+    may_be = found.may_be(policy)
     return Verdict(
         authority_group,
         found.licence,
         policy,
         decided_by,
-        _in_order(found.open_inputs(decided_by)) if policy == UNKNOWN else (),
+        _in_order(found.open_inputs(decided_by)) if policy == UNKNOWN or may_be else (),
         tuple(Reading(r, truth, _in_order(r.undecided(inputs))) for r, truth in found.read),
         () if found.read else rules.first_of(authority_group),
+        may_be,
     )
 
 
@@ -225,13 +230,21 @@ class _Question:
 
     def _of(self, rules: Sequence[Rule], replaced: Sequence[Rule]) -> tuple[str, tuple[Rule, ...]]:
         """The strictest policy of some rules, and those that have it."""
-        offered = [(rule, rule.policies(self.inputs)) for rule in rules]
+        offered = [(rule, rule.policy(self.inputs)) for rule in rules]
         if len(offered) == 1:
-            (rule, policies) = offered[0]
-            return (policies[0] if len(policies) == 1 else UNKNOWN), (rule, *replaced)
-        policy = strictest(self.group, [policies for _, policies in offered])
-        behind = [rule for rule, each in offered if policy in each or (policy == UNKNOWN and len(each) > 1)]
-        return policy, (*behind, *replaced)
+            (rule, policy) = offered[0]
+            return policy, (rule, *replaced)
+        (policy,) = strictest(self.group, [(policy,) for _, policy in offered])
+        return policy, (*(rule for rule, each in offered if each == policy), *replaced)
+
+    def may_be(self, policy: str) -> tuple[str, ...]:
+        """What the policy may be besides, where it hangs on an input that is not known."""
+        if policy == UNKNOWN or not self.applying:
+            return ()
+        setting = self._setting()
+        rules = self.applying if setting is None else [setting]
+        found = strictest(self.group, [rule.policies(self.inputs) for rule in rules])
+        return tuple(each for each in found if each != policy)
 
     def open_inputs(self, rules: Sequence[Rule]) -> frozenset[str]:
         """Inputs that are not known and leave these rules open."""

@@ -69,18 +69,19 @@ POLICIES: Final[Mapping[str, Policy]] = {
 """Every policy."""
 
 
-def strictest(authority_group: str, policies: Iterable[Iterable[str]]) -> str:
+def strictest(authority_group: str, policies: Iterable[Iterable[str]]) -> tuple[str, ...]:
     """The strictest policy of several rules; each may be one of several, if an input is not known.
 
-    Returns: `UNKNOWN` where it depends on that input.
+    Returns: all that it may be, the strictest first.
 
     >>> strictest("us_export", [["case_by_case"], ["banned_in_practice"]])
-    'banned_in_practice'
+    ('banned_in_practice',)
     >>> strictest("us_export", [["nac_notification", "presumption_of_denial"]])
-    'unknown'
+    ('presumption_of_denial', 'nac_notification')
     >>> strictest("us_export", [["nac_notification", "case_by_case"], ["banned_in_practice"]])
-    'banned_in_practice'
+    ('banned_in_practice',)
     """
-    order = AUTHORITIES[authority_group].strictest_first
+    authority = AUTHORITIES[authority_group]
+    order = (*authority.strictest_first, *authority.by_setting_only)
     found = {min(each, key=order.index) for each in product(*policies)}
-    return found.pop() if len(found) == 1 else UNKNOWN
+    return tuple(sorted(found, key=order.index))

@@ -120,8 +120,12 @@ class Rule:
             text for formula in self.formulas for text, truth in formula.conditions if truth(inputs) is False
         )
 
+    def policy(self, inputs: Inputs) -> str:
+        """The policy of the first condition that is true; one that is unknown is passed over."""
+        return next(policy for held, policy in self._branches(inputs) if held)
+
     def policies(self, inputs: Inputs) -> tuple[str, ...]:
-        """The policy of the first condition that is true; what it may be, if one before it is unknown.
+        """What the policy may be, if all inputs were known; one, if it does not depend on those that are not.
 
         A flag that is not known is tried both ways, because conditions that read the same flag hang together.
         """
@@ -149,6 +153,11 @@ class Rule:
         if applies is None:
             asked += [self.destination, self.headquarters, *filter(None, (self.exclusion,))]
         return frozenset().union(*(each.undecided(inputs) for each in asked))
+
+    def _branches(self, inputs: Inputs) -> Iterator[tuple[Truth, str]]:
+        """Whether each condition is true, with its policy; the last always is."""
+        for condition, policy in self.branches:
+            yield True if condition is None else condition.truth(inputs), policy
 
     def _open_branches(self, inputs: Inputs) -> Iterator[tuple[Expression | None, str]]:
         """Branches that may be the first true one."""

@@ -12,7 +12,7 @@ from gpufleet.catalog.load import countries
 from gpufleet.models.export import NO_ADVICE, Reading, RuleSet, Verdict
 from gpufleet.models.export_changes import Change, Explained, Margin, Span
 from gpufleet.models.export_inputs import INPUTS, Inputs, Value
-from gpufleet.models.export_policies import AUTHORITIES, POLICIES, UNKNOWN
+from gpufleet.models.export_policies import AUTHORITIES, POLICIES
 from gpufleet.models.export_rules import Rule
 from gpufleet.models.export_truth import Threshold
 
@@ -33,6 +33,7 @@ def verdict_data(verdict: Verdict, case_id: str = "") -> dict[str, Any]:
         "citations": [_cited(rule) for rule in verdict.cited],
         "decided_by": [rule.id for rule in verdict.decided_by],
         "undecided": [INPUTS[name].column for name in verdict.undecided],
+        "may_be": list(verdict.may_be),
         "not_counted": [_open(each) for each in verdict.not_counted],
     }
 
@@ -190,12 +191,19 @@ def _verdict_lines(answer: Explained, inputs: Inputs) -> list[str]:
     verdict = answer.verdict
     authority = AUTHORITIES[verdict.authority_group].says
     abroad = verdict.authority_group == "us_import" and verdict.licence_required == "n/a"
-    policy = say("no import into the US") if abroad else _position(verdict.licence_required, verdict.policy)
+    policy = say("no import into the US") if abroad else verdict.meaning.says
     head = say("{authority}: {policy}", authority=authority, policy=policy)
     lines = [tell(head)]
     if verdict.undecided:
         names = [INPUTS[name].says for name in verdict.undecided]
         lines.append(_line(say("it depends on: {names}", names=names)))
+    if verdict.may_be:
+        others = [POLICIES[policy].says for policy in verdict.may_be]
+        lines.append(
+            _line(
+                say("that decides by the first condition that is true; it may be: {others:; }", others=others)
+            )
+        )
     for rule in verdict.decided_by:
         lines.append(_line(_cite(rule)))
         lines += _margin_lines(answer.margins[rule.id], applies=True)
@@ -210,12 +218,6 @@ def _verdict_lines(answer: Explained, inputs: Inputs) -> list[str]:
     if not verdict.decided_by:
         lines += _none_lines(verdict, inputs)
     return lines
-
-
-def _position(licence: str, policy: str) -> str:
-    if policy == UNKNOWN and licence == "yes":
-        return say("licence required, the policy is not decided: an input is not known")
-    return POLICIES[policy].says
 
 
 def _none_lines(verdict: Verdict, inputs: Inputs) -> list[str]:
@@ -299,7 +301,7 @@ def _change_lines(found: Sequence[Change], inputs: Inputs) -> list[str]:
 
 def _change(change: Change, inputs: Inputs) -> str:
     known = INPUTS[change.name]
-    then = _position(change.licence_required, change.policy)
+    then = POLICIES[change.policy].says
     if change.last:
         return say("until {date}: {then}", date=_day(change.last), then=then)
     if change.first:

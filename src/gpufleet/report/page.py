@@ -17,6 +17,7 @@ from gpufleet.report import (
     demand,
     figures,
     fragmentation,
+    licences,
     limits,
     measured,
     preempted,
@@ -156,7 +157,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         ),
         lists=tuple(
             part
-            for part in (_reserved(view), _refused(view), _findings(run), _dropped(run))
+            for part in (_law(run), _reserved(view), _refused(view), _findings(run), _dropped(run))
             if part is not None
         ),
         sources=say(
@@ -240,6 +241,14 @@ def _supply_numbers(stairs: Stairs, assumed: set[str]) -> Iterator[Number]:
     if bought is not None:
         what = say("GPUs contracted or installed so far, also those that count toward no promise")
         yield Number(f"{bought:,.0f}", what, contracted, contracted in assumed)
+
+
+def _law(run: Run) -> Part | None:
+    """What export law says of the lots."""
+    says = licences.title(run)
+    if says is None:
+        return None
+    return Part("licences", says, licences.subtitle(run), table=licences.law_table(run))
 
 
 def _reserved(view: View) -> Part | None:

@@ -341,6 +341,35 @@ FRAGMENTATION: Final[tuple[Column, ...]] = (
 )
 """Columns of fragmentation.parquet: one row per bin, product and level that it has."""
 
+LICENCES: Final[tuple[Column, ...]] = (
+    Column("lot", "str", "", "delivery"),
+    Column("kind", "str", "", "verdict of an authority; wait of the lot; ships: GPUs that may be shipped"),
+    Column("from", "str", "", "first day, at the site"),
+    Column("until", "str", "", "first day on which it is otherwise; null = not known", nullable=True),
+    Column("gpus", "i64", "GPU", "GPUs of the lot; of `ships`, GPUs that may be shipped from that day on"),
+    Column("site", "str", "", "where they go"),
+    Column("country", "str", "", "country of the site"),
+    Column("product", "str", "", "GPU product"),
+    Column("authority", "str", "", "us_export, us_import or cn; null = not a verdict", nullable=True),
+    Column("licence_required", "str", "", "yes, no, risk, unknown or n/a", nullable=True),
+    Column("policy", "str", "", "policy of the authority", nullable=True),
+    Column("outcome", "str", "", "what it comes to, such as licence or banned", nullable=True),
+    Column("held", "bool", "", "nothing may pass without a licence of the plan"),
+    Column("says", "str", "", "the verdict, or why it waits, in words"),
+    Column("said", "str", "", "`says` as a template and its values, for other languages; JSON"),
+    Column("rules", "str", "", "rules behind a verdict, with ; between them", nullable=True),
+    Column("citation", "str", "", "where these stand", nullable=True),
+    Column("hypothetical", "bool", "", "a rule of the plan is behind it, not one that exists"),
+    Column("near_input", "str", "", "number that is nearest to where a rule would turn", nullable=True),
+    Column("near_value", "f64", "", "that number of the product", nullable=True),
+    Column("near_by", "f64", "", "how far it is under (over: negative) that threshold", nullable=True),
+    Column("licences", "str", "", "licences of the plan that are used, with ; between them", nullable=True),
+    Column("revenue_share", "f64", "", "share of the revenue that the licence costs", nullable=True),
+    Column("place", "str", "", "line of the plan behind it", nullable=True),
+    Column("rules_read_on", "str", "", "last day that the sources of the rules reach", nullable=True),
+)
+"""Columns of licences.parquet: what export law says of each lot from day to day. No legal advice."""
+
 TABLES: Final = {
     "jobs": JOBS,
     "timeline": TIMELINE,
@@ -350,6 +379,7 @@ TABLES: Final = {
     "preemptions": PREEMPTIONS,
     "quotas": QUOTAS,
     "fragmentation": FRAGMENTATION,
+    "licences": LICENCES,
 }
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
 from gpufleet.results.chain import STEP_WORDS, cause_words
+from gpufleet.results.explain_law import LotLaw, law_of
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
@@ -86,6 +87,7 @@ class LotExplanation:
     at: str  # line of the lot
     start: datetime
     zone: str
+    law: LotLaw
     chain: tuple[ChainStep, ...] = ()  # none: the plan says no more than when it comes
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +121,7 @@ class LotExplanation:
             "held": [self._held_json(held) for held in self.held],
             "actual_gpus": self.arrived[0] if self.arrived else None,
             "planned_gpus": self.arrived[1] if self.arrived else None,
+            "export_law": self.law.to_json(),
             "time_zone": self.zone,
         }
 
@@ -129,7 +132,8 @@ class LotExplanation:
 
     def text(self) -> str:
         """The explanation for people: the answer, the lot, its steps, what holds it."""
-        return "\n".join([self._answer(), *self._facts(), "", *self._steps(), *self._holds()])
+        parts = (self._facts(), [""], self._steps(), self._holds(), self.law.lines())
+        return "\n".join([self._answer(), *(line for part in parts for line in part)])
 
     __str__ = text
     __repr__ = text
@@ -301,6 +305,7 @@ def why_lot(run: Run, name: str) -> LotExplanation:
         start=run.start,
         zone=zone,
         chain=_chain(run, name),
+        law=law_of(run, name),
     )
 
 

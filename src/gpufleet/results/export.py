@@ -22,7 +22,8 @@ NO_TABLE: Final = explain_code(
     "R020",
     "no such table in the run",
     "A run has the tables jobs, timeline, measures, ledger and findings; supply and shortage too, if its "
-    "plan has deliveries or promises; preemptions and quotas, if its queues share.",
+    "plan has deliveries or promises; preemptions and quotas, if its queues share; "
+    "licences, if a site has a country.",
     "gpufleet export runs/first measures jobs",
 ).code
 TOO_MANY_ROWS: Final = explain_code(

@@ -31,9 +31,11 @@ SECTIONS: Final = (
     "partitions", "reservations", "tenants", "queues", "workloads", "policy", "failures", "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
+IF_SAID: Final = ("milestones", "lead_times", "licences", "rules", "unknown_law")
+"""Sections that only plans have which say something in them."""
 _NAMED: Final = (
     "sites", "systems", "promises", "sums", "cohorts", "partitions", "reservations", "tenants", "queues",
-    "workloads",
+    "workloads", "milestones", "lead_times", "licences", "rules",
 )  # fmt: skip
 """Sections whose parts have names."""
 
@@ -42,6 +44,7 @@ def lock_of(plan: Plan) -> dict[str, Any]:
     """The lock of a plan as plain values."""
     root = Path(plan.root).resolve()
     tree = {name: _plain(getattr(plan, name), root) for name in SECTIONS}
+    tree |= {name: _plain(said, root) for name in IF_SAID if (said := getattr(plan, name))}
     tree["deliveries"] = _unnamed({delivery["name"]: delivery for delivery in tree["deliveries"]})
     for delivery in tree["deliveries"].values():
         delivery.pop("nodes", None)  # another way to write gpus

@@ -83,6 +83,11 @@ class Run:
         """How the free GPUs lie together, by level, product and bin; `columns.FRAGMENTATION`."""
         return self._table("fragmentation", folder.FRAGMENTATION)
 
+    @cached_property
+    def licences(self) -> pl.DataFrame:
+        """What export law says of each lot from day to day; `columns.LICENCES`; empty where nobody asks."""
+        return self._table("licences", folder.LICENCES)
+
     def _table(self, name: str, file: str) -> pl.DataFrame:
         """A small table; empty where a run was written before there was one."""
         if (self.path / file).exists():

@@ -20,6 +20,7 @@ from gpufleet.results.chain import write_chain
 from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.fragmentation import write_fragmentation
 from gpufleet.results.ledger import ledger_of
+from gpufleet.results.licences import write_licences
 from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
 from gpufleet.results.preemptions import Preempted, write_preemptions
@@ -63,6 +64,7 @@ def write_results(
     run = Run(path)
     write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)
     write_chain(path / folder.CHAIN, plan, run.plan)
+    write_licences(path / folder.LICENCES, plan)
     if preempted is not None:
         rows = write_preemptions(path / folder.PREEMPTIONS, run, preempted)
         write_quotas(path / folder.QUOTAS, built.world, built.names, tallies, end_s, rows)

@@ -207,12 +207,13 @@ def hypothetical(rule_id: str) -> bool:
 
 def cited(verdict: Verdict) -> str:
     """The rules behind a verdict, to be looked up; hypothetical ones are marked."""
-    return "; ".join(
+    rules = [
         say("{rule} ({place}, hypothetical)", rule=rule.id, place=str(rule.at))
         if hypothetical(rule.id)
         else rule.citation
         for rule in verdict.cited
-    )
+    ]
+    return say("{rules:; }", rules=rules)
 
 
 def chip_of(product: str) -> dict[str, Value]:
@@ -286,9 +287,7 @@ def _same(one: Verdict, other: Verdict) -> bool:
 
 
 def undecided(verdict: Verdict) -> tuple[str, ...]:
-    """Columns of the inputs that leave a verdict open; empty if it is decided."""
-    if verdict.policy != UNKNOWN:
-        return ()
+    """Columns of the inputs that are not known and on which a verdict hangs; empty if it is decided."""
     names = {each.name: column for column, each in BY_COLUMN.items()}
     return tuple(names[name] for name in verdict.undecided)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpufleet.base.errors import Place
 from gpufleet.base.say import say
 from gpufleet.models.export import Verdict
-from gpufleet.models.export_policies import UNKNOWN
+from gpufleet.models.export_policies import POLICIES, UNKNOWN
 from gpufleet.world.law import PRACTICE, Law, cited, in_order, ready_of, undecided
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Wait(NamedTuple):
     says: str
     place: Place | None  # the line of the plan behind it: a hypothetical rule, a licence, else the lot
     citation: str
+    hypothetical: bool = False  # a rule of the plan holds it, not one of the catalogue
 
 
 class Shipment(NamedTuple):
@@ -214,8 +215,9 @@ class Gates:
             reasons[0][0] if len(reasons) == 1 else say("{reasons:; }", reasons=[says for says, _ in reasons])
         )
         place = next((at for _, at in reasons if at), lot.line)
-        citation = "; ".join(dict.fromkeys(cited(need.verdict) for need in lacking))
-        return Wait(*span, says, place, citation)
+        citations = list(dict.fromkeys(cited(need.verdict) for need in lacking))
+        citation = citations[0] if len(citations) == 1 else say("{rules:; }", rules=citations)
+        return Wait(*span, says, place, citation, any(self.law.place(need.verdict) for need in lacking))
 
     def _reaches(self, lot: Delivery, need: _Need, day: date, pool: Mapping[str, int]) -> bool:
         return any(pool.get(name, 1) for name in self.holding(lot, need.authority, day))
@@ -226,7 +228,8 @@ class Gates:
         """Why a lot lacks a licence, and the line of the plan behind it."""
         found, licences = need.verdict, self.law.plan.licences
         policy: str = found.meaning.says
-        if found.policy == UNKNOWN:
+        decided = _closes(found.policy)
+        if not decided:
             policy = say("not decided: {inputs} not known", inputs=list(undecided(found)))
         at = self.law.place(found)
         names = list(self.licences_for(lot, need.authority))
@@ -260,7 +263,7 @@ class Gates:
                 "{policy}; the licence {licence} held until {until}", policy=policy, licence=name, until=until
             )
             return says, at or licences[name].line
-        if need.authority == "us_export" and found.policy != UNKNOWN:
+        if need.authority == "us_export" and decided:
             return say("{policy}; the plan has no licence for it", policy=policy), at
         return policy, at
 
@@ -274,10 +277,14 @@ def needs_licence(verdict: Verdict, *, unknown: bool) -> bool:
         return False  # a duty keeps nothing back
     if verdict.policy == UNKNOWN:
         return not unknown
-    if verdict.authority_group == "cn":
-        return verdict.outcome == "banned"
-    granted = verdict.policy in PRACTICE or verdict.outcome == "exception"
-    return verdict.licence_required == "yes" and not granted
+    if _closes(verdict.policy):
+        return True
+    return not unknown and any(_closes(policy) for policy in verdict.may_be)
+
+
+def _closes(policy: str) -> bool:
+    """Whether nothing passes under a policy: not under a duty, an exception, a risk, or a licence given."""
+    return policy not in PRACTICE and POLICIES[policy].outcome in ("licence", "banned")
 
 
 def _first(plan: Plan, licence: Licence) -> date:
