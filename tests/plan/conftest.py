@@ -178,6 +178,35 @@ sources:
   a: {title: A}
 """
 
+# Every key of the chain of lots.
+CHAIN = """\
+gpufleet: 1
+name: chain
+start: 2026-01-01
+end: 2027-06-01
+milestones:
+  money: {title: Money, kind: budget, at: {value: 2026-02-01, range: [2026-01-15, 2026-04-01]}, source: a,
+          trust: stated}
+  tender: {kind: tender, after: money, takes: {value: 60 d, range: [50 d, 90 d]},
+           fails: {value: 1, range: [0, 2]}, repeat_after: 30 d}
+lead_times:
+  default: {installed: 10 d, source: a, trust: estimate}
+  DGX B200: {accepted: {value: 5 d, range: [3 d, 9 d]}}
+sites: {hall: {}}
+deliveries:
+  - name: lot-1
+    to: hall
+    system: DGX B200
+    gpus: 64
+    ordered: 2026-02-01
+    needs: {ordered: money, made: money, shipped: [money, tender], installed: tender, accepted: tender}
+    lead_times: {made: 1 d, shipped: 2 d, delivered: 3 d, installed: 4 d, accepted: 5 d}
+    steps: {made: 2026-03-01, shipped: {value: 2026-03-02, range: [2026-03-01, 2026-03-05]},
+            installed: 2026-03-03, accepted: 2026-03-04}
+tenants: {research: {}}
+sources: {a: {title: A}}
+"""
+
 # Every key of export law.
 LAW = """\
 gpufleet: 1
@@ -281,6 +310,11 @@ def full() -> str:
 @pytest.fixture
 def sharing() -> str:
     return SHARED
+
+
+@pytest.fixture
+def chain() -> str:
+    return CHAIN
 
 
 @pytest.fixture
