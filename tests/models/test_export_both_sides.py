@@ -1,4 +1,4 @@
-"""Forty shipments read by hand against the rules: both sides of days, thresholds, countries and conditions."""
+"""Shipments read by hand against the rules: both sides of days, thresholds, countries and conditions."""
 
 from __future__ import annotations
 
