@@ -420,6 +420,7 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.shortage": partial(run_columns, "shortage"),
     "run.preemptions": partial(run_columns, "preemptions"),
     "run.quotas": partial(run_columns, "quotas"),
+    "run.licences": partial(run_columns, "licences"),
     "run.fragmentation": partial(run_columns, "fragmentation"),
     "limits": limits,
     "findings": findings,

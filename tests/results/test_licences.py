@@ -111,7 +111,7 @@ def test_why_tells_it(run: Run) -> None:
 
 def test_the_page_has_it(run: Run) -> None:
     page = render_html(run)
-    assert "Export law: of 3 lots 1 wait, and 1 do not ship whole" in page
+    assert "Export law: lots asked about: 3; waiting: 1; not shipped whole: 1" in page
     assert "no legal advice" in page
     assert "1 hypothetical rule of the plan" in page
     assert "rules.feared (plan.yaml:15, hypothetical)" in page

@@ -155,6 +155,64 @@ def test_an_exception_that_hangs_on_what_is_not_known_is_not_decided(plan_of: Pl
     assert day(gates(plan_of(chosen)).planned["lot"]) == "2024-06-01"
 
 
+def test_ranges_of_dates_have_ends(plan_of: PlanOf) -> None:
+    """A licence late and short, a ban early and long: the worst; the other ends: the best."""
+    text = HEAD.format(to="sa", system="DGX B300", gpus=8, at="2025-02-01", more="") + (
+        "licences: {l: {to: SA, from: {value: 2025-05-01, range: [2025-04-01, 2025-06-01]}}}\n"
+        "rules: {r: {to: KR, from: {value: 2025-05-01, range: [2025-04-01, 2025-06-01]},\n"
+        "  until: {value: 2025-07-01, range: [2025-06-15, 2025-08-01]}},\n"
+        "  gone: {repeals: US-2023-10-17, from: {value: 2025-05-10, range: [2025-05-01, 2025-05-20]}}}\n"
+    )
+    plan = plan_of(text)
+    found = [
+        (
+            plan.licences["l"].at_end(end).from_,
+            plan.rules["r"].at_end(end).from_,
+            plan.rules["r"].at_end(end).until,
+            plan.rules["gone"].at_end(end).from_,
+        )
+        for end in (0, 1)
+    ]
+    days = [[f"{plan.local(each):%m-%d}" for each in row if each] for row in found]
+    assert days == [["06-01", "04-01", "08-01", "05-20"], ["04-01", "06-01", "06-15", "05-01"]]
+    whole = gates(plan).planned["lot"].at
+    ends = [
+        gates(
+            plan.model_copy(
+                update={
+                    "licences": {name: each.at_end(end) for name, each in plan.licences.items()},
+                    "rules": {name: each.at_end(end) for name, each in plan.rules.items()},
+                }
+            )
+        )
+        .planned["lot"]
+        .at
+        for end in (0, 1)
+    ]
+    assert [f"{plan.local(each):%m-%d}" for each in (*ends, whole) if each] == ["05-20", "04-01", "05-01"]
+
+
+def test_a_rule_that_is_repealed_for_a_time(plan_of: PlanOf) -> None:
+    """The letters of April 2025 withdrawn in June: free then, and stopped again after."""
+    gone = "rules: {gone: {repeals: US-2025-04-09, from: 2025-06-01, until: 2025-06-11}}\n"
+    for ready, ships in (
+        ("2025-05-01", "2025-06-01"),
+        ("2025-06-10", "2025-06-10"),
+        ("2025-06-11", "2025-08-11"),
+        ("2025-04-08", "2025-04-08"),
+    ):
+        assert day(gate(plan_of, ready, gone)) == ships
+
+
+def test_a_hypothetical_ban_holds_whatever_practice_there_is(plan_of: PlanOf) -> None:
+    ban = "rules: {ban: {to: CN, products: H20, from: 2025-08-20, until: 2025-09-01}}\n"
+    found = gate(plan_of, "2025-08-20", ban)
+    assert day(found) == "2025-09-01"
+    assert found.waits[0].citation == "rules.ban (plan.yaml:11, hypothetical)"
+    assert found.waits[0].hypothetical
+    assert str(found.waits[0].place) == "plan.yaml:11"
+
+
 def test_no_border_no_export(plan_of: PlanOf) -> None:
     """A Chinese part to a Chinese site crosses no border; one from elsewhere does."""
     text = HEAD.format(to="cn", system="own", gpus=8, at="2025-05-01", more="{}").replace(

@@ -156,12 +156,13 @@ def verdict(inputs: Inputs, authority_group: str, rules: RuleSet | None = None) 
     found = _Question(inputs, authority_group, rules)
     policy, decided_by = found.policy()
     may_be = found.may_be(policy)
+    behind = decided_by if policy == UNKNOWN else found.deciding() if may_be else ()
     return Verdict(
         authority_group,
         found.licence,
         policy,
         decided_by,
-        _in_order(found.open_inputs(decided_by)) if policy == UNKNOWN or may_be else (),
+        _in_order(found.open_inputs(behind)),
         tuple(Reading(r, truth, _in_order(r.undecided(inputs))) for r, truth in found.read),
         () if found.read else rules.first_of(authority_group),
         may_be,
@@ -237,13 +238,16 @@ class _Question:
         (policy,) = strictest(self.group, [(policy,) for _, policy in offered])
         return policy, (*(rule for rule, each in offered if each == policy), *replaced)
 
+    def deciding(self) -> Sequence[Rule]:
+        """The rules whose policies count: those that apply, or the one that replaces theirs."""
+        setting = self._setting()
+        return self.applying if setting is None else [setting]
+
     def may_be(self, policy: str) -> tuple[str, ...]:
         """What the policy may be besides, where it hangs on an input that is not known."""
         if policy == UNKNOWN or not self.applying:
             return ()
-        setting = self._setting()
-        rules = self.applying if setting is None else [setting]
-        found = strictest(self.group, [rule.policies(self.inputs) for rule in rules])
+        found = strictest(self.group, [rule.policies(self.inputs) for rule in self.deciding()])
         return tuple(each for each in found if each != policy)
 
     def open_inputs(self, rules: Sequence[Rule]) -> frozenset[str]:

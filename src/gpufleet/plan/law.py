@@ -222,6 +222,20 @@ class Licence(Sourced):
         _in_order(values, path, reader)
         return values
 
+    def at_end(self, end: int) -> Licence:
+        """The licence at one end of the ranges of its dates: 0 = late and short, 1 = early and long."""
+        return self.model_copy(update=_ends(self, late=1 - end))
+
+
+def _ends(part: Licence | LawRule, *, late: int) -> dict[str, datetime]:
+    """Dates at the ends of their ranges; `late` 1: it begins late and ends early, 0: the other way round."""
+    found = {}
+    if part.from_range:
+        found["from_"] = part.from_range[late]
+    if part.until_range:
+        found["until"] = part.until_range[1 - late]
+    return found
+
 
 def _after(values: dict[str, Any], path: str, reader: Reader) -> dict[str, Any]:
     """When a licence holds that is applied for, with the range of both."""
@@ -256,6 +270,8 @@ class LawRule(Sourced):
         tuple[str, ...],
         Key(CatalogueRules(), "rules of the catalogue that are not in force in that time"),
     ] = ()
+    from_range: tuple[datetime, datetime] | None = None
+    until_range: tuple[datetime, datetime] | None = None
 
     @override
     @classmethod
@@ -270,7 +286,15 @@ class LawRule(Sourced):
                 authority=values.get("authority", "us_export"),
             )
             raise reader.refuse("P221", node.key_at["policy"], says, did_you_mean(policy, known))
+        values["from_range"] = reader.origins[under(path, "from")].range
+        if "until" in values:
+            values["until_range"] = reader.origins[under(path, "until")].range
         return values
+
+    def at_end(self, end: int) -> LawRule:
+        """The rule at one end of the ranges of its dates: 0 = it holds back most, 1 = least."""
+        holds_back = self.imposes is not None
+        return self.model_copy(update=_ends(self, late=end if holds_back else 1 - end))
 
     @property
     def imposes(self) -> str | None:

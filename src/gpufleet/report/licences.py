@@ -32,7 +32,7 @@ def title(run: Run) -> Said | None:
     never = [lot for lot, gpus in lots.items() if shipped[lot] < gpus]
     waiting = {row["lot"] for row in rows if row["kind"] == "wait"} - set(never)
     return say(
-        "Export law: of {lots:,} lots {waiting:,} wait, and {never:,} do not ship whole",
+        "Export law: lots asked about: {lots:,}; waiting: {waiting:,}; not shipped whole: {never:,}",
         lots=len(lots),
         waiting=len(waiting),
         never=len(never),

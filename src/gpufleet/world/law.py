@@ -298,7 +298,9 @@ def undecided(verdict: Verdict) -> tuple[str, ...]:
 def _left(plan: Plan) -> Iterator[Rule]:
     """The rules of the catalogue, in the times in which the plan does not repeal them."""
     for rule in shipped().rules:
-        spans = [_days(plan, each) for each in plan.rules.values() if rule.id in each.repeals]
+        spans = [
+            _days(plan, each) for each in plan.rules.values() if rule.id in each.repeals and not _empty(each)
+        ]
         yield from _cut(rule, sorted(spans)) if spans else (rule,)
 
 
@@ -330,10 +332,15 @@ def _day_before(day: str) -> str:
     return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
+def _empty(rule: LawRule) -> bool:
+    """Whether a rule never holds: where ranges of its dates overlap, it may be so at their ends."""
+    return rule.until is not None and rule.until <= rule.from_
+
+
 def _own_rules(plan: Plan, found: list[Finding]) -> Iterator[Rule]:
     """The hypothetical rules of a plan; what is wrong with them is told."""
     for name, rule in plan.rules.items():
-        if rule.imposes is None:
+        if rule.imposes is None or _empty(rule):
             continue
         at = plan.line(f"{PREFIX}{name}.when") or rule.line
         try:

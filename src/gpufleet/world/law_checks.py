@@ -10,7 +10,7 @@ from gpufleet.base.say import Said, say
 from gpufleet.models.export import NO_ADVICE
 from gpufleet.plan.check import check, run_checks
 from gpufleet.world.law import PREFIX, asks_law, chip_of, ready_of, undecided
-from gpufleet.world.licences import Gates, gates
+from gpufleet.world.licences import Gates, gates, needs_licence
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -121,7 +121,8 @@ def not_decided(found: Gates) -> Iterator[Finding]:
         if not found.law.held(lot):
             continue
         day = plan.local(ready_of(lot), lot.to).date()
-        names = {name for each in found.law.verdicts(lot, day).values() for name in undecided(each)}
+        closed = [v for v in found.law.verdicts(lot, day).values() if needs_licence(v, unknown=False)]
+        names = {name for each in closed for name in undecided(each)}
         if not names:
             continue
         chosen = lot.unknown_law or plan.unknown_law

@@ -276,10 +276,17 @@ def needs_licence(verdict: Verdict, *, unknown: bool) -> bool:
     if verdict.authority_group == "us_import":
         return False  # a duty keeps nothing back
     if verdict.policy == UNKNOWN:
-        return not unknown
+        return not unknown and any(_closes(policy) for policy in _possible(verdict))
     if _closes(verdict.policy):
         return True
     return not unknown and any(_closes(policy) for policy in verdict.may_be)
+
+
+def _possible(verdict: Verdict) -> Iterator[str]:
+    """Policies of the rules of which it is not known whether they apply."""
+    for each in verdict.readings:
+        if each.applies is None and each.rule.row.role == "imposes":
+            yield from (policy for _, policy in each.rule.branches)
 
 
 def _closes(policy: str) -> bool:

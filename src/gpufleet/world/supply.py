@@ -145,7 +145,11 @@ def _variant(plan: Plan, end: int) -> Plan:
         else system
         for name, system in plan.systems.items()
     }
-    return plan.model_copy(update={"deliveries": tuple(lots), "sites": sites, "systems": systems})
+    law = {
+        "licences": {name: each.at_end(end) for name, each in plan.licences.items()},
+        "rules": {name: each.at_end(end) for name, each in plan.rules.items()},
+    }
+    return plan.model_copy(update={"deliveries": tuple(lots), "sites": sites, "systems": systems, **law})
 
 
 def _site_variant(site: Site, end: int) -> Site:
@@ -161,6 +165,8 @@ def _has_ranges(plan: Plan) -> bool:
         any(lot.gpus_range or lot.at_range or lot.ordered_range or lot.ready_range for lot in plan.deliveries)
         or any(site.pue_range or site.power_w_range for site in plan.sites.values())
         or any(system.node_power_w_range for system in plan.systems.values())
+        or any(each.from_range or each.until_range for each in plan.licences.values())
+        or any(each.from_range or each.until_range for each in plan.rules.values())
     )
 
 
