@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
@@ -111,14 +110,14 @@ def phase_of(name: str) -> str:
 
 def _planned(run: Run) -> Iterator[Campaign]:
     """What is planned; nothing of it has run yet."""
-    trainings = run.plan.get("trainings", {})  # a run of an earlier version has none
+    trainings = run.plan.get("trainings")
+    if trainings is None:
+        return  # a run of an earlier version
     for name, workload in run.plan["workloads"].items():
         if workload["kind"] == "campaign":
-            at = datetime.fromisoformat(workload["at"])
-            start_s = max(0, int((at - run.start).total_seconds()))
-            speed = workload["products"][0][1] if workload["products"] else 1.0
-            lasts_s = round(workload["duration_s"] / speed)
-            yield _untouched(name, name, 1, workload["gpus"], start_s, start_s + lasts_s, 0.0)
+            at = run.plan["campaigns"][name]
+            jobs, gpus = workload["tasks"], workload["gpus"]
+            yield _untouched(name, name, jobs, gpus, at["start_s"], at["end_s"], 0.0)
         for phase in trainings[name]["phases"] if name in trainings else ():
             numbers = (phase[key] for key in ("jobs", "gpus", "start_s", "end_s", "failures"))
             yield _untouched(f"{name}/{phase['name']}", name, *numbers)

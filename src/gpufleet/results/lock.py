@@ -2,9 +2,9 @@
 
 The tree has the plan's own sections (``sites``, ``systems``, ``deliveries``, ...), values in base units.
 Sections come with it: ``asked`` (scenarios and --set overrides of this run), ``profiles``, ``trainings``
-(what is predicted of each), ``lines`` (path in the plan -> ``file:line``, files relative to the plan) and
-``origins`` (path -> source, trust, range, where the plan gives them). The bytes do not depend on where the
-plan lies.
+and ``campaigns`` (what is predicted of each), ``lines`` (path in the plan -> ``file:line``, files relative to
+the plan) and ``origins`` (path -> source, trust, range, where the plan gives them). The bytes do not depend
+on where the plan lies.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import yaml
 
 from gpufleet.base.errors import Place
 from gpufleet.plan.training import TrainingWorkload
+from gpufleet.plan.workloads import CampaignWorkload
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -69,6 +70,7 @@ def lock_of(plan: Plan) -> dict[str, Any]:
         **tree,
         "profiles": profiles,
         "trainings": {name: _training(training) for name, training in trainings.items()},
+        "campaigns": _campaigns(plan),
         "asked": _asked(plan),
         "lines": dict(sorted(_lines(plan, origins, root).items())),
         "origins": {path: known for path in sorted(origins) if (known := _origin(origins[path], root))},
@@ -107,6 +109,20 @@ def _trainings(plan: Plan) -> dict[str, Planned]:
     return {each.name: planned(plan, each) for each in declared}
 
 
+def _campaigns(plan: Plan) -> dict[str, dict[str, int]]:
+    """When campaigns are to begin and to end, if they never wait; s from the plan's start."""
+    declared = [each for each in plan.workloads.values() if isinstance(each, CampaignWorkload)]
+    if not declared:
+        return {}
+    from gpufleet.world.training import begin_s, campaign_lasts_s
+
+    begins = {each.name: begin_s(plan, each) for each in declared}
+    return {
+        each.name: {"start_s": begins[each.name], "end_s": begins[each.name] + campaign_lasts_s(each)}
+        for each in declared
+    }
+
+
 def _training(made: Planned) -> dict[str, Any]:
     """What is predicted of a training; s from the plan's start, numbers rounded to what they are good for."""
     return {
@@ -122,7 +138,7 @@ def _training(made: Planned) -> dict[str, Any]:
             product: {
                 "speed": speed,
                 "system": one.system,
-                "layout": one.layout,
+                "layout": str(one.layout),  # in English
                 "gpus": one.gpus,
                 "tokens_per_s": round(one.tokens_per_s),
                 "mfu": round(one.mfu, 4),

@@ -42,9 +42,7 @@ class ClassBook:
         self.accounts, self.gates = AccountBook(plan, names), GateBook(plan)
         self._options: dict[tuple[int, str], tuple[tuple[int, float], ...]] = {}
 
-    def class_of(
-        self, queue: int, workload: Workload, owner: Owner | None = None, phase: str = ""
-    ) -> int:
+    def class_of(self, queue: int, workload: Workload, owner: Owner | None = None, phase: str = "") -> int:
         """The class of a workload's jobs in a queue, of one owner; of a training, of one phase."""
         owner = owner or Owner(project=workload.project)
         key = ClassKey(

@@ -19,6 +19,7 @@ from gpufleet.models.campaign import Trouble, goodput, published_rate
 from gpufleet.models.config_file import read_config
 from gpufleet.models.finish import Finish
 from gpufleet.plan.training import MOST_GPUS, PRE_TRAINING, SEQ_LEN, TrainingWorkload
+from gpufleet.plan.workloads import CampaignWorkload
 from gpufleet.world.forecasts import Asked, Forecast, batch_for, finished, forecast
 
 if TYPE_CHECKING:
@@ -241,10 +242,7 @@ def _terms(plan: Plan, workload: TrainingWorkload, done: Finish) -> _Terms:
 def _phases(
     plan: Plan, workload: TrainingWorkload, gpus: int, done: Finish, terms: _Terms
 ) -> tuple[PlannedPhase, ...]:
-    """The phases in their order. Each begins when the one before is predicted to end.
-
-    This is the only place that says when a phase may begin.
-    """
+    """The phases in their order. Each is predicted to begin when the one before is predicted to end."""
     slow = 1.0 + Trouble().straggler_share
     work_s = done.ideal_s * slow * (terms.interval_s + terms.checkpoint_s) / terms.interval_s
     parts = list(workload.phases.each())
@@ -255,7 +253,7 @@ def _phases(
     ]
     rows.insert(sum(key == "ablations" for key, *_ in rows), (PRE_TRAINING, 1, gpus, work_s))
     found: list[PlannedPhase] = []
-    t_s = max(0, plan.seconds(workload.at))
+    t_s = begin_s(plan, workload)
     for key, jobs, each, job_s in rows:
         at_once = max(1, gpus // each)
         lasts_s = max(1, round(-(-jobs // at_once) * job_s * terms.longer(each)))
@@ -269,13 +267,39 @@ def _phases(
     return tuple(found)
 
 
+def begin_s(plan: Plan, workload: TrainingWorkload | CampaignWorkload) -> int:
+    """When a training or campaign can begin, s from the plan's start: what it comes after is to have ended.
+
+    Only of trainings and campaigns is known when they are to end.
+    """
+    ends = [
+        _planned_end_s(plan, other)
+        for other in (plan.workloads[after.workload] for after in workload.after)
+        if isinstance(other, TrainingWorkload | CampaignWorkload)
+    ]
+    return max([0, plan.seconds(workload.at), *ends])
+
+
+def _planned_end_s(plan: Plan, workload: TrainingWorkload | CampaignWorkload) -> int:
+    if isinstance(workload, TrainingWorkload):
+        return planned(plan, workload).phases[-1].end_s
+    return begin_s(plan, workload) + campaign_lasts_s(workload)
+
+
+def campaign_lasts_s(workload: CampaignWorkload) -> int:
+    """How long a campaign takes on the product that it prefers, if it never waits."""
+    speed = workload.products[0][1] if workload.products else 1.0
+    rounds = -(-workload.tasks // (workload.at_once or workload.tasks))
+    return rounds * max(1, round(workload.duration_s / speed))
+
+
 def _fewest_by(plan: Plan, workload: TrainingWorkload, model: Architecture) -> int:
     """The fewest GPUs with which all is predicted to be done by the date, to a sixteenth of a power of two.
 
     Raises: GpufleetError P172 if none are, M012 for the number type.
     """
     assert workload.by is not None
-    limit_s, begin_s = plan.seconds(workload.by), max(0, plan.seconds(workload.at))
+    limit_s, first_s = plan.seconds(workload.by), begin_s(plan, workload)
     product = workload.products[0][0]
     soonest: tuple[int, int] | None = None  # when all is done, s from the plan's start, and GPUs
     most = 16
@@ -290,7 +314,7 @@ def _fewest_by(plan: Plan, workload: TrainingWorkload, model: Architecture) -> i
     else:
         raise GpufleetError(_too_late(plan, workload, soonest))
     assert end_s is not None
-    linear = most * (end_s - begin_s) / max(limit_s - begin_s, 1)
+    linear = most * (end_s - first_s) / max(limit_s - first_s, 1)
     for gpus in range(most // 2, most, max(most // 16, 1)):
         if gpus >= linear:
             asked = _asked(plan, workload, model, product, gpus)
