@@ -37,6 +37,7 @@ class TrainingExplanation:
     last: tuple[Row, ...]  # of each phase that began, the job that ended last, or is not done
     days: tuple[Days, ...]  # of these
     total: Days | None  # their sum; None: no phase began
+    by: datetime | None  # when it is to be done, of one whose GPUs follow from that
     at: str  # file:line
     start: datetime
     zone: str
@@ -52,6 +53,7 @@ class TrainingExplanation:
             "planned": {"start_s": self.whole.planned_start_s, "end_s": self.whole.planned_end_s},
             "simulated": {"start_s": self.whole.start_s, "end_s": self.whole.end_s},
             "late_s": self.whole.late_s,
+            "by": self.by.isoformat() if self.by else None,
             "phases": [
                 {**each._asdict(), "products": list(each.products), "late_s": each.late_s}
                 for each in self.phases
@@ -67,7 +69,7 @@ class TrainingExplanation:
     def text(self) -> str:
         """The explanation for people: the answer, where the days went, the phases."""
         days = self.total.lines() if self.total else []
-        return "\n".join([self._answer(), self._what(), *days, "", *self._phases()])
+        return "\n".join([self._answer(), self._what(), *self._by(), *days, "", *self._phases()])
 
     __str__ = text
     __repr__ = text
@@ -80,6 +82,8 @@ class TrainingExplanation:
         if late_s is None or self.whole.end_s is None:
             return say("{name} is not done by the end of the run; planned end: {planned}", **told)
         told |= {"end": self._day(self.whole.end_s), "time": format_duration(abs(late_s))}
+        if not late_s:
+            return say("{name} was done on {end}, as planned", **told)
         if late_s > 0:
             return say("{name} was done on {end}, {time} later than planned ({planned})", **told)
         return say("{name} was done on {end}, {time} earlier than planned ({planned})", **told)
@@ -93,6 +97,22 @@ class TrainingExplanation:
             place=self.at,
         )
         return f"  {what}"
+
+    def _by(self) -> Iterator[str]:
+        """Its date, and whether it kept it."""
+        if self.by is None:
+            return
+        limit_s = int((self.by - self.start).total_seconds())
+        told = {"day": self._day(limit_s), "gpus": self.whole.gpus}
+        end_s = self.whole.end_s if self.whole.late_s is not None else None
+        if end_s is None:
+            says = say("wanted by {day}: {gpus:,} GPUs follow from that", **told)
+        elif end_s > limit_s:
+            time = format_duration(end_s - limit_s)
+            says = say("wanted by {day}: {gpus:,} GPUs follow from that; {time} too late", time=time, **told)
+        else:
+            says = say("wanted by {day}: {gpus:,} GPUs follow from that; in time", **told)
+        yield f"  {says}"
 
     def _phases(self) -> Iterator[str]:
         yield f"  {say('phases, each by its job that ended last')}"
@@ -141,6 +161,7 @@ def why_training(run: Run, name: str) -> TrainingExplanation:
         last=last,
         days=days,
         total=summed(days) if days else None,
+        by=datetime.fromisoformat(by) if (by := run.plan["workloads"][name].get("by")) else None,
         at=line(run.plan, path).at,
         start=run.start,
         zone=run.time_zone,
