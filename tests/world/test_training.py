@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpufleet.base.errors import GpufleetError
@@ -150,6 +150,78 @@ def test_what_hurts_is_told(plan_of: PlanOf, rest: str, more: str, code: str, sa
     assert found, training_findings(plan)
     assert says in str(found[0].says)
     assert (found[0].severity, found[0].at is not None) == ("warning", True)
+
+
+def test_what_comes_after_others_is_predicted_to_begin_then(plan_of: PlanOf) -> None:
+    text = TEXT.format(rest=f"{GOOD}, after: [other, sweep]", more="")
+    other = "  other: {kind: training, queue: team, at: 2026-01-02, model: llama-3-8b, tokens: 500B, "
+    sweep = (
+        "  sweep: {kind: campaign, queue: team, gpus: 8, duration: 1 d, at: 2026-01-02, tasks: 5, at_once: 2}"
+    )
+    plan = plan_of(text + other + "products: B200, gpus: 8}\n" + sweep)
+    made, before = (planned(plan, plan.workloads[name]) for name in ("w", "other"))  # type: ignore[arg-type]
+    day = 86_400
+    assert made.phases[0].start_s == max(before.phases[-1].end_s, (1 + 3) * day)
+    gates = build(plan).world.gates
+    assert gates is not None
+    assert gates.gate.tolist() == [0, 0]  # one that waits, for two
+    assert sorted(gates.after.tolist()) == [0, 1]
+
+
+def test_phases_wait_for_each_other(plan_of: PlanOf) -> None:
+    """Ablations may end in any way; what trains on needs the model. Each phase is a class of its own."""
+    plan, _ = of(plan_of, f"{GOOD}, {PHASES}")
+    gates = build(plan).world.gates
+    assert gates is not None
+    rows = zip(gates.gate.tolist(), gates.after.tolist(), gates.any_end.tolist(), strict=True)
+    assert list(rows) == [(0, 0, 1), (1, 1, 0)]
+    assert list(zip(gates.of_class.tolist(), gates.source.tolist(), strict=True)) == [
+        (-1, 0),
+        (0, 1),
+        (1, -1),
+    ]
+
+
+@pytest.mark.parametrize("size", ["gpus: 60", "by: 2026-02-28"])
+def test_slices_divide_the_jobs_of_all_phases(plan_of: PlanOf, size: str) -> None:
+    rest = "model: llama-3-8b, tokens: 1T, products: [B200], topology: {required: site, slice: {gpus: 8, "
+    rest += f"level: domain}}}}, {size}"
+    with pytest.raises(GpufleetError) as refused:
+        training_findings(plan_of(TEXT.format(rest=rest, more="policy: {sharing: {}}")))
+    assert "P055" in {each.code for each in refused.value.findings}
+
+
+def test_a_training_larger_than_its_project_is_refused(plan_of: PlanOf) -> None:
+    text = TEXT.format(rest=f"{GOOD}, project: vision, {PHASES}", more="")
+    with pytest.raises(GpufleetError) as refused:
+        plan_of(text.replace("team: {}", "team: {limits: {per_project: {gpus: 32}}}"))
+    (found,) = [each for each in refused.value.findings if each.code == "P134"]
+    assert "w wants 64 GPUs; project vision may hold 32 at most" in str(found.says)
+
+
+@given(
+    shares=st.lists(st.floats(0.001, 0.2), min_size=4, max_size=4),
+    jobs=st.integers(1, 50),
+    size=st.sampled_from([8, 16, 64]),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_shares_are_of_the_whole_whatever_they_are(
+    plan_of: PlanOf, shares: list[float], jobs: int, size: int
+) -> None:
+    keys = ("ablations", "continued", "post_training", "evaluation")
+    written = [
+        f"{key}: {{share: {share:.4f}, jobs: {jobs}, gpus: {size}}}"
+        for key, share in zip(keys, shares, strict=True)
+    ]
+    _, made = of(plan_of, f"{GOOD}, phases: {{{', '.join(written)}}}")
+    assert [phase.name for phase in made.phases] == list(made.workload.phase_names)
+    hours = {phase.name: phase.jobs * phase.gpus * phase.work_s for phase in made.phases}
+    for key, share in zip(keys, shares, strict=True):
+        assert hours[key.replace("_", "-")] / sum(hours.values()) == pytest.approx(
+            round(share, 4), rel=0.01, abs=1e-4
+        )
+    for before, after in zip(made.phases, made.phases[1:], strict=False):
+        assert before.start_s < before.end_s == after.start_s
 
 
 def test_a_limit_that_kills_is_told(plan_of: PlanOf) -> None:
