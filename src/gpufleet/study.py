@@ -232,14 +232,15 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
     """
     _try_own(plan)
     law, about = _law(plan)
-    generates = any(hasattr(workload, "profile") for workload in plan.workloads.values())
-    if not (traces or generates or plan.retirements or plan.partitions or plan.reservations):
+    computes = any(hasattr(each, "profile") or hasattr(each, "model") for each in plan.workloads.values())
+    if not (traces or computes or plan.retirements or plan.partitions or plan.reservations):
         return Checked(law, about)  # without NumPy, which takes longer than all else
     from gpufleet.world.asked import demand_findings, implied
     from gpufleet.world.capacity import capacity_of
     from gpufleet.world.chain import with_law
     from gpufleet.world.names import Names
     from gpufleet.world.set_finder import sets_of
+    from gpufleet.world.training_checks import training_findings
 
     if traces:
         from gpufleet.world.build import build
@@ -254,7 +255,7 @@ def check_world(plan: Plan, *, traces: bool = False) -> Checked:
     raise_errors(sets.findings)
     fleet = replace(fleet, queue_nodes=sets.queue_nodes)
     asks, found = demand_findings(plan, names, fleet)
-    findings = [*law, *fleet.findings, *sets.findings, *found]
+    findings = [*law, *fleet.findings, *sets.findings, *found, *training_findings(plan)]
     return Checked(findings, about, implied(plan, [ask.stream for ask in asks]))
 
 
@@ -277,6 +278,7 @@ def never_fits(plan: Plan, built: Built) -> Iterator[Finding]:
     """
     import polars as pl
 
+    from gpufleet.plan.training import TrainingWorkload
     from gpufleet.plan.workloads import CampaignWorkload
     from gpufleet.world.reach import most_for_class
 
@@ -286,7 +288,7 @@ def never_fits(plan: Plan, built: Built) -> Iterator[Finding]:
     sums = large.group_by("workload").agg(pl.len(), pl.col("gpus").max(), pl.col("most").max())
     for code, jobs, gpus, reach in sums.sort("workload").iter_rows():
         workload = plan.workloads[built.names.workloads[code]]
-        if isinstance(workload, CampaignWorkload):
+        if isinstance(workload, CampaignWorkload | TrainingWorkload):
             continue  # the plan's own check has said so
         says = say(
             "{n:,} job asks for up to {gpus:,} GPUs; at most {reach:,} can ever be had at once",

@@ -286,7 +286,11 @@ def amount(text: str, option: str) -> float:
     letter = match[2].upper() if match else ""
     if match and not letter:
         says = say("`{text}` has no letter for its size", text=text)
-        _refuse("U050", says, say("write {text}T (10^12) or {text}B (10^9)", text=text.strip()), option)
+        fix = say("write {text}T (10^12) or {text}B (10^9)", text=text.strip())
+        if float(match[1]) >= _LETTERS["M"]:  # written out
+            in_t = float(match[1]) / _LETTERS["T"]
+            fix = say("write {trillions:g}T (10^12), if it is written out", trillions=in_t)
+        _refuse("U050", says, fix, option)
     if match is None or letter not in _LETTERS:
         _refuse(
             "U050", say("`{text}` is no number of tokens", text=text), say("write e.g. 15T or 500B"), option

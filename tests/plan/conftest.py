@@ -87,6 +87,29 @@ workloads:
     source: a
     trust: assumption
   by-hours: {kind: profile, profile: philly, queue: debug, gpu_hours_per_month: 900}
+  model:
+    kind: training
+    title: Model
+    model: llama-3-8b
+    tokens: {value: 1T, range: [500B, 2T], source: a, trust: assumption}
+    queue: research
+    products: [B200]
+    gpus: 32
+    at: 2026-01-12
+    sequence: 4096
+    batch: 4M
+    precision: fp8
+    priority: 2
+    phases:
+      ablations: {share: 0.1, jobs: 4, gpus: 8, source: a, trust: assumption}
+      continued: {share: 0.05}
+      post_training: {}
+      evaluation: {share: 0.01, gpus: 8}
+    source: a
+    trust: assumption
+  by-date:
+    {kind: training, model: llama-3-8b, tokens: 20B, queue: research, products: B200, at: 2026-01-12,
+     by: 2026-02}
 policy:
   order: priority
   strict: false

@@ -30,7 +30,16 @@ def test_it_reads_back(told: Small, tmp_path: Path) -> None:
     write_lock(tmp_path / "lock", told.plan)
     lock = read_lock(tmp_path / "lock")
     assert lock == lock_of(told.plan)
-    assert list(lock) == ["schema", *SECTIONS, "profiles", "asked", "lines", "origins"]
+    assert list(lock) == [
+        "schema",
+        *SECTIONS,
+        "profiles",
+        "trainings",
+        "campaigns",
+        "asked",
+        "lines",
+        "origins",
+    ]
     assert lock == yaml.safe_load((tmp_path / "lock").read_text())
 
 

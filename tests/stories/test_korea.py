@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from gpufleet import load_plan
 from gpufleet.plan.plan import Plan
 from gpufleet.plan.sums import total_of
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
 from gpufleet.results.lock import lock_of
 from gpufleet.results.to_date import arrivals_of, due_of
@@ -329,7 +330,7 @@ def test_demand_is_doubled_for_every_workload(korea: Plan) -> None:
 def test_every_value_has_a_source_and_a_trust(korea: Plan) -> None:
     wanted = re.compile(
         r"(promises\.[^.]+\.(gpus|at|from|until)|deliveries\.[^.]+\.(gpus|at|ordered)|actuals\.\d+\.gpus"
-        r"|sums\.[^.]+\.makes|sites\.[^.]+\.(power\.\d+\.value|pue)|workloads\.[^.]+\.(load|gpus|duration)"
+        r"|sums\.[^.]+\.makes|sites\.[^.]+\.(power\.\d+\.value|pue)|workloads\.[^.]+\.(load|gpus|duration|tokens)"
         r"|tenants\.[^.]+\.queues\.[^.]+\.quota\.[^.]+)"
     )
     paths = [path for path in korea.origins if wanted.fullmatch(path)]
@@ -374,10 +375,13 @@ def test_other_numbers_are_what_their_rows_say(korea: Plan, record: Record) -> N
     for product, row in offered.items():
         shared = queues["industry-round-1"].quota[product] + queues["research-round-1"].quota[product]
         assert shared == int(record[row]["quantity"])
-    for team, row in (("lg", "KR057"), ("upstage", "KR058"), ("added", "KR059")):
-        campaign = korea.workloads[f"sovereign-model-{team}"]
-        assert isinstance(campaign, CampaignWorkload)
-        assert campaign.gpus == int(record[row]["quantity"].split(" + ")[0])
+    teams = ("sovereign-model-lg", "sovereign-model-upstage", "sovereign-model-added", "special-model-1")
+    for team, row in zip(teams, ("KR057", "KR058", "KR059", "KR061"), strict=True):
+        sizes = [int(part) for part in record[row]["quantity"].split(" + ")]
+        trainings = [korea.workloads[name] for name in (team, f"{team}-h100") if name in korea.workloads]
+        assert [training.gpus for training in trainings if isinstance(training, TrainingWorkload)] == sizes
+        products = [product for training in trainings for product, _ in training.products]
+        assert products == ["B200-SXM", "H100-SXM5-80GB"][: len(sizes)]
     assert "beta pool 512" in record["KR030"]["note"]
 
 
@@ -479,4 +483,5 @@ def test_the_readme_says_how_many_jobs_there_are(cli: Callable[..., Any]) -> Non
 
 def test_campaigns_fit_where_they_are_meant_to_run(korea: Plan) -> None:
     assert {found.code for found in korea.warnings} == {"P017", "P097"}
-    assert sum(isinstance(w, CampaignWorkload) for w in korea.workloads.values()) == 9
+    assert sum(isinstance(w, CampaignWorkload) for w in korea.workloads.values()) == 6
+    assert sum(isinstance(w, TrainingWorkload) for w in korea.workloads.values()) == 7

@@ -18,7 +18,10 @@ def why(
     run: RunPath,
     job: Annotated[
         str,
-        typer.Argument(metavar="JOB|PART", help="A job by number or name; a lot, promise or tenant by name."),
+        typer.Argument(
+            metavar="JOB|PART",
+            help="A job by number or name; a lot, promise, tenant or training by name.",
+        ),
     ],
     at: Annotated[
         str | None,
@@ -30,7 +33,8 @@ def why(
     """Explain why a job waited: how long for what, and which line of the plan is behind it.
 
     Of a lot (a delivery): when it is ordered, delivered, powered, online, and what holds it. Of a promise or
-    a tenant: what is promised, which lots keep it, what is short.
+    a tenant: what is promised, which lots keep it, what is short. Of a training: when each phase was done,
+    and where the days went.
 
     \b
     Examples:

@@ -6,6 +6,7 @@ from gpufleet.plan.sharing import Cohort
 from gpufleet.plan.sites import Site
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload, TraceWorkload
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "System",
     "Tenant",
     "TraceWorkload",
+    "TrainingWorkload",
 ]

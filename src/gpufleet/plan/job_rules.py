@@ -8,8 +8,9 @@ from typing_extensions import override
 
 from gpufleet.base.errors import explain_code
 from gpufleet.base.say import say
+from gpufleet.plan.after import After, AfterKind
 from gpufleet.plan.declared import Declared, Key, Part, Sourced
-from gpufleet.plan.kinds import Choice, Count, Flag, Schema, Value
+from gpufleet.plan.kinds import Choice, Count, Flag, Schema, Text, Value
 from gpufleet.plan.moments import Duration
 from gpufleet.plan.reader import Reader
 from gpufleet.plan.tree import Leaf, Map
@@ -114,3 +115,15 @@ class JobRules(Sourced):
     topology: Annotated[
         Topology | None, Key(Part(Topology), "how close together its GPUs are; left out: no wish")
     ] = None
+
+
+class WorkloadRules(JobRules):
+    """What any workload may say of its jobs."""
+
+    project: Annotated[
+        str | None, Key(Text(), "the project that all its jobs are of; its limits are the queue's")
+    ] = None
+    after: Annotated[
+        tuple[After, ...],
+        Key(AfterKind(), "workloads that must have ended before its jobs are eligible; a list, or one"),
+    ] = ()

@@ -10,6 +10,7 @@ from gpufleet.base.say import say
 from gpufleet.plan.check import check
 from gpufleet.plan.limits import ALL, limits_on
 from gpufleet.plan.sharing_checks import queues_of
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload, TraceWorkload, Workload
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _has(workload: Workload, kind: str) -> bool:
     )
 
 
-@check("P134", "a campaign larger than the limit of its project", severity="error")
+@check("P134", "a campaign or training larger than the limit of its project", severity="error")
 def larger_than_limit(plan: Plan) -> Iterator[Finding]:
     """A job that has more GPUs than its project may hold at once can never run.
 
@@ -198,17 +199,20 @@ def larger_than_limit(plan: Plan) -> Iterator[Finding]:
         workloads: {big: {kind: campaign, gpus: 128, project: vision, queue: lab, ...}}
     """
     for name, workload in plan.workloads.items():
-        if not isinstance(workload, CampaignWorkload) or workload.project is None:
+        if not isinstance(workload, CampaignWorkload | TrainingWorkload) or workload.project is None:
             continue
+        gpus = workload.gpus
+        if isinstance(workload, TrainingWorkload):
+            gpus = max(workload.sizes(gpus).values())
         for held in limits_on(plan, workload.queue, "per_project"):
             products = dict(workload.products) or {s.product: 1.0 for s in plan.systems.values()}
             limits = [held.limit.most(product) for product in products]
             most = max((n for n in limits if n is not None), default=0)
-            if None in limits or workload.gpus <= most:
+            if None in limits or gpus <= most:
                 continue
             says = say(
                 "{name} wants {gpus:,} GPUs; project {project} may hold {most:,} at most",
-                name=name, gpus=workload.gpus, project=workload.project, most=most,
+                name=name, gpus=gpus, project=workload.project, most=most,
             )  # fmt: skip
             fix = say("ask for {most:,} or fewer, or raise the limit", most=most)
             yield Finding(at=plan.line(f"workloads.{name}.gpus"), says=says, fix=fix)

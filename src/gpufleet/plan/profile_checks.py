@@ -1,4 +1,4 @@
-"""Checks of workloads by profile that need no world."""
+"""Checks of workloads by profile, and of trainings, that need no world."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from gpufleet.base.errors import Finding
 from gpufleet.base.say import say
 from gpufleet.plan.check import check
 from gpufleet.plan.plan import Plan
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import ProfileWorkload
 
 
 @check("P071", "demand for products that never arrive", severity="error")
 def demand_without_products(plan: Plan) -> Iterator[Finding]:
-    """A workload by profile asks for GPUs that its queue can use: products that it accepts, its tenant's own
-    or shared, within the queue's quota. Here none is ever delivered.
+    """A workload by profile, or a training, asks for GPUs that its queue can use: products that it accepts,
+    its tenant's own or shared, within the queue's quota. Here none is ever delivered.
 
     Example::
 
@@ -22,7 +23,7 @@ def demand_without_products(plan: Plan) -> Iterator[Finding]:
         workloads:  {train: {kind: profile, load: 0.8, products: {H200: 1.0}, ...}}
     """
     for name, workload in plan.workloads.items():
-        if not isinstance(workload, ProfileWorkload):
+        if not isinstance(workload, ProfileWorkload | TrainingWorkload):
             continue
         queue = plan.queues[workload.queue]
         accepted = dict(workload.products)

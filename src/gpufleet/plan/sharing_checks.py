@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gpufleet.base.errors import Finding, Place
@@ -12,6 +12,7 @@ from gpufleet.plan.job_rules import Topology
 from gpufleet.plan.levels import has_level, most_at_level
 from gpufleet.plan.quota_tree import Key, QuotaTree
 from gpufleet.plan.stock import stock_over_time
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload, TraceWorkload
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def larger_than_level(plan: Plan) -> Iterator[Finding]:
         workloads: {big: {gpus: 128, topology: {required: domain}, products: {GB200: 1}, ...}}   # a rack: 72
     """
     for name, workload in plan.workloads.items():
-        if not isinstance(workload, CampaignWorkload) or not workload.topology:
+        if not isinstance(workload, CampaignWorkload | TrainingWorkload) or not workload.topology:
             continue
         wish: Topology = workload.topology
         queue = plan.queues[workload.queue]
@@ -123,7 +124,7 @@ def slices_nowhere(plan: Plan) -> Iterator[Finding]:
         yield Finding(at=plan.line(f"workloads.{name}.topology.slice"), says=says, fix=fix)
 
 
-@check("P055", "campaign that is no whole number of slices", severity="error")
+@check("P055", "campaign or training that is no whole number of slices", severity="error")
 def part_of_slice(plan: Plan) -> Iterator[Finding]:
     """All slices of a job have the same number of GPUs. This campaign cannot be divided into them.
 
@@ -131,15 +132,25 @@ def part_of_slice(plan: Plan) -> Iterator[Finding]:
 
         workloads: {big: {gpus: 100, topology: {required: site, slice: {gpus: 72, level: domain}}, ...}}
     """
-    for name, workload in plan.workloads.items():
-        part = workload.topology.slice if workload.topology else None
-        if not isinstance(workload, CampaignWorkload) or part is None or workload.gpus % part.gpus == 0:
+    for workload in plan.workloads.values():
+        if isinstance(workload, CampaignWorkload):
+            yield from not_sliced(plan, workload, [workload.gpus])
+        elif isinstance(workload, TrainingWorkload):
+            yield from not_sliced(plan, workload, workload.sizes(workload.gpus).values())
+
+
+def not_sliced(
+    plan: Plan, workload: CampaignWorkload | TrainingWorkload, sizes: Iterable[int]
+) -> Iterator[Finding]:
+    """Jobs of a workload, by their GPUs, that its slices do not divide."""
+    part = workload.topology.slice if workload.topology else None
+    for gpus in dict.fromkeys(sizes):
+        if part is None or gpus % part.gpus == 0:
             continue
-        says = say(
-            "{name} wants {gpus:,} GPUs in slices of {part:,}", name=name, gpus=workload.gpus, part=part.gpus
-        )
-        up = -(-workload.gpus // part.gpus) * part.gpus
-        fix = say("ask for {up:,} GPUs, or for slices that divide {gpus:,}", up=up, gpus=workload.gpus)
+        name = workload.name
+        says = say("{name} wants {gpus:,} GPUs in slices of {part:,}", name=name, gpus=gpus, part=part.gpus)
+        up = -(-gpus // part.gpus) * part.gpus
+        fix = say("ask for {up:,} GPUs, or for slices that divide {gpus:,}", up=up, gpus=gpus)
         yield Finding(at=plan.line(f"workloads.{name}.topology.slice"), says=says, fix=fix)
 
 

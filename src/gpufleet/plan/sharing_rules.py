@@ -16,6 +16,7 @@ from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.sharing import Cohort
 from gpufleet.plan.sites import Site
 from gpufleet.plan.tenants import Queue
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import Workload
 
 MAX_DEPTH: Final = 50
@@ -220,8 +221,8 @@ def _check_restarts(read: Read, reader: Reader) -> None:
     """Report what attempts cost that are never cut short."""
     for name, workload in read.workloads.items():
         assert isinstance(workload, JobRules)
-        if read.nodes_go or (read.shares and workload.preemptible):
-            continue
+        if read.nodes_go or (read.shares and workload.preemptible) or isinstance(workload, TrainingWorkload):
+            continue  # how long a training takes is predicted with both
         for field in RESTARTS:
             if field in workload.model_fields_set:
                 key = field.removesuffix("_s")

@@ -9,10 +9,13 @@ from gpufleet.base.say import say
 from gpufleet.base.units import format_duration, format_power
 from gpufleet.plan.check import check
 from gpufleet.plan.plan import Plan
-from gpufleet.plan.stock import Stock, cells_over_time, rated_w, site_need_w, stock_over_time, units
+from gpufleet.plan.stock import Cell, Stock, cells_over_time, rated_w, site_need_w, stock_over_time, units
 from gpufleet.plan.supply import Delivery
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload
 
+Cells = list[tuple[int, dict[Cell, int]]]
+"""GPUs per cell from a second on: what `cells_over_time` gives."""
 _NAME_FILES = ("file", "table", "profile")
 """Last words of the paths of values that may be a key of `files`."""
 
@@ -119,7 +122,7 @@ def quota_above_supply(plan: Plan) -> Iterator[Finding]:
                 )
 
 
-@check("P019", "campaign larger than the fleet will ever be")
+@check("P019", "campaign or training larger than the fleet will ever be")
 def campaign_too_large(plan: Plan) -> Iterator[Finding]:
     """A job runs on one product at one site, on nodes of one owner, within its queue's quota. One that is
     larger than that will ever be is refused for ever; the run goes on without it.
@@ -131,38 +134,51 @@ def campaign_too_large(plan: Plan) -> Iterator[Finding]:
     """
     cells = list(cells_over_time(plan, stock_over_time(plan)))
     for workload in plan.workloads.values():
-        if not isinstance(workload, CampaignWorkload):
-            continue
-        queue = plan.queues[workload.queue]
-        accepted = dict(workload.products) or {system.product: 1.0 for system in plan.systems.values()}
-        at_s = plan.seconds(workload.at)
-        first = max((t for t, _ in cells if t <= at_s), default=0)
-        most, why = 0, say("no product that it accepts ever comes for tenant {tenant}", tenant=queue.tenant)
-        for t_s, stock in cells:
-            for (site, product, owner, _), gpus in stock.items():
-                if t_s < first or product not in accepted or owner not in (None, queue.tenant):
-                    continue
-                quota = queue.most(product, gpus)
-                if min(quota, gpus) > most:
-                    most = min(quota, gpus)
-                    why = say(
-                        "the quota of queue {name} is {quota:,} {product}",
-                        name=queue.name,
-                        quota=quota,
-                        product=product,
-                    )
-                    if gpus <= quota:
-                        why = say(
-                            "the most in one place is {gpus:,} {product} at {site}",
-                            gpus=gpus,
-                            product=product,
-                            site=site,
-                        )
-        if workload.gpus > most:
-            says = say(
-                "{name} wants {gpus:,} GPUs at once; {why}", name=workload.name, gpus=workload.gpus, why=why
+        if isinstance(workload, CampaignWorkload):
+            yield from too_large(plan, cells, workload, workload.gpus)
+        elif isinstance(workload, TrainingWorkload):
+            yield from too_large(plan, cells, workload, max(workload.sizes(workload.gpus).values()))
+
+
+def too_large(
+    plan: Plan, cells: Cells, workload: CampaignWorkload | TrainingWorkload, gpus: int
+) -> Iterator[Finding]:
+    """Whether a job of a workload is larger than what it can ever have at once."""
+    most, why = _most_at_once(plan, cells, workload)
+    if gpus > most:
+        says = say("{name} wants {gpus:,} GPUs at once; {why}", name=workload.name, gpus=gpus, why=why)
+        yield Finding(at=workload.line, says=says, fix=say("make it smaller, or deliver or allow more"))
+
+
+def _most_at_once(plan: Plan, cells: Cells, workload: CampaignWorkload | TrainingWorkload) -> tuple[int, str]:
+    """GPUs that a job of a workload can ever have at once, and what allows no more."""
+    queue = plan.queues[workload.queue]
+    accepted = dict(workload.products) or {system.product: 1.0 for system in plan.systems.values()}
+    at_s = plan.seconds(workload.at)
+    first = max((t for t, _ in cells if t <= at_s), default=0)
+    most, why = 0, say("no product that it accepts ever comes for tenant {tenant}", tenant=queue.tenant)
+    for t_s, stock in cells:
+        for (site, product, owner, _), gpus in stock.items():
+            if t_s < first or product not in accepted or owner not in (None, queue.tenant):
+                continue
+            quota = queue.most(product, gpus)
+            if min(quota, gpus) <= most:
+                continue
+            most = min(quota, gpus)
+            why = say(
+                "the quota of queue {name} is {quota:,} {product}",
+                name=queue.name,
+                quota=quota,
+                product=product,
             )
-            yield Finding(at=workload.line, says=says, fix=say("make it smaller, or deliver or allow more"))
+            if gpus <= quota:
+                why = say(
+                    "the most in one place is {gpus:,} {product} at {site}",
+                    gpus=gpus,
+                    product=product,
+                    site=site,
+                )
+    return most, why
 
 
 @check("P035", "priority has no effect")

@@ -1,4 +1,4 @@
-"""Workloads: what wants to run. A recorded trace, one large campaign, or jobs like those of a profile."""
+"""Workloads: what wants to run. A trace, a campaign, a model to train, or jobs like a profile's."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing_extensions import override
 
 from gpufleet.base.errors import Place
 from gpufleet.base.say import say
-from gpufleet.plan.after import After, AfterKind
 from gpufleet.plan.declared import Declared, Key, Part, as_map
-from gpufleet.plan.job_rules import JobRules
+from gpufleet.plan.job_rules import WorkloadRules
 from gpufleet.plan.kinds import Choice, Count, File, Kind, Number, Ref, Schema, Text
 from gpufleet.plan.moments import Duration, Moment, Zone
 from gpufleet.plan.priorities import PriorityKind
 from gpufleet.plan.profiled import DemandSteps, ProfileRef, Scale, Steps
 from gpufleet.plan.reader import Reader, UnreadableError, under
 from gpufleet.plan.supply import product_named
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.tree import Leaf, Map, Node
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("auto", "philly", "helios", "swf", "sacct", "gpufleet")
 QUEUE_COLUMNS: Final = ("queue", "user")
-KINDS: Final = ("trace", "campaign", "profile")
+KINDS: Final = ("trace", "campaign", "profile", "training")
 
 Speeds = tuple[tuple[str, float], ...]
 
@@ -122,18 +122,6 @@ class QueueOfRowsKind(Kind[QueueOfRows]):
     @override
     def schema(self) -> Schema:
         return {"anyOf": [Ref("queue").short_schema(), {"$ref": "#/$defs/QueueOfRows"}]}
-
-
-class WorkloadRules(JobRules):
-    """What any workload may say of its jobs."""
-
-    project: Annotated[
-        str | None, Key(Text(), "the project that all its jobs are of; its limits are the queue's")
-    ] = None
-    after: Annotated[
-        tuple[After, ...],
-        Key(AfterKind(), "workloads that must have ended before its jobs are eligible; a list, or one"),
-    ] = ()
 
 
 class TraceWorkload(WorkloadRules):
@@ -303,7 +291,7 @@ def _check_window(values: Mapping[str, Any], path: str, reader: Reader) -> None:
         raise reader.refuse("P022", reader.origins[f"{path}.to"].at, says, say("correct one of the two"))
 
 
-Workload: TypeAlias = TraceWorkload | CampaignWorkload | ProfileWorkload
+Workload: TypeAlias = TraceWorkload | CampaignWorkload | ProfileWorkload | TrainingWorkload
 
 
 class WorkloadKind(Kind[Any]):
@@ -313,6 +301,7 @@ class WorkloadKind(Kind[Any]):
         "trace": TraceWorkload,
         "campaign": CampaignWorkload,
         "profile": ProfileWorkload,
+        "training": TrainingWorkload,
     }
 
     @override

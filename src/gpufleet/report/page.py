@@ -13,6 +13,7 @@ from gpufleet import __version__
 from gpufleet.base.say import say, tell
 from gpufleet.report import (
     arrived,
+    campaigns,
     chain,
     demand,
     figures,
@@ -96,6 +97,7 @@ class Page:
     chain: Table | None
     causes: Table | None
     against: Against | None
+    campaigns: Figure | None
     why: tuple[Figure, ...]
     shared: tuple[Figure, ...]
     shared_table: Table | None
@@ -112,7 +114,8 @@ class Page:
     def figures(self) -> tuple[Figure, ...]:
         """Every figure, in the order of the page."""
         beside = self.against.figures if self.against else ()
-        return self.supply + self.why + self.shared + beside + self.detail
+        runs = (self.campaigns,) if self.campaigns else ()
+        return self.supply + runs + self.why + self.shared + beside + self.detail
 
     def known(self, figure: Figure) -> list[Entry]:
         """The ledger's entries that a figure rests on."""
@@ -132,6 +135,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
     Args: other: a run to set beside it: what was before.
     """
     view, stairs, plan = View(run), Stairs(run), run.plan
+    planned = campaigns.campaigns(view)
     ledger = (*entries(run), *promises.behind(stairs), *sums.behind_sums(run))
     until = _until(view)
     return Page(
@@ -147,6 +151,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         chain=chain.chain(run),
         causes=chain.causes(run),
         against=against(run, other, ledger) if other is not None else None,
+        campaigns=replace(planned, until=until) if planned else None,
         why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),
         shared=tuple(replace(f, until=until) for f in _present(_shared(view))),
         shared_table=sharing.shared_table(view) if sharing.shares(view) else None,

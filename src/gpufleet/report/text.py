@@ -19,6 +19,7 @@ from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
 from gpufleet.report import (
+    campaigns,
     findings,
     frames,
     limits,
@@ -101,6 +102,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
         _waits(view, style),
         _shared(view, style),
         _reserved(view, style),
+        _trained(view, style),
         _notes(view, style),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -246,6 +248,15 @@ def _reserved(view: View, style: Style) -> str:
     if max(columns(line) for line in lines) > style.width:
         return says
     return "\n".join([says, style.bold(lines[0]), *lines[1:]])
+
+
+def _trained(view: View, style: Style) -> str:
+    """Trainings as they were predicted and as they ran, if there are any; nothing if it does not fit."""
+    rows = [(clean(name), *rest) for name, *rest in campaigns.summary_rows(view)]
+    lines = _columns(rows[: MAX_TENANTS + 1]) if rows else []
+    if not lines or max(columns(line) for line in lines) > style.width:
+        return ""
+    return "\n".join([style.bold(lines[0]), *lines[1:]])
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -1,8 +1,9 @@
-"""What a word given to `why` means: a job, or a lot, promise or tenant of the plan."""
+"""What a word given to `why` means: a job, or a lot, promise, tenant or training of the plan."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gpufleet.base.errors import GpufleetError, did_you_mean
 from gpufleet.base.say import say
@@ -12,8 +13,9 @@ from gpufleet.results.find import find_job
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
-SECTIONS: Final = ("deliveries", "promises", "tenants")
-"""Sections of the plan whose parts can be asked for; a path (`promises.fifty`) names one of them only."""
+SECTIONS: Final = ("deliveries", "promises", "tenants", "workloads")
+"""Sections of the plan whose parts can be asked for; a path (`promises.fifty`) names one of them only. Of
+workloads those that are more than one job: trainings."""
 
 
 class Part(NamedTuple):
@@ -39,7 +41,7 @@ def part_meant(run: Run, word: int | str) -> Part | None:
     section, dot, name = word.partition(".")
     if dot and section in SECTIONS:
         return _at_path(run, section, name)
-    found = [Part(each, word) for each in SECTIONS if word in run.plan[each]]
+    found = [Part(each, word) for each in SECTIONS if word in _known(run, each)]
     if not found:
         return None
     job = _job_called(run, word)
@@ -56,10 +58,18 @@ def part_meant(run: Run, word: int | str) -> Part | None:
     return found[0]
 
 
+def _known(run: Run, section: str) -> Mapping[str, Any]:
+    """The parts of a section that can be asked for."""
+    known: Mapping[str, Any] = run.plan[section] if section != "workloads" else run.plan.get("trainings", {})
+    return known
+
+
 def _at_path(run: Run, section: str, name: str) -> Part:
-    if name not in run.plan[section]:
+    if name not in _known(run, section):
         says = say("the plan has no {path}", path=f"{section}.{name}")
-        fail(NO_PART, says, did_you_mean(name, run.plan[section]))
+        if section == "workloads":
+            says = say("the plan has no training {path}", path=f"{section}.{name}")
+        fail(NO_PART, says, did_you_mean(name, _known(run, section)))
     return Part(section, name)
 
 

@@ -52,7 +52,7 @@ def line(lock: Lock, path: str) -> Blame:
 
 def products_of(lock: Lock, workload: str) -> list[str]:
     """Products that the jobs of a workload accept; all of the fleet if it names none."""
-    named = [product for product, _ in lock["workloads"][workload]["products"]]
+    named = [product for product, speed in lock["workloads"][workload]["products"] if speed]
     return named or list(dict.fromkeys(product for _, product, _ in _deliveries(lock)))
 
 

@@ -58,9 +58,9 @@ AMBIGUOUS_JOB: Final = explain_code(
 ).code
 NO_PART: Final = explain_code(
     "R008",
-    "no such lot, promise or tenant",
-    "A lot (a delivery), a promise or a tenant of the plan is asked for by its name, or by its path, which "
-    "no job has (`deliveries.lot-1`; `deliveries.#2` is the second one, without a name).",
+    "no such lot, promise, tenant or training",
+    "A lot (a delivery), a promise, a tenant or a training of the plan is asked for by its name, or its "
+    "path, which no job has (`deliveries.lot-1`; `deliveries.#2` is the second one, without a name).",
     "gpufleet why runs/first lot-1\ngpufleet why runs/first promises.fifty",
 ).code
 

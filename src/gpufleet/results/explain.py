@@ -14,6 +14,7 @@ from gpufleet.base.wide import right
 from gpufleet.results.blame import FOREVER_S, Blame, Lock, Wish, blame, line, quotas, unpowered_in, usable
 from gpufleet.results.blame_sharing import cohort_paths
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
+from gpufleet.results.explain_days import Days, days_of
 from gpufleet.results.explain_limits import (
     LimitThen,
     Waited,
@@ -97,6 +98,7 @@ class Explanation:
     kept_off: tuple[KeptOff, ...] = ()  # reservations of the plan that it had to keep clear of
     limits: tuple[LimitThen, ...] = ()  # when its wait began
     after: tuple[Waited, ...] = ()  # what it depends on
+    days: Days | None = None  # of a campaign or training: where its days went
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, schema ``gpufleet.why/1``."""
@@ -117,6 +119,7 @@ class Explanation:
             "kept_off": [each.to_json() for each in self.kept_off],
             "limits": [_placed(each) for each in self.limits],
             "after": [_placed(each) for each in self.after],
+            "days": self.days.to_json() if self.days else None,
         }
 
     def text(self) -> str:
@@ -126,7 +129,8 @@ class Explanation:
             told = refusing(self.limits, self.row["gpus"])
             last += [f"  {each.text(spoken_day(self.moments[each.t_s]))}" for each in told]
         last += [f"  {each.text(self._ended(each))}" for each in self.after]
-        blocks = [[self._answer()], self._job(), self._waits(), self._because(), last, self._moves()]
+        days = self.days.lines() if self.days else []
+        blocks = [[self._answer()], self._job(), days, self._waits(), self._because(), last, self._moves()]
         return "\n".join(text for block in blocks for text in block)
 
     __str__ = text
@@ -292,6 +296,7 @@ def why(run: Run, job: int | str) -> Explanation:
         moments={t_s: _local(run, t_s) for t_s in told_s},
         limits=limits,
         after=after,
+        days=days_of(run, row),
     )
 
 

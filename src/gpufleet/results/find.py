@@ -77,9 +77,11 @@ def _is_number(digits: str) -> pl.Expr:
 def _nothing(run: Run, word: str) -> str:
     n = run.scan_jobs().select(pl.len()).collect().item()
     if not n:
-        return say("no job, lot, promise or tenant is called `{name}`; the run has no jobs", name=word)
+        return say(
+            "no job, lot, promise, tenant or training is called `{name}`; the run has no jobs", name=word
+        )
     return say(
-        "no job, lot, promise or tenant is called `{name}`; jobs are numbered 0 to {last:,}",
+        "no job, lot, promise, tenant or training is called `{name}`; jobs are numbered 0 to {last:,}",
         name=word,
         last=n - 1,
     )
@@ -88,7 +90,7 @@ def _nothing(run: Run, word: str) -> str:
 def _suggestion(run: Run, word: str) -> str:
     names = run.scan_jobs().select("name").drop_nulls().head(MOST_COMPARED).collect(engine="streaming")
     lots = [name for name in run.plan["deliveries"] if not name.startswith("#")]  # `why` takes them too
-    parts = [*lots, *run.plan["promises"], *run.plan["tenants"]]
+    parts = [*lots, *run.plan["promises"], *run.plan["tenants"], *run.plan.get("trainings", {})]
     known = [*names.get_column("name").to_list(), *parts]
     likely = nearest(word, known)
     if likely:

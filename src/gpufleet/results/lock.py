@@ -1,9 +1,10 @@
 """plan.lock.yaml: the plan as it was simulated, every value resolved, with the line that each was written on.
 
 The tree has the plan's own sections (``sites``, ``systems``, ``deliveries``, ...), values in base units.
-Three sections come with it: ``asked`` (the scenarios and --set overrides of this run), ``lines`` (path in the
-plan -> ``file:line``, files relative to the plan) and ``origins`` (path -> source, trust, range, where the
-plan gives them). The bytes do not depend on where the plan lies.
+Sections come with it: ``asked`` (scenarios and --set overrides of this run), ``profiles``, ``trainings``
+and ``campaigns`` (what is predicted of each), ``lines`` (path in the plan -> ``file:line``, files relative to
+the plan) and ``origins`` (path -> source, trust, range, where the plan gives them). The bytes do not depend
+on where the plan lies.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from gpufleet.base.errors import Place
+from gpufleet.plan.training import TrainingWorkload
+from gpufleet.plan.workloads import CampaignWorkload
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
     from gpufleet.plan.reader import Origin
+    from gpufleet.world.training import Planned
 
 SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
@@ -52,6 +56,11 @@ def lock_of(plan: Plan) -> dict[str, Any]:
         tenant.pop("quota", None)
         tenant.pop("terms", None)
         tenant["queues"] = list(tenant["queues"])
+    trainings = _trainings(plan)
+    for name, training in trainings.items():
+        speeds = dict(training.workload.products)
+        products = [[product, speeds.get(product, 0.0)] for product, _ in plan.workloads[name].products]
+        tree["workloads"][name] |= {"gpus": training.gpus, "products": products}  # 0: no option
     profiles = _profiles(plan, root)
     for profile in profiles.values():
         tree["sources"].setdefault(
@@ -63,6 +72,8 @@ def lock_of(plan: Plan) -> dict[str, Any]:
         "schema": SCHEMA,
         **tree,
         "profiles": profiles,
+        "trainings": {name: _training(training) for name, training in trainings.items()},
+        "campaigns": _campaigns(plan),
         "asked": _asked(plan),
         "lines": dict(sorted(_lines(plan, origins, root).items())),
         "origins": {path: known for path in sorted(origins) if (known := _origin(origins[path], root))},
@@ -89,6 +100,67 @@ def _profiles(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
                 else _file(named, root)["name"],
             }
     return found
+
+
+def _trainings(plan: Plan) -> dict[str, Planned]:
+    """The trainings of a plan as they are predicted."""
+    declared = [each for each in plan.workloads.values() if isinstance(each, TrainingWorkload)]
+    if not declared:
+        return {}
+    from gpufleet.world.training import planned  # imports the models: for those who train only
+
+    return {each.name: planned(plan, each) for each in declared}
+
+
+def _campaigns(plan: Plan) -> dict[str, dict[str, int]]:
+    """When campaigns are to begin and to end, if they never wait; s from the plan's start."""
+    declared = [each for each in plan.workloads.values() if isinstance(each, CampaignWorkload)]
+    if not declared:
+        return {}
+    from gpufleet.world.training import begin_s, campaign_lasts_s
+
+    begins = {each.name: begin_s(plan, each) for each in declared}
+    return {
+        each.name: {"start_s": begins[each.name], "end_s": begins[each.name] + campaign_lasts_s(each)}
+        for each in declared
+    }
+
+
+def _training(made: Planned) -> dict[str, Any]:
+    """What is predicted of a training; s from the plan's start, numbers rounded to what they are good for."""
+    return {
+        "model": made.model.name,
+        "params": made.model.params_total,
+        "params_active": made.model.params_active,
+        "gpus": made.gpus,
+        "goodput": round(made.goodput, 4),
+        "steps_share": round(made.steps_share, 4),
+        "checkpoint_s": made.workload.checkpoint_s,
+        "restart_s": made.workload.restart_s,
+        "products": {
+            product: {
+                "speed": speed,
+                "system": one.system,
+                "layout": str(one.layout),  # in English
+                "gpus": one.gpus,
+                "tokens_per_s": round(one.tokens_per_s),
+                "mfu": round(one.mfu, 4),
+            }
+            for (product, speed), one in zip(made.workload.products, made.forecasts.values(), strict=True)
+        },
+        "phases": [
+            {
+                "name": phase.name,
+                "jobs": phase.jobs,
+                "gpus": phase.gpus,
+                "work_s": phase.work_s,
+                "start_s": phase.start_s,
+                "end_s": phase.end_s,
+                "failures": round(phase.failures, 2),
+            }
+            for phase in made.phases
+        ],
+    }
 
 
 def write_lock(path: Path, plan: Plan) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gpufleet.results.explain import Explanation
     from gpufleet.results.explain_lot import LotExplanation
     from gpufleet.results.explain_supply import SupplyExplanation
+    from gpufleet.results.explain_training import TrainingExplanation
+
+    PartExplanation = LotExplanation | SupplyExplanation | TrainingExplanation
 
 
 class Run:
@@ -236,25 +239,28 @@ class Run:
     def why(self, job: int) -> Explanation: ...
 
     @overload
-    def why(self, job: str) -> Explanation | LotExplanation | SupplyExplanation: ...
+    def why(self, job: str) -> Explanation | PartExplanation: ...
 
-    def why(self, job: int | str) -> Explanation | LotExplanation | SupplyExplanation:
-        """Why a job waited; or how far a lot or a promise is, what a tenant gets, and what holds it.
+    def why(self, job: int | str) -> Explanation | PartExplanation:
+        """Why a job waited; how far a lot or a promise is, what a tenant gets, when a training was done.
 
-        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, a promise or a tenant, or its
-                path in the plan.
+        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, a promise, a tenant or a
+                training, or its path in the plan.
         Raises: GpufleetError R006 or R008 if there is none, R007 if several are called so.
         """
         from gpufleet.results.asked_for import part_meant
         from gpufleet.results.explain import why
         from gpufleet.results.explain_lot import why_lot
         from gpufleet.results.explain_supply import why_promise, why_tenant
+        from gpufleet.results.explain_training import why_training
 
         part = part_meant(self, job)
         if part is None:
             return why(self, job)
         if part.section == "deliveries":
             return why_lot(self, part.name)
+        if part.section == "workloads":
+            return why_training(self, part.name)
         return why_promise(self, part.name) if part.section == "promises" else why_tenant(self, part.name)
 
     def compare(self, other: Run) -> Comparison:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.plan.limits import Held, limits_on
-from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
+from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload, TraceWorkload
 from gpufleet.world.generate import Stream, draws, key_of
 from gpufleet.world.layout import UNKNOWN_S, UNLIMITED, Accounts
 from gpufleet.world.names import ARRAY, PROJECT, USER, Names
@@ -99,7 +99,7 @@ class AccountBook:
 
     def begin_s(self, workload: Workload) -> int:
         """When a workload begins, seconds from the plan's start."""
-        begin = workload.at if isinstance(workload, CampaignWorkload) else workload.from_
+        begin = workload.from_ if isinstance(workload, TraceWorkload | ProfileWorkload) else workload.at
         return max(0, self.plan.seconds(begin)) if begin else 0
 
     def table(self, of_class: Sequence[tuple[int, ...]]) -> Accounts | None:

@@ -24,6 +24,7 @@ from gpufleet.world.own import own_of
 from gpufleet.world.service import Shortage
 from gpufleet.world.set_finder import sets_of
 from gpufleet.world.shared import restarts_of, shared_of
+from gpufleet.world.training_checks import training_findings
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan, PolicyPlan
@@ -65,6 +66,7 @@ def build(plan: Plan) -> Built:
     raise_errors(sets.findings)
     fleet = replace(fleet, queue_nodes=sets.queue_nodes)
     asks, found = demand_findings(plan, names, fleet)
+    trained = training_findings(plan)
     demand = demand_of(plan, names, fleet.cells, asks)
     names = demand.names
     notes = (
@@ -76,7 +78,7 @@ def build(plan: Plan) -> Built:
         ),
     )
     world = world_of(plan, names, fleet, demand, sets)
-    findings = (*law, *fleet.findings, *sets.findings, *found, *demand.findings)
+    findings = (*law, *fleet.findings, *sets.findings, *found, *trained, *demand.findings)
     return Built(plan, world, names, demand, fleet.shortages, notes, findings)
 
 

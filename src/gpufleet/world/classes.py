@@ -42,15 +42,15 @@ class ClassBook:
         self.accounts, self.gates = AccountBook(plan, names), GateBook(plan)
         self._options: dict[tuple[int, str], tuple[tuple[int, float], ...]] = {}
 
-    def class_of(self, queue: int, workload: Workload, owner: Owner | None = None) -> int:
-        """The class of a workload's jobs in a queue, of one owner."""
+    def class_of(self, queue: int, workload: Workload, owner: Owner | None = None, phase: str = "") -> int:
+        """The class of a workload's jobs in a queue, of one owner; of a training, of one phase."""
         owner = owner or Owner(project=workload.project)
         key = ClassKey(
             queue,
             self._options_of(queue, workload),
             rules_of(self.plan, workload),
             self.accounts.of(self.names.queues[queue], workload, owner),
-            self.gates.place_of(workload),
+            self.gates.place_of(workload, phase),
             holds_of(self.plan, self.queues[queue], workload.name),
         )
         return self.found.setdefault(key, len(self.found))

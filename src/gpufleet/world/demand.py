@@ -13,6 +13,7 @@ import polars as pl
 from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, GpufleetError, explain_code, finding
 from gpufleet.base.say import say
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import ProfileWorkload, TraceWorkload
 from gpufleet.traces.read import read_trace
 from gpufleet.world.accounts import Owner, owners_of
@@ -25,11 +26,13 @@ from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Holds
 from gpufleet.world.recorded import limited, over_level, over_limit
 from gpufleet.world.shared import RuleRow
+from gpufleet.world.training import planned
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
     from gpufleet.plan.workloads import CampaignWorkload, Workload
     from gpufleet.world.streams import Ask
+    from gpufleet.world.training import Planned
 
 UNKNOWN_QUEUE: Final = explain_code(
     "T060",
@@ -207,6 +210,10 @@ def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) 
             if workload.name in stream_of:
                 streams.append(_with_classes(plan, book, workload, stream_of[workload.name]))
             continue
+        elif isinstance(workload, TrainingWorkload):
+            last_s[workload.name] = max(0, plan.seconds(workload.at))
+            frames += _training_jobs(plan, names, planned(plan, workload), code, book)
+            continue
         else:
             frame = _campaign_jobs(plan, names, workload)
         last_s[workload.name] = int(frame["submit_s"].max() or 0)  # type: ignore[arg-type]
@@ -242,14 +249,20 @@ def _with_classes(plan: Plan, book: ClassBook, workload: ProfileWorkload, stream
     )
 
 
-def _with_codes(frame: pl.DataFrame, code: int, workload: Workload, book: ClassBook) -> pl.DataFrame:
-    """Add workload and class, and bring the columns in order."""
+def _with_codes(
+    frame: pl.DataFrame, code: int, workload: Workload, book: ClassBook, phase: str = ""
+) -> pl.DataFrame:
+    """Add workload and class, and bring the columns in order.
+
+    Args: phase: of a training, that of all its jobs here.
+    """
     names, queues = book.names.queues, frame["queue"]
     by_user = any(book.accounts.limits_on(names[queue], "per_user") for queue in queues.unique().to_list())
     users = frame["user"].to_list() if by_user else [None] * frame.height
     pairs = list(zip(queues.to_list(), users, strict=True))
     owners = sorted(set(pairs), key=lambda pair: (pair[0], pair[1] or ""))
-    classes = {pair: book.class_of(pair[0], workload, Owner(pair[1], workload.project)) for pair in owners}
+    project = workload.project
+    classes = {pair: book.class_of(pair[0], workload, Owner(pair[1], project), phase) for pair in owners}
     frame = frame.with_columns(cls=pl.Series([classes[pair] for pair in pairs], dtype=pl.Int32))
     return frame.with_columns(workload=pl.lit(code)).select(
         pl.col(name).cast(kind) for name, kind in _COLUMNS.items()
@@ -258,20 +271,48 @@ def _with_codes(frame: pl.DataFrame, code: int, workload: Workload, book: ClassB
 
 def _campaign_jobs(plan: Plan, names: Names, workload: CampaignWorkload) -> pl.DataFrame:
     """The one job of a campaign, or those of its array."""
-    job = {
-        "queue": names.queues.index(workload.queue),
-        "user": None,
-        "submit_s": max(0, plan.seconds(workload.at)),
-        "gpus": workload.gpus,
-        "work_s": float(workload.duration_s),
-        "limit_s": plan.queues[workload.queue].limit_s(workload.limit_s),
-        "priority": workload.priority,
-        "recorded_start_s": None,
-        "recorded_end_s": None,
-    }
+    at_s, limit_s = max(0, plan.seconds(workload.at)), plan.queues[workload.queue].limit_s(workload.limit_s)
     array = [f"{workload.name}-{i + 1}" for i in range(workload.tasks)]
-    names_of_jobs = pl.DataFrame({"name": array if workload.tasks > 1 else [workload.name]})
-    frame = names_of_jobs.join(pl.DataFrame([job], schema_overrides={"user": pl.String}), how="cross")
+    job = (at_s, workload.gpus, float(workload.duration_s), limit_s)
+    named = array if workload.tasks > 1 else [workload.name]
+    return _own_jobs(plan, names, workload, [(name, *job) for name in named])
+
+
+def _training_jobs(
+    plan: Plan, names: Names, training: Planned, code: int, book: ClassBook
+) -> Iterator[pl.DataFrame]:
+    """The jobs of a training by phase. All come at its start; gates hold those of later phases."""
+    workload = training.workload  # with the speeds that were predicted
+    at_s, limit_s = max(0, plan.seconds(workload.at)), plan.queues[workload.queue].limit_s(0)
+    for phase in training.phases:
+        jobs = [(name, at_s, phase.gpus, float(phase.work_s), limit_s) for name in phase.names]
+        yield _with_codes(_own_jobs(plan, names, workload, jobs), code, workload, book, phase.name)
+
+
+def _own_jobs(
+    plan: Plan,
+    names: Names,
+    workload: CampaignWorkload | TrainingWorkload,
+    jobs: Sequence[tuple[str, int, int, float, int]],
+) -> pl.DataFrame:
+    """Jobs that the plan itself declares: (name, submit_s, gpus, work_s, limit_s)."""
+    frame = pl.DataFrame(
+        jobs,
+        schema={
+            "name": pl.String,
+            "submit_s": pl.Int64,
+            "gpus": pl.Int64,
+            "work_s": pl.Float64,
+            "limit_s": pl.Int64,
+        },
+        orient="row",
+    ).with_columns(
+        queue=pl.lit(names.queues.index(workload.queue)),
+        user=pl.lit(None, pl.String),
+        priority=pl.lit(workload.priority),
+        recorded_start_s=pl.lit(None, pl.Int64),
+        recorded_end_s=pl.lit(None, pl.Int64),
+    )
     return frame.filter(pl.col("submit_s") < plan.jobs_end_s)
 
 

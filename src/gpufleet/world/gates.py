@@ -1,12 +1,13 @@
-"""Dependencies between workloads, as gates of the engine."""
+"""Dependencies between workloads, and between the phases of a training, as gates of the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gpufleet.plan.training import ABLATIONS, TrainingWorkload
 from gpufleet.plan.workloads import ProfileWorkload
 from gpufleet.world.layout import Gates
 
@@ -22,21 +23,51 @@ class Place(NamedTuple):
     source: int = -1
 
 
+class Part(NamedTuple):
+    """Jobs that depend on others together: a phase of a training, or all of another workload ("")."""
+
+    workload: str
+    phase: str = ""
+
+
+class Wait(NamedTuple):
+    """What must have ended before the jobs of a part are eligible."""
+
+    after: Part
+    any_end: bool  # however it ended; else all of it must be done
+
+
 class GateBook:
-    """Gates of workloads that depend on others, and those that others depend on, in the plan's order."""
+    """Gates of what depends on others, and those that others depend on, in the plan's order."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        waited_for = {after.workload for each in plan.workloads.values() for after in each.after}
-        self.sources = [name for name in plan.workloads if name in waited_for]
-        self.gated = [each for each in plan.workloads.values() if each.after]
+        waits = {part: list(self._waits(part)) for each in plan.workloads.values() for part in parts(each)}
+        waited_for = {wait.after for each in waits.values() for wait in each}
+        self.sources = {part: at for at, part in enumerate(part for part in waits if part in waited_for)}
+        self.gates = {part: at for at, part in enumerate(part for part, each in waits.items() if each)}
+        self.waits = waits
 
-    def place_of(self, workload: Workload) -> Place:
-        """The place of a workload's jobs."""
-        names = [each.name for each in self.gated]
-        gate = names.index(workload.name) if workload.after else -1
-        source = self.sources.index(workload.name) if workload.name in self.sources else -1
-        return Place(gate, source)
+    def place_of(self, workload: Workload, phase: str = "") -> Place:
+        """The place of the jobs of a workload, or of a phase of a training."""
+        part = Part(workload.name, phase)
+        return Place(self.gates.get(part, -1), self.sources.get(part, -1))
+
+    def _waits(self, part: Part) -> Iterator[Wait]:
+        """What a part waits for: the phase before it; the first phase for what its workload names.
+
+        What follows ablations needs them to have ended; what trains on needs the model, so it must be done.
+        """
+        workload = self.plan.workloads[part.workload]
+        phases = [each.phase for each in parts(workload)]
+        at = phases.index(part.phase)
+        if at:
+            before = phases[at - 1]
+            yield Wait(Part(part.workload, before), before == ABLATIONS)
+            return
+        for after in workload.after:
+            for each in parts(self.plan.workloads[after.workload]):
+                yield Wait(each, after.any or each.phase == ABLATIONS)
 
     def table(self, of_class: Sequence[Place], last_s: Mapping[str, int]) -> Gates | None:
         """The gates as arrays; None if nothing depends on anything.
@@ -44,12 +75,12 @@ class GateBook:
         Args: of_class: the place of each job class; last_s: the last submission of workloads that are known
               job by job, s.
         """
-        if not self.gated:
+        if not self.gates:
             return None
         conditions = [
-            (gate, self.sources.index(after.workload), int(after.any))
-            for gate, each in enumerate(self.gated)
-            for after in each.after
+            (self.gates[part], self.sources[wait.after], int(wait.any_end))
+            for part in self.gates
+            for wait in self.waits[part]
         ]
         gate, after, any_end = (np.array(column, np.int64) for column in zip(*conditions, strict=True))
         return Gates(
@@ -58,7 +89,7 @@ class GateBook:
             gate=gate,
             after=after,
             any_end=any_end,
-            last_s=np.array([self._last_s(name, last_s) for name in self.sources], np.int64),
+            last_s=np.array([self._last_s(part.workload, last_s) for part in self.sources], np.int64),
         )
 
     def _last_s(self, name: str, known: Mapping[str, int]) -> int:
@@ -69,3 +100,9 @@ class GateBook:
         end_s = self.plan.jobs_end_s
         until_s = self.plan.seconds(workload.to) if workload.to else end_s
         return max(0, min(until_s, end_s) - 1)
+
+
+def parts(workload: Workload) -> tuple[Part, ...]:
+    """The phases of a training in their order; of any other workload, all of it."""
+    phases = workload.phase_names if isinstance(workload, TrainingWorkload) else ("",)
+    return tuple(Part(workload.name, phase) for phase in phases)

@@ -11,6 +11,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.base.errors import Finding, Severity, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.plan.sharing_checks import queues_of
+from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload
 from gpufleet.world.bought import bought_nodes
 from gpufleet.world.layout import UP
@@ -238,7 +239,7 @@ class _Finder:
     def check_campaign(self, queue: Queue, name: str, usable: Flags) -> None:
         """Whether a campaign is larger than what its queue's nodes hold in one place."""
         workload = self.plan.workloads[name]
-        if not isinstance(workload, CampaignWorkload) or not usable.any():
+        if not isinstance(workload, CampaignWorkload | TrainingWorkload) or not usable.any():
             return
         every = self.accepted(queue, name)
         most, ever = (int(np.bincount(self.cell[nodes], self.size[nodes]).max()) for nodes in (usable, every))
