@@ -240,7 +240,7 @@ class Plan(Keyed):
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
         if circle := circle_of(values.get("milestones", {})):
-            says = say("{names} wait for each other", names=say("{names:, }", names=circle))
+            says = say("{names:, } wait for each other", names=circle)
             at = values["milestones"][circle[0]].line
             reader.report("P201", at, says, say("take one `after` away, or give one of them a date"))
             raise UnreadableError("milestones")
