@@ -419,6 +419,7 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.supply": partial(run_columns, "supply"),
     "run.shortage": partial(run_columns, "shortage"),
     "run.preemptions": partial(run_columns, "preemptions"),
+    "run.chain": partial(run_columns, "chain"),
     "run.quotas": partial(run_columns, "quotas"),
     "run.licences": partial(run_columns, "licences"),
     "run.fragmentation": partial(run_columns, "fragmentation"),
