@@ -21,6 +21,7 @@ from gpufleet.engine.sharing.state import (
     ACTIVE,
     ANY_STICKY,
     BY_QUOTA,
+    CYCLE,
     FIRST_QUEUE,
     N_CHOSEN,
     N_ENTRIES,
@@ -28,6 +29,7 @@ from gpufleet.engine.sharing.state import (
     N_HEADS,
     N_WAITING,
     PARKED,
+    RELEASES,
     THIS_PASS,
     Share,
 )
@@ -138,7 +140,7 @@ def _make_work(w: Rules, s: State, h: Share, i: int) -> None:
     work.queue, work.shape_no = h.scalar[FIRST_QUEUE] + w.class_queue[job.cls], job.shape_no
     work.priority, work.key, work.time, work.rank = job.prio, job.key, job.seq, job.id
     work.state, work.n_use, work.evicted, work.sticky = ACTIVE, 0, 0, 0
-    work.chosen, work.away, work.passed, work.tried_in = 0, 0, -1, -1
+    work.chosen, work.away, work.passed, work.tried_in, work.tried_at = 0, 0, -1, -1, -1
     h.tried[i, 0, 0] = -1
 
 
@@ -230,6 +232,7 @@ def _carry_out(w: Rules, s: State, t: Tree, h: Share, island: int) -> None:
         release(w, s, t, h, i, now)
         put_back_in_line(w, s, t, h, i, island)
     if h.scalar[N_CHOSEN] > 0:
+        h.scalar[RELEASES] += 1
         _open_waiting(s, h, island, False)
 
 
@@ -322,6 +325,8 @@ def pass_sharing(w: Rules, s: State, t: Tree, h: Share, island: int, full: int) 
     now = s.scalar[NOW]
     s.scalar[N_TODO] = 0
     h.scalar[THIS_PASS] = s.scalar[PASS]
+    h.scalar[CYCLE] += 2  # nothing that was tried before the pass is remembered
+    h.scalar[RELEASES] += 1
     changed = change_quotas(w, s, t, h)
     if w.evict_falling and (changed or full):
         _evict_what_exceeds(w, s, t, h, island)

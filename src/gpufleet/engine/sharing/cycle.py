@@ -30,9 +30,9 @@ from gpufleet.engine.sharing.state import (
     PARKED,
     PENDING,
     REFUSED_NOW,
+    RELEASES,
     SKIPPED,
     STARTED,
-    THIS_PASS,
     Share,
 )
 from gpufleet.engine.sharing.taking import put_work, take_work
@@ -281,7 +281,7 @@ def _requeue(t: Tree, h: Share, e: int) -> None:
             h.tried[i, p, g] = -1 if row.result == PENDING else h.entry_stopped[e, p, g]
     if t.strict[work.queue] == 0 and row.result == PENDING:
         work.sticky, h.sticky[work.queue], h.scalar[ANY_STICKY] = 1, i, 1
-    work.tried_in = h.scalar[THIS_PASS]
+    work.tried_in, work.tried_at = h.scalar[CYCLE], h.scalar[RELEASES]
     refused = row.result == REFUSED_NOW or row.result == NOTHING_TO_PREEMPT
     more = _has_flavors_left(h, i)
     h.scalar[N_AGAIN] += int(refused and more)

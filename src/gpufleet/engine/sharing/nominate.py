@@ -6,6 +6,7 @@ from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.sharing.flavors import ask_for_assignment, assign, highest_level, is_answered
 from gpufleet.engine.sharing.state import (
+    CYCLE,
     DEFERRED,
     FIT,
     N_ENTRIES,
@@ -14,8 +15,8 @@ from gpufleet.engine.sharing.state import (
     NO_CANDIDATES,
     NO_FIT,
     REFUSED_NOW,
+    RELEASES,
     SEARCHED,
-    THIS_PASS,
     Share,
 )
 from gpufleet.engine.sharing.victims import search
@@ -124,7 +125,7 @@ def nominate(w: Rules, s: State, t: Tree, h: Share, i: int) -> int:
     e = h.scalar[N_ENTRIES]
     h.scalar[N_ENTRIES] += 1
     free_choice(t, h)
-    anew = h.work[i].tried_in != h.scalar[THIS_PASS]
+    anew = h.work[i].tried_in < h.scalar[CYCLE] - 1 and h.work[i].tried_at != h.scalar[RELEASES]
     mode = find_assignment(w, s, t, h, i, anew)
     row = h.entry[e]
     row.work, row.result = i, REFUSED_NOW

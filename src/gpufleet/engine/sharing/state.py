@@ -40,6 +40,7 @@ N_FOUND, N_ENTRIES, N_CHOSEN, N_POOL, CYCLE, N_CANDIDATES, FIRST_QUEUE = 0, 1, 2
 N_EVENTS, APPLIED, THIS_PASS, N_AGAIN, N_HEADS, N_WAITING, ANY_STICKY = 7, 8, 9, 10, 11, 12, 13
 NODES_FREED, GPUS_FREED, REACH_CHANGED, ADMITTED_IN, SEARCHED, SEARCHED_FOR = 14, 15, 16, 17, 18, 19
 EXCEEDED_IN = 20  # the last pass in which who started had its queue, or a cohort above, exceed its quota
+RELEASES = 21  # how often quota was released: counted once for each cycle with victims, and at each pass
 N_SCALARS = 24
 
 # columns of Share.event: when, victim, preemptor (-1 = none), why (REASONS), GPUs, work lost in GPU-seconds,
@@ -51,6 +52,7 @@ BY_QUOTA, BY_KILL, BY_FAILURE = 4, 5, 6  # why: the quota fell; its node was kil
 WORK = np.dtype(
     [
         *((name, np.int64) for name in ("time", "reserved", "rank", "chosen", "away", "passed", "tried_in")),
+        ("tried_at", np.int64),  # of RELEASES; tried_in: the cycle
         *((name, np.int32) for name in ("queue", "shape_no", "priority", "n_use", "next", "prev")),
         *((name, np.int8) for name in ("state", "evicted", "sticky", "why", "preemptible")),
         ("key", np.float64),
