@@ -78,6 +78,11 @@ class Run:
         """How the free GPUs lie together, by level, product and bin; `columns.FRAGMENTATION`."""
         return self._table("fragmentation", folder.FRAGMENTATION)
 
+    @cached_property
+    def power(self) -> pl.DataFrame:
+        """What each site draws, by bin; `columns.POWER`; empty without a section `power`."""
+        return self._table("power", folder.POWER)
+
     def _table(self, name: str, file: str) -> pl.DataFrame:
         """A small table; empty where a run was written before there was one."""
         if (self.path / file).exists():
