@@ -84,6 +84,7 @@ class ConservativePass:
     def refusal_on(self, job: Job, option: Option) -> Refusal:
         cause = self.sim.refused_by_rule(job, option)
         cause = cause or self.sim.does_not_fit_because(job, option)
+        cause = cause or self.sim.refused_by_power(job, option)
         if cause:
             return Refusal(cause)
         # It fits the present: only plans of jobs ahead can be in its way.
@@ -91,7 +92,7 @@ class ConservativePass:
         return Refusal(RESERVATION, ahead, ahead.root())
 
     def earliest(self, job: Job, option: Option) -> Find | None:
-        if self.sim.refused_by_rule(job, option):
+        if self.sim.barred(job, option):
             return None
         seconds = estimate(job, option, self.sim.policy)
         for t in self.moments():

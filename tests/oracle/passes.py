@@ -38,6 +38,7 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
 
 def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection | None) -> Refusal | None:
     cause = sim.refused_by_rule(job, option) or sim.does_not_fit_because(job, option)
+    cause = cause or sim.refused_by_power(job, option)
     if cause:
         return Refusal(cause)
     if objection is None:

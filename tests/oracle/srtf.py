@@ -58,7 +58,7 @@ def pass_by_placement(sim: Simulation, island: int) -> None:
 
 def _take_victims(sim: Simulation, job: Job) -> bool:
     """Preempt as few jobs, in their order, as make it fit. False: it would not fit without all of them."""
-    options = [o for o in job.options if not sim.refused_by_rule(job, o)]
+    options = [o for o in job.options if not sim.barred(job, o)]
     remaining = job.remaining_at(sim.now)
     victims = [
         other

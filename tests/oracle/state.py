@@ -274,13 +274,19 @@ class Simulation:
         return any(account.ends <= self.now for account in job.accounts)
 
     def refused_by_rule(self, job: Job, option: Option) -> int:
-        """0, OWN_QUOTA, LIMIT or POWER."""
+        """0, OWN_QUOTA or LIMIT."""
         product = option.cell.product
         if not job.queue.admits(product, job.gpus):
             return OWN_QUOTA
-        if not self.within_limits(job, product):
-            return LIMIT
+        return 0 if self.within_limits(job, product) else LIMIT
+
+    def refused_by_power(self, job: Job, option: Option) -> int:
+        """0 or POWER."""
         return POWER if self.meters and not self.meters.admits(self, job, option) else 0
+
+    def barred(self, job: Job, option: Option) -> int:
+        """Whether a rule or power refuses it, whatever is free."""
+        return self.refused_by_rule(job, option) or self.refused_by_power(job, option)
 
     # ------------------------------------------------------------------ gates
 

@@ -16,7 +16,7 @@ from gpufleet.engine.node_sets import is_own, may_take
 from gpufleet.engine.order import estimate_on
 from gpufleet.engine.own import own_planned_domain, own_planned_node
 from gpufleet.engine.place import clear_picks, pick_node
-from gpufleet.engine.quota import lost, rank, refused_by_rule, test_option
+from gpufleet.engine.quota import barred, lost, rank, test_option
 from gpufleet.engine.state import N_PICKS, N_PLANNED, NEXT_CHANGE, NOW, State
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -283,7 +283,7 @@ def _find_place(w: Rules, s: State, i: int) -> tuple[int, int]:
     first = w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
-        if refused_by_rule(w, s, job.cls, cell, job.gpus) == STARTABLE:
+        if not barred(w, s, job.cls, cell, job.gpus):
             t = _earliest(w, s, i, option)
             if t < best:
                 best, best_option = t, option

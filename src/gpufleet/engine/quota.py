@@ -110,9 +110,15 @@ def refused_by_rule(w: Rules, s: State, cls: int, cell: int, gpus: int) -> int:
         return OWN_QUOTA
     if w.accounts and not limits_admit(w, s, cls, product, gpus):
         return LIMIT
-    if w.power and not power_admits(w, s, cls, cell, gpus):
-        return POWER
     return STARTABLE
+
+
+@kernel
+def barred(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
+    """Whether a rule, or the power of the site, refuses ``gpus`` more in a cell, whatever is free."""
+    if refused_by_rule(w, s, cls, cell, gpus) != STARTABLE:
+        return True
+    return bool(w.power and not power_admits(w, s, cls, cell, gpus))
 
 
 @kernel
@@ -120,7 +126,11 @@ def test_option(w: Rules, s: State, i: int, option: int) -> int:
     """STARTABLE, or the refusal of one option of job ``i``."""
     job = s.slot[i]
     refusal = refused_by_rule(w, s, job.cls, w.option_cell[option], job.gpus)
-    return refusal if refusal != STARTABLE else fit_option(w, s, i, option)
+    if refusal == STARTABLE:
+        refusal = fit_option(w, s, i, option)
+    if refusal == STARTABLE and w.power and not power_admits(w, s, job.cls, w.option_cell[option], job.gpus):
+        return POWER
+    return refusal
 
 
 @kernel
