@@ -220,11 +220,13 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         if w.power:
             meter(w, s, now)
         end_jobs(w, s, t, h, now)
+        before = s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT] + s.scalar[NEXT_CAP]
         _change_capacity(w, s, t, h, now)
         _change_faults(w, s, t, h, now)
         if w.power:
             change_caps(w, s, now)
-            if w.stop_over_cap:
+            # nothing else lifts a site above its cap
+            if w.stop_over_cap and s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT] + s.scalar[NEXT_CAP] > before:
                 keep_caps(w, s, t, h)
         _change_quotas(w, s, t, h, now)
         _end_windows(w, s, now)

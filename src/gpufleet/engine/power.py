@@ -51,6 +51,10 @@ def count_power(w: Rules, s: State, cls: int, cell: int, gpus: int) -> None:
 
 @kernel
 def _into_bins(w: Rules, s: State, site: int, part: int, watts: int, since: int, until: int) -> None:
+    first = since // w.grid_s
+    if until <= (first + 1) * w.grid_s:
+        s.energy[site, part, first] += watts * (until - since)
+        return
     at = since
     while at < until and watts > 0:
         grid_bin = at // w.grid_s
