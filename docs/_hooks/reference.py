@@ -421,6 +421,7 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.preemptions": partial(run_columns, "preemptions"),
     "run.quotas": partial(run_columns, "quotas"),
     "run.fragmentation": partial(run_columns, "fragmentation"),
+    "run.power": partial(run_columns, "power"),
     "limits": limits,
     "findings": findings,
     "commands": commands,
