@@ -423,6 +423,7 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.quotas": partial(run_columns, "quotas"),
     "run.licences": partial(run_columns, "licences"),
     "run.fragmentation": partial(run_columns, "fragmentation"),
+    "run.power": partial(run_columns, "power"),
     "limits": limits,
     "findings": findings,
     "commands": commands,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpufleet.world.layout import BEYOND_DEPTH, LIMIT, OWN_QUOTA, RESERVATION, UNKNOWN_S, UP
+from gpufleet.world.layout import BEYOND_DEPTH, LIMIT, OWN_QUOTA, POWER, RESERVATION, UNKNOWN_S, UP
 
 from .model import Cell, Job, Option, Refusal, estimate, estimated_end
 from .passes import Held
@@ -64,7 +64,7 @@ class ConservativePass:
         left = not self.sim.refuse(job, refusal)
         if left:
             return
-        if refusal.code in (OWN_QUOTA, LIMIT) and self.sim.policy.strict:
+        if refusal.code in (OWN_QUOTA, LIMIT, POWER) and self.sim.policy.strict:
             self.closers[job.queue.index] = job
         window = self.sim.policy.window_s
         if best and (window == 0 or best.t <= self.sim.now + window):
@@ -82,8 +82,9 @@ class ConservativePass:
         return max(refusals, key=lambda r: RANK.index(r.code))
 
     def refusal_on(self, job: Job, option: Option) -> Refusal:
-        cause = self.sim.refused_by_rule(job, option.cell.product)
+        cause = self.sim.refused_by_rule(job, option)
         cause = cause or self.sim.does_not_fit_because(job, option)
+        cause = cause or self.sim.refused_by_power(job, option)
         if cause:
             return Refusal(cause)
         # It fits the present: only plans of jobs ahead can be in its way.
@@ -91,7 +92,7 @@ class ConservativePass:
         return Refusal(RESERVATION, ahead, ahead.root())
 
     def earliest(self, job: Job, option: Option) -> Find | None:
-        if self.sim.refused_by_rule(job, option.cell.product):
+        if self.sim.barred(job, option):
             return None
         seconds = estimate(job, option, self.sim.policy)
         for t in self.moments():

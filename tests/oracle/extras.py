@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpufleet.world.layout import (
+    NO_CAP,
     UNKNOWN_S,
     UNLIMITED,
     Accounts,
@@ -18,6 +19,7 @@ from gpufleet.world.layout import (
     ClassRules,
     Gates,
     Jobs,
+    Power,
     Restarts,
     World,
 )
@@ -32,6 +34,8 @@ def with_extras(world: World, jobs: Jobs, seed: int) -> tuple[World, Jobs]:
     if random.random() < 0.75:
         world = world._replace(accounts=_accounts(random, world))
         world = _with_joined_islands(world)
+    if world.shared is None and random.random() < 0.4:
+        world = _with_power(random, world)
     if random.random() < 0.5:
         world = world._replace(gates=_gates(random, world, jobs))
     return world, jobs
@@ -78,6 +82,38 @@ def _with_joined_islands(world: World) -> World:
         for other in islands[1:]:
             queue[queue == other] = islands[0]
             cell[cell == other] = islands[0]
+    return world._replace(queues=world.queues._replace(island=queue), cells=world.cells._replace(island=cell))
+
+
+def _with_power(random: Random, world: World) -> World:
+    """Sites with meters and caps; what lies at one site is one island."""
+    n_cells, n_classes, n_kinds = len(world.cells.site), len(world.classes.queue), random.randint(1, 3)
+    n_sites = int(world.cells.site.max(initial=0)) + 1
+    idle = np.array([random.randint(0, 3) for _ in range(n_cells)], np.int64)
+    busy = np.array([[random.randint(0, 9) for _ in range(n_cells)] for _ in range(n_kinds)], np.int64)
+    gpus = np.bincount(world.nodes.cell, weights=world.nodes.size, minlength=n_cells)
+    kinds = busy.reshape(n_kinds, n_cells) + idle
+    most = np.bincount(world.cells.site, weights=gpus * kinds.max(axis=0), minlength=n_sites).astype(np.int64)
+    caps = sorted(
+        (
+            random.randrange(world.clock.end_s),
+            site,
+            random.choice((NO_CAP, random.randint(0, 1 + int(most[site])))),
+        )
+        for site in range(n_sites)
+        for _ in range(random.randint(0, 4))
+    )
+    t_s, site, cap_w = (_ints(row[i] for row in caps) for i in range(3))
+    kind = _ints(random.randrange(n_kinds) for _ in range(n_classes))
+    world = world._replace(
+        power=Power(idle, kinds.astype(np.int64), kind, t_s, site, cap_w, most, random.randint(0, 1))
+    )
+    queue, cell = world.queues.island.copy(), world.cells.island.copy()
+    for at in range(n_sites):
+        there = sorted(set(cell[world.cells.site == at].tolist()) - {-1})
+        for other in there[1:]:
+            queue[queue == other] = there[0]
+            cell[cell == other] = there[0]
     return world._replace(queues=world.queues._replace(island=queue), cells=world.cells._replace(island=cell))
 
 

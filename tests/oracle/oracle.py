@@ -90,6 +90,8 @@ def one_second(sim: Simulation) -> None:
     while sim.changes and sim.changes[0].t == sim.now:
         sim.change_service(sim.changes.pop(0))
     sim.repair_and_fail()
+    if sim.meters:
+        sim.meters.change(sim)
     for job in sim.jobs:
         if job.stage == FUTURE and job.submit == sim.now < sim.clock.end_s:
             sim.come(job)
@@ -181,6 +183,9 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
     products = len(sim.busy[0]) if sim.busy else 0
     waiting = dense(sim.waiting_gpus, N_REFUSALS)
     kept = np.array([w.held for w in sim.sets.windows], np.int64).reshape(-1, 3)
-    if isinstance(sim, Lending):
-        return Tallies(dense(sim.busy, products), waiting, dense(sim.borrowed, products), sampled, kept)
-    return Tallies(dense(sim.busy, products), waiting, dense([], 1), sampled, kept)
+    borrowed = dense(sim.borrowed, products) if isinstance(sim, Lending) else dense([], 1)
+    tallies = Tallies(dense(sim.busy, products), waiting, borrowed, sampled, kept)
+    if not sim.meters:
+        return tallies
+    energy, peak, level_s = sim.meters.tables(n_bins)
+    return tallies._replace(energy=energy, peak=peak, level_s=level_s)

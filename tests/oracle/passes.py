@@ -10,6 +10,7 @@ from gpufleet.world.layout import (
     NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
+    POWER,
     RESERVATION,
     UNKNOWN_S,
 )
@@ -36,7 +37,8 @@ def examine(sim: Simulation, job: Job, objection: Objection | None = None) -> Re
 
 
 def _refusal_on(sim: Simulation, job: Job, option: Option, objection: Objection | None) -> Refusal | None:
-    cause = sim.refused_by_rule(job, option.cell.product) or sim.does_not_fit_because(job, option)
+    cause = sim.refused_by_rule(job, option) or sim.does_not_fit_because(job, option)
+    cause = cause or sim.refused_by_power(job, option)
     if cause:
         return Refusal(cause)
     if objection is None:
@@ -53,7 +55,7 @@ def place_now(sim: Simulation, job: Job, option: Option) -> Held:
 
 def is_refusal(why: int) -> bool:
     """Whether a state is a refusal of the job's own: not ORDER, BETWEEN_PASSES or BEYOND_DEPTH."""
-    return OWN_QUOTA <= why <= RESERVATION or why == LIMIT
+    return OWN_QUOTA <= why <= RESERVATION or why in (LIMIT, POWER)
 
 
 # ---------------------------------------------------------------------- no backfill
@@ -149,7 +151,7 @@ class EasyPass:
     def heed(self, job: Job) -> None:
         """What the refusal of this job means for those behind it."""
         lane = job.queue.index
-        if job.why in (OWN_QUOTA, LIMIT) and self.sim.policy.strict:
+        if job.why in (OWN_QUOTA, LIMIT, POWER) and self.sim.policy.strict:
             self.closers[lane] = job
         if NOT_ONLINE <= job.why <= RESERVATION and all(h.queue.index != lane for h in self.holders):
             self.holders.append(job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpufleet.world.layout import LIMIT, NO_FREE, OWN_QUOTA
+from gpufleet.world.layout import LIMIT, NO_FREE, OWN_QUOTA, POWER
 
 from .model import Job, Refusal
 from .passes import examine
@@ -49,7 +49,7 @@ def pass_by_placement(sim: Simulation, island: int) -> None:
             sim.put_behind(job, closers[lane])
             continue
         refusal = examine(sim, job)
-        if refusal and refusal.code not in (OWN_QUOTA, LIMIT) and _take_victims(sim, job):
+        if refusal and refusal.code not in (OWN_QUOTA, LIMIT, POWER) and _take_victims(sim, job):
             refusal = examine(sim, job)
             assert refusal is None
         if refusal and sim.refuse(job, refusal) and sim.policy.strict:
@@ -58,7 +58,7 @@ def pass_by_placement(sim: Simulation, island: int) -> None:
 
 def _take_victims(sim: Simulation, job: Job) -> bool:
     """Preempt as few jobs, in their order, as make it fit. False: it would not fit without all of them."""
-    options = [o for o in job.options if not sim.refused_by_rule(job, o.cell.product)]
+    options = [o for o in job.options if not sim.barred(job, o)]
     remaining = job.remaining_at(sim.now)
     victims = [
         other

@@ -21,6 +21,7 @@ from gpufleet.world.layout import (
     ORDER,
     OWN,
     OWN_QUOTA,
+    POWER,
     PRIORITY,
     REFUSED,
     RESERVATION,
@@ -61,8 +62,9 @@ from .model import (
 from .node_sets import load_node_sets
 from .own import own_key, own_order, own_rule
 from .placing import Rule, View, empty_now, fits, free_now
+from .power import Meters
 
-RANK = (0, OWN_QUOTA, COHORT, LIMIT, NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY, RESERVATION)
+RANK = (0, OWN_QUOTA, COHORT, LIMIT, POWER, NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY, RESERVATION)
 """Refusals of options, the highest last."""
 
 
@@ -83,6 +85,7 @@ class Simulation:
         self.own_order = own_order(world)
         self.rule: Rule = own_rule(world) or world.policy.placement
         self.accounts, self.gates = load_accounts(world), load_gates(world)
+        self.meters = Meters(world, world.power) if world.power else None
         self.source_last = world.gates.last_s.tolist() if world.gates else []
         self.jobs = load_jobs(world, jobs, self.cells, self.queues, self.accounts, self.gates)
         self.gate_looks = sorted(set(self.source_last))  # seconds at which gates are looked at, come what may
@@ -223,7 +226,7 @@ class Simulation:
 
     def refuse(self, job: Job, refusal: Refusal) -> bool:
         """Give an examined job its refusal. False: it can never run, and has left the lane."""
-        if refusal.code == NOT_ONLINE or (refusal.code == LIMIT and self.has_ended(job)):
+        if refusal.code in (NOT_ONLINE, POWER) or (refusal.code == LIMIT and self.has_ended(job)):
             cause = self.never(job)
             if cause:
                 self.refuse_for_ever(job, cause)
@@ -253,6 +256,8 @@ class Simulation:
                 causes.append(OWN_QUOTA)
             elif not self.ever_within_limits(job, option.cell.product):
                 causes.append(LIMIT)
+            elif self.meters and not self.meters.ever_admits(job, option):
+                causes.append(POWER)
             elif self._ever_holds(job, option):
                 return 0
             else:
@@ -268,11 +273,20 @@ class Simulation:
     def has_ended(self, job: Job) -> bool:
         return any(account.ends <= self.now for account in job.accounts)
 
-    def refused_by_rule(self, job: Job, product: int) -> int:
+    def refused_by_rule(self, job: Job, option: Option) -> int:
         """0, OWN_QUOTA or LIMIT."""
+        product = option.cell.product
         if not job.queue.admits(product, job.gpus):
             return OWN_QUOTA
         return 0 if self.within_limits(job, product) else LIMIT
+
+    def refused_by_power(self, job: Job, option: Option) -> int:
+        """0 or POWER."""
+        return POWER if self.meters and not self.meters.admits(self, job, option) else 0
+
+    def barred(self, job: Job, option: Option) -> int:
+        """Whether a rule or power refuses it, whatever is free."""
+        return self.refused_by_rule(job, option) or self.refused_by_power(job, option)
 
     # ------------------------------------------------------------------ gates
 
@@ -407,6 +421,8 @@ class Simulation:
     def more_moments(self) -> list[int]:
         """Seconds at which more may happen than ends, changes of service and eligibility."""
         looks = [t for t in self.gate_looks if t > self.now or not self.begun]
+        if self.meters:
+            looks += [t for t, _, _ in self.meters.caps]
         return looks + ([self.now + 1] if self._passes_told() else [])
 
     def _passes_told(self) -> bool:
@@ -427,6 +443,8 @@ class Simulation:
         if seconds <= 0:
             return
         self.look_at_free(t // self.clock.grid_s)
+        if self.meters:
+            self.meters.account(self, t)
         for job in self.jobs:
             if job.stage in (IN_LANE, AWAY):
                 root = job.root()

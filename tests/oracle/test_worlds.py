@@ -75,7 +75,11 @@ def seen(results: list[OracleResult]) -> set[int]:
 def test_every_refusal_and_state_shows() -> None:
     worlds = (with_extras(*random_world(seed, *rules), seed) for seed, rules in enumerate(RULES * 2))
     results = [simulate(*world) for world in worlds]
-    assert seen(results) == {*range(code.OWN_QUOTA, code.COHORT), code.LIMIT}  # the others only with cycles
+    assert seen(results) == {
+        *range(code.OWN_QUOTA, code.COHORT),
+        code.LIMIT,
+        code.POWER,
+    }  # the others only with cycles
     assert any((r.outcomes.held_s > 0).any() for r in results)
     assert any((r.outcomes.last_refusal == code.DEPENDENCY).any() for r in results)
     assert {s for r in results for s in r.outcomes.state.tolist()} == set(range(len(code.STATES)))

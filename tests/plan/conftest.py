@@ -22,7 +22,10 @@ jobs_until: 2026-02-20
 seed: 7
 files: {trace: jobs.csv, nodes: nodes.csv}
 sites:
-  lab: {title: Lab, time_zone: Asia/Tokyo, power: 900 kW, pue: 1.3, source: a, trust: stated}
+  lab:
+    {title: Lab, time_zone: Asia/Tokyo, power: 900 kW, pue: 1.3, overhead: 10 kW, source: a, trust: stated,
+     carbon_g_per_kwh: [{from: 2026-01-01, value: 423, source: a, trust: stated}],
+     curtailments: [{from: 2026-01-20, until: 2026-01-21, power: 200 kW, source: a, trust: stated}]}
   hall:
     power: [{from: 2026-01-01, value: 1 MW, source: a, trust: stated}, {from: 2026-02-01, value: 2 MW}]
     pue: 1.1
@@ -53,6 +56,9 @@ tenants:
     queues:
       train: {quota: {own-gpu: 8}, source: a, trust: stated, limits: {per_project: {jobs: 3}}}
       debug: {partitions: own}
+power:
+  {counts: measured, over_cap: run-on, kinds: {light: 0.4}, default: light, idle: 0.2, source: a,
+   trust: stated}
 failures: {gpu_hours_between: 50000, repair: 1 d, source: a, trust: stated}
 workloads:
   history:
@@ -66,12 +72,13 @@ workloads:
     to: 2026-02-01
     time_zone: UTC
     shift: 1 h
+    power: training
     source: a
     trust: stated
   big:
     {kind: campaign, title: Big, queue: research, gpus: 32, duration: 3 d, at: 2026-01-08, priority: 10,
      limit: 4 d, products: {B200: 1.0}, source: a, trust: stated, project: chips, tasks: 3, at_once: 2,
-     after: [{workload: history, any: true}, like-philly]}
+     power: full, after: [{workload: history, any: true}, like-philly]}
   like-philly:
     kind: profile
     title: Like Philly
@@ -82,6 +89,7 @@ workloads:
     products: {own-gpu: 1.0}
     priority: 1
     projects: 4
+    power: inference
     from: 2026-01-06
     to: 2026-02-15
     source: a

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gpufleet.engine.jit import entry
 from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
+from gpufleet.engine.power import meter
 from gpufleet.engine.room import grow_bins
 from gpufleet.engine.state import AWAY, HELD, NOW, RUNS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, book_kept, leave, step
@@ -17,6 +18,8 @@ from gpufleet.world.layout import DEPENDENCY, RUNNING, WAITING
 def close_slots(w: Rules, s: State, now: int) -> None:
     """Book every job that is alive up to ``now`` and put it on the list to hand out, in slot order."""
     s.scalar[NOW] = now
+    if w.power:
+        meter(w, s, now)
     for i in range(s.scalar[TOP_SLOT]):
         job = s.slot[i]
         if job.status == RUNS:

@@ -16,7 +16,7 @@ from gpufleet.engine.node_sets import is_own, may_take
 from gpufleet.engine.order import estimate_on
 from gpufleet.engine.own import own_planned_domain, own_planned_node
 from gpufleet.engine.place import clear_picks, pick_node
-from gpufleet.engine.quota import lost, rank, refused_by_rule, test_option
+from gpufleet.engine.quota import barred, lost, rank, test_option
 from gpufleet.engine.state import N_PICKS, N_PLANNED, NEXT_CHANGE, NOW, State
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -26,6 +26,7 @@ from gpufleet.world.layout import (
     ORDER,
     OWN,
     OWN_QUOTA,
+    POWER,
     RESERVATION,
     SPREAD,
     STARTABLE,
@@ -282,7 +283,7 @@ def _find_place(w: Rules, s: State, i: int) -> tuple[int, int]:
     first = w.class_option[job.cls]
     for option in range(first, first + w.class_options[job.cls]):
         cell = w.option_cell[option]
-        if refused_by_rule(w, s, job.cls, s.cell[cell].product, job.gpus) == STARTABLE:
+        if not barred(w, s, job.cls, cell, job.gpus):
             t = _earliest(w, s, i, option)
             if t < best:
                 best, best_option = t, option
@@ -326,7 +327,7 @@ def _refuse(w: Rules, s: State, lane: int, i: int) -> None:
         ahead = _first_planned(w, s, i)
         root, behind = s.slot[ahead].root, s.slot[ahead].id
     put_state(w, s, lane, i, refusal, root, behind)
-    if (refusal == OWN_QUOTA or refusal == LIMIT) and w.strict:
+    if (refusal == OWN_QUOTA or refusal == LIMIT or refusal == POWER) and w.strict:
         s.lane[lane].closed, s.lane[lane].head = 1, i
 
 

@@ -25,6 +25,7 @@ from gpufleet.world.layout import (
     NOT_ONLINE,
     ORDER,
     OWN_QUOTA,
+    POWER,
     RESERVATION,
     STARTABLE,
     UNKNOWN_S,
@@ -220,7 +221,7 @@ def _note(w: Rules, s: State, lane: int, i: int) -> None:
     row, why = s.lane[lane], s.slot[i].why
     if row.holder < 0 and NOT_ONLINE <= why <= RESERVATION:
         row.holder = i
-    if (why == OWN_QUOTA or why == LIMIT) and w.strict and not row.closed:
+    if (why == OWN_QUOTA or why == LIMIT or why == POWER) and w.strict and not row.closed:
         row.closed = 1
         row.head = i
 

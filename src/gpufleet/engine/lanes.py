@@ -15,7 +15,7 @@ from gpufleet.engine.shapes import shape_of
 from gpufleet.engine.state import N_TODO, NOW, PASS, WAITS, State
 from gpufleet.engine.tally import join, leave, set_head, set_root
 from gpufleet.engine.within import pick_option
-from gpufleet.world.layout import LIMIT, NOT_ONLINE, STARTABLE
+from gpufleet.world.layout import LIMIT, NOT_ONLINE, POWER, STARTABLE
 
 
 @kernel
@@ -67,7 +67,8 @@ def _first_for_ever(w: Rules, s: State, best: int) -> int:
     for at in range(s.scalar[N_TODO]):
         lane = s.todo[at]
         row = s.lane[lane]
-        if not row.closed and (row.refused == NOT_ONLINE or row.refused == LIMIT):
+        lasting = row.refused == NOT_ONLINE or row.refused == LIMIT or row.refused == POWER
+        if not row.closed and lasting:
             i = s.lane_first[lane, 0]
             before_best = best < 0 or precedes(s, i, s.lane_first[best, 0])
             before_found = found < 0 or precedes(s, i, s.lane_first[found, 0])

@@ -46,6 +46,12 @@ def check_laws(world: World, state: State) -> None:
         alive = np.isin(status, (WAITS, RUNS, AWAY, HELD)) & (source >= 0)
         counts = np.bincount(source[alive], minlength=len(state.source))
         assert (counts == state.source.alive).all(), "jobs of a source"
+    if world.power is not None:
+        drawn = np.zeros_like(state.drawn)
+        for i in np.flatnonzero(status == RUNS):
+            kind, cell = world.power.class_kind[slot.cls[i]], slot.cell[i]
+            drawn[world.cells.site[cell], kind] += slot.gpus[i] * world.power.kind_w[kind, cell]
+        assert (drawn == state.drawn).all(), "power of running jobs"
     quota = world.queues.quota
     assert ((quota < 0) | (used <= quota)).all(), "quota"
     online = np.asarray(node.online) == 1

@@ -8,6 +8,7 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import ceil_s, estimate_s
 from gpufleet.engine.own import note_job
 from gpufleet.engine.place import grant_picks, release_grants
+from gpufleet.engine.power import count_power
 from gpufleet.engine.quota import count_in_accounts, never
 from gpufleet.engine.rows import prefetch
 from gpufleet.engine.sharing.books import release, write_event
@@ -191,6 +192,8 @@ def start(w: Rules, s: State, i: int, option: int) -> None:
     s.used[queue, product] += job.gpus
     if w.accounts:
         count_in_accounts(w, s, job.cls, product, job.gpus, 1)
+    if w.power:
+        count_power(w, s, job.cls, cell, job.gpus)
     step(s.busy, queue, product, w.grid_s, now, job.gpus)
 
 
@@ -205,6 +208,8 @@ def stop(w: Rules, s: State, i: int) -> None:
     s.used[queue, product] -= job.gpus
     if w.accounts:
         count_in_accounts(w, s, job.cls, product, -job.gpus, -1)
+    if w.power:
+        count_power(w, s, job.cls, job.cell, -job.gpus)
     step(s.busy, queue, product, w.grid_s, now, -job.gpus)
     job.run += now - job.start
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpufleet.engine import heap
+from gpufleet.engine.caps import change_caps, keep_caps
 from gpufleet.engine.conservative import pass_conservative
 from gpufleet.engine.easy import pass_easy
 from gpufleet.engine.forecast import look_ahead, touch
@@ -18,6 +19,7 @@ from gpufleet.engine.life import drop_stale_ends, end_jobs, hand_out, kill_on_no
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.own import FAULT, NO_FAULT
 from gpufleet.engine.place import plan_service, set_service
+from gpufleet.engine.power import meter
 from gpufleet.engine.samples import take_samples
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
 from gpufleet.engine.sharing.state import BY_FAILURE, BY_KILL, FIRST_QUEUE, Share
@@ -30,6 +32,7 @@ from gpufleet.engine.state import (
     N_ENDS,
     N_SAMPLED,
     N_SHAPES,
+    NEXT_CAP,
     NEXT_CHANGE,
     NEXT_FAULT,
     NEXT_JOB,
@@ -147,6 +150,8 @@ def find_next_planned(w: Rules, s: State) -> None:
         then = min(then, w.quota_t_s[s.scalar[NEXT_QUOTA]])
     if s.scalar[NEXT_OPEN] < len(w.open_t_s):
         then = min(then, w.open_t_s[s.scalar[NEXT_OPEN]])
+    if s.scalar[NEXT_CAP] < len(w.cap_t_s):
+        then = min(then, w.cap_t_s[s.scalar[NEXT_CAP]])
     s.scalar[NEXT_PLANNED_S] = then
 
 
@@ -155,8 +160,14 @@ def _make_planned_changes(w: Rules, s: State, t: Tree, h: Share, now: int) -> No
     """Whatever the plan changes at this second."""
     if s.scalar[NEXT_PLANNED_S] > now:
         return
+    before = s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT] + s.scalar[NEXT_CAP]
     _change_capacity(w, s, t, h, now)
     _change_faults(w, s, t, h, now)
+    if w.power:
+        change_caps(w, s, now)
+        # nothing else lifts a site above its cap
+        if w.stop_over_cap and s.scalar[NEXT_CHANGE] + s.scalar[NEXT_FAULT] + s.scalar[NEXT_CAP] > before:
+            keep_caps(w, s, t, h)
     _change_quotas(w, s, t, h, now)
     _end_windows(w, s, now)
     find_next_planned(w, s)
@@ -233,6 +244,8 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         if grid_bin > s.scalar[N_SAMPLED]:
             take_samples(w, s, now)
         s.scalar[NOW] = now
+        if w.power:
+            meter(w, s, now)
         end_jobs(w, s, t, h, now)
         _make_planned_changes(w, s, t, h, now)
         while submit == now:

@@ -94,6 +94,14 @@ class Rules(NamedTuple):
     gate_any: Ints
     source_last_s: Ints
     gate_t_s: Ints  # when gates are looked at whatever happens, ascending
+    power_site: Ints  # (n_cells,) site, with power
+    power_idle_w: Ints  # (n_cells,)
+    power_kind_w: Ints  # (n_kinds, n_cells)
+    power_kind: Ints  # (n_classes,)
+    cap_t_s: Ints
+    cap_site: Ints
+    cap_w: Ints
+    power_most_w: Ints  # (n_sites,)
     order: int
     strict: int
     backfill: int
@@ -123,6 +131,8 @@ class Rules(NamedTuple):
     preemptions_at_most: int  # 0 = no bound
     accounts: int  # how many
     gates: int
+    power: int  # 1 = sites have meters
+    stop_over_cap: int
 
 
 def rules_of(world: World) -> Rules:
@@ -139,7 +149,7 @@ def rules_of(world: World) -> Rules:
     arrays.insert(4, own(world.options.speed, np.float64))
     arrays += _restart_arrays(world) + _shared_arrays(world) + _faults(world.failures)
     arrays += [own(array, np.int64) for array in masks_of(world)[0]]
-    arrays += _account_arrays(world) + _gate_arrays(world)
+    arrays += _account_arrays(world) + _gate_arrays(world) + _power_arrays(world)
     numbers = dict(zip(world.policy._fields[:13], world.policy[:13], strict=True)) | world.clock._asdict()
     kills = world.failures is not None or bool((world.capacity.kind == KILL).any())
     numbers["chained"] = bool(world.policy.backfill != NO_BACKFILL or kills)
@@ -147,6 +157,8 @@ def rules_of(world: World) -> Rules:
     numbers |= _shared_numbers(world) | _own_numbers(world)
     numbers |= {"accounts": len(world.accounts.jobs) if world.accounts else 0}
     numbers |= {"gates": int(world.gates.gate[-1]) + 1 if world.gates else 0}
+    numbers |= {"power": int(world.power is not None)}
+    numbers |= {"stop_over_cap": world.power.over_cap if world.power else 0}
     names = Rules._fields[len(arrays) :]
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
 
@@ -206,6 +218,14 @@ def _gate_arrays(world: World) -> list[Any]:
     first = np.searchsorted(gate, np.arange(gate[-1] + 2))
     times = np.unique(last_s)
     return [own(array, np.int64) for array in (of_class, source, first, after, any_end, last_s, times)]
+
+
+def _power_arrays(world: World) -> list[Any]:
+    if world.power is None:
+        table: Any = np.zeros((0, 0), np.int64)
+        flat = [np.zeros(0, np.int64) for _ in range(7)]
+        return [*flat[:2], table, *flat[2:]]
+    return [own(array, np.int64) for array in (world.cells.site, *world.power[:-1])]
 
 
 def counts_domains(world: World) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.place import fits_ever
+from gpufleet.engine.power import power_admits, power_ever_admits
 from gpufleet.engine.state import EPOCH, NOW, State
 from gpufleet.engine.within import fit_option, level_holds
 from gpufleet.world.layout import (
@@ -13,6 +14,7 @@ from gpufleet.world.layout import (
     LIMIT,
     NOT_ONLINE,
     OWN_QUOTA,
+    POWER,
     STARTABLE,
     TOPOLOGY,
 )
@@ -25,6 +27,8 @@ def rank(refusal: int) -> int:
         return 4 * OWN_QUOTA + 1
     if refusal == LIMIT:
         return 4 * OWN_QUOTA + 2
+    if refusal == POWER:
+        return 4 * OWN_QUOTA + 3
     if refusal == TOPOLOGY:
         return 4 * FRAGMENTED + 1
     return 4 * refusal
@@ -99,8 +103,9 @@ def count_in_accounts(w: Rules, s: State, cls: int, product: int, gpus: int, job
 
 
 @kernel
-def refused_by_rule(w: Rules, s: State, cls: int, product: int, gpus: int) -> int:
-    """STARTABLE, or the refusal of ``gpus`` more of a product, whatever is free."""
+def refused_by_rule(w: Rules, s: State, cls: int, cell: int, gpus: int) -> int:
+    """STARTABLE, or the refusal of ``gpus`` more in a cell, whatever is free."""
+    product = s.cell[cell].product
     if not may(w, s, w.class_queue[cls], product, gpus):
         return OWN_QUOTA
     if w.accounts and not limits_admit(w, s, cls, product, gpus):
@@ -109,11 +114,23 @@ def refused_by_rule(w: Rules, s: State, cls: int, product: int, gpus: int) -> in
 
 
 @kernel
+def barred(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
+    """Whether a rule, or the power of the site, refuses ``gpus`` more in a cell, whatever is free."""
+    if refused_by_rule(w, s, cls, cell, gpus) != STARTABLE:
+        return True
+    return bool(w.power and not power_admits(w, s, cls, cell, gpus))
+
+
+@kernel
 def test_option(w: Rules, s: State, i: int, option: int) -> int:
     """STARTABLE, or the refusal of one option of job ``i``."""
-    job, product = s.slot[i], s.cell[w.option_cell[option]].product
-    refusal = refused_by_rule(w, s, job.cls, product, job.gpus)
-    return refusal if refusal != STARTABLE else fit_option(w, s, i, option)
+    job = s.slot[i]
+    refusal = refused_by_rule(w, s, job.cls, w.option_cell[option], job.gpus)
+    if refusal == STARTABLE:
+        refusal = fit_option(w, s, i, option)
+    if refusal == STARTABLE and w.power and not power_admits(w, s, job.cls, w.option_cell[option], job.gpus):
+        return POWER
+    return refusal
 
 
 @kernel
@@ -133,7 +150,7 @@ def examine(w: Rules, s: State, i: int) -> tuple[int, int]:
 
 @kernel
 def never(w: Rules, s: State, i: int) -> int:
-    """STARTABLE if job ``i`` can ever run, else why not: OWN_QUOTA, LIMIT, NOT_ONLINE or TOPOLOGY."""
+    """STARTABLE if job ``i`` can ever run, else why not: OWN_QUOTA, LIMIT, POWER, NOT_ONLINE or TOPOLOGY."""
     job = s.slot[i]
     cls, gpus = job.cls, job.gpus
     first = w.class_option[cls]
@@ -145,6 +162,8 @@ def never(w: Rules, s: State, i: int) -> int:
             highest = higher(highest, OWN_QUOTA)
         elif w.accounts and not _limits_ever_admit(w, s, cls, s.cell[cell].product, gpus):
             highest = higher(highest, LIMIT)
+        elif w.power and not power_ever_admits(w, s, cls, cell, gpus):
+            highest = higher(highest, POWER)
         elif not level_holds(w, s, cls, option, gpus):
             highest = higher(highest, TOPOLOGY)
         elif fits_ever(s, cell, w.option_future[option], s.scalar[EPOCH], gpus):
@@ -157,6 +176,6 @@ def never(w: Rules, s: State, i: int) -> int:
 @kernel
 def lost(w: Rules, s: State, i: int, refusal: int) -> int:
     """STARTABLE, or, if an examination's refusal of job ``i`` is for ever, the cause."""
-    if refusal == NOT_ONLINE or (refusal == LIMIT and has_ended(w, s, s.slot[i].cls)):
+    if refusal == NOT_ONLINE or refusal == POWER or (refusal == LIMIT and has_ended(w, s, s.slot[i].cls)):
         return never(w, s, i)
     return STARTABLE

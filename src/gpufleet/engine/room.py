@@ -34,7 +34,16 @@ from gpufleet.engine.state import (
     State,
     hash_of,
 )
-from gpufleet.world.layout import EASY, N_REFUSALS, N_SAMPLES, NO_BACKFILL, SRTF, World
+from gpufleet.world.layout import (
+    EASY,
+    N_REFUSALS,
+    N_SAMPLES,
+    NO_BACKFILL,
+    NO_CAP,
+    POWER_LEVELS,
+    SRTF,
+    World,
+)
 
 N_OUT_ROWS: Final = (1 << 12) + 8
 """Outcomes kept until they are taken out. No power of two: all columns would share one set of the cache."""
@@ -105,6 +114,7 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = N_OUT_ROWS) -> Sta
         **_scratch_fields(world, n_slots),
         **_book_fields(world),
         **_gate_fields(world, n_slots),
+        **_power_fields(world),
     )
 
 
@@ -251,6 +261,19 @@ def _gate_fields(world: World, n_slots: int) -> dict[str, Any]:
     }
 
 
+def _power_fields(world: World) -> dict[str, Any]:
+    power = world.power
+    n_sites, n_kinds = (len(power.most_w), len(power.kind_w)) if power else (0, 0)
+    n_bins = int(min(world.clock.end_s // world.clock.grid_s + 2, 1 << 20))
+    return {
+        "cap": np.full(n_sites, NO_CAP, np.int64),
+        "drawn": np.zeros((n_sites, n_kinds), np.int64),
+        "energy": np.zeros((n_sites, 1 + n_kinds, n_bins + 1), np.int64),
+        "peak": np.zeros((n_sites, n_bins + 1), np.int64),
+        "level_s": np.zeros((n_sites, POWER_LEVELS + 1), np.int64),
+    }
+
+
 def _chain(slots: Any, first: int) -> Any:
     """Link the slots from ``first`` on into a list of free ones."""
     slots.link[first:] = np.arange(first + 1, len(slots) + 1)
@@ -372,7 +395,9 @@ def grow_bins(state: State, n_bins: int) -> State:
         new[..., : table.shape[-1]] = table
         return new
 
-    return state._replace(busy=wider(state.busy), waiting=wider(state.waiting), sampled=wider(state.sampled))
+    names = ("busy", "waiting", "sampled", "energy", "peak")
+    tables: dict[str, Any] = {name: wider(getattr(state, name)) for name in names}
+    return state._replace(**tables)
 
 
 def grow_plan(state: State) -> State:

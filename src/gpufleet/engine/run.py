@@ -240,4 +240,13 @@ def _tallies(state: State, sharing: Sharing, world: World, end_s: int) -> Tallie
     sampled[..., :bins] = state.sampled[..., :bins]
     sampled[..., bins:] = state.sampled[..., -1:]  # after the last event nothing changes
     borrowing = summed(sharing.share.borrowing)
-    return Tallies(summed(state.busy), summed(state.waiting), borrowing, sampled, state.kept)
+    totals = Tallies(summed(state.busy), summed(state.waiting), borrowing, sampled, state.kept)
+    if world.power is None:
+        return totals
+
+    def cut(table: Ints) -> Ints:
+        whole = np.zeros((*table.shape[:-1], n_bins), np.int64)
+        whole[..., : min(n_bins, table.shape[-1])] = table[..., :n_bins]
+        return whole
+
+    return totals._replace(energy=cut(state.energy), peak=cut(state.peak), level_s=state.level_s)

@@ -12,7 +12,7 @@ from gpufleet.engine.memory import Rules
 from gpufleet.engine.node_sets import may_take
 from gpufleet.engine.order import estimate_on, insert, set_key, take_out
 from gpufleet.engine.place import change_free
-from gpufleet.engine.quota import examine, lost, refused_by_rule
+from gpufleet.engine.quota import barred, examine, lost
 from gpufleet.engine.state import NOW, PASS, RUNS, SEQUENCE, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, set_state
 from gpufleet.engine.within import fit_option, pick_option
@@ -21,6 +21,7 @@ from gpufleet.world.layout import (
     NO_FREE,
     ORDER,
     OWN_QUOTA,
+    POWER,
     SELECT_COUNT,
     STARTABLE,
 )
@@ -197,7 +198,7 @@ def _pass_by_count(w: Rules, s: State, island: int) -> None:
 
 @kernel
 def _may_use(w: Rules, s: State, cls: int, cell: int, gpus: int) -> bool:
-    return refused_by_rule(w, s, cls, s.cell[cell].product, gpus) == STARTABLE
+    return not barred(w, s, cls, cell, gpus)
 
 
 @kernel
@@ -295,7 +296,8 @@ def _meet(w: Rules, s: State, lane: int, i: int) -> bool:
         return False
     refusal, option = examine(w, s, i)
     preempted = False
-    helped = refusal != STARTABLE and refusal != OWN_QUOTA and refusal != LIMIT
+    ruled = refusal == OWN_QUOTA or refusal == LIMIT or refusal == POWER
+    helped = refusal != STARTABLE and not ruled
     if helped and _take_victims(w, s, i):
         preempted = True
         refusal, option = examine(w, s, i)

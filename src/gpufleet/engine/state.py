@@ -25,6 +25,7 @@ SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 2
 NEXT_OPEN, N_SAMPLED = 27, 28
 NEXT_PLANNED_S = 32  # when the plan next changes capacity, failures, quotas or windows; 0 = to be found
 N_OUT_WAITS = 33  # rows of out_ref and out_root in use
+NEXT_CAP, METERED = 34, 35  # METERED: until when power is booked
 NEXT_GATE, GATES_DUE, LOOKED_S = 29, 30, 31  # LOOKED_S: the second of the last look at the gates
 N_SCALARS = 40
 
@@ -153,6 +154,11 @@ class State(NamedTuple):
     account: Ints  # (n_accounts, n_products + 2) GPUs held per product, of all products; jobs that run
     gate: Any  # (n_gates,) GATE
     source: Any  # (n_sources,) SOURCE
+    cap: Ints  # (n_sites,) with power: IT power that the site may draw now, W
+    drawn: Ints  # (n_sites, n_kinds) of running jobs, W
+    energy: Ints  # (n_sites, 1 + n_kinds, n_bins) J
+    peak: Ints  # (n_sites, n_bins) W
+    level_s: Ints  # (n_sites, POWER_LEVELS + 1)
     held: Ints  # (n_slots,) with gates: seconds until the job was eligible, -1 = it is not yet
     shape_key: Ints  # (2^k,) hash table of (class, GPUs); -1 = empty
     shape_id: Ints  # (2^k,)

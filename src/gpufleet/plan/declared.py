@@ -141,8 +141,9 @@ def keys_of(model: type[Keyed]) -> dict[str, Key]:
     """The keys of a part, by the name that is written.
 
     >>> from gpufleet.plan.sites import Site
-    >>> list(keys_of(Site))
-    ['source', 'trust', 'title', 'time_zone', 'power', 'pue', 'country', 'domains_per_block']
+    >>> list(keys_of(Site))  # doctest: +NORMALIZE_WHITESPACE
+    ['source', 'trust', 'title', 'time_zone', 'power', 'pue', 'country', 'overhead', 'curtailments',
+     'carbon_g_per_kwh', 'domains_per_block']
     """
     found = {}
     for field, info in model.model_fields.items():

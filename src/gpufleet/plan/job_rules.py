@@ -123,6 +123,13 @@ class WorkloadRules(JobRules):
     project: Annotated[
         str | None, Key(Text(), "the project that all its jobs are of; its limits are the queue's")
     ] = None
+    power: Annotated[
+        str | None,
+        Key(
+            Text(),
+            "kind of work, of `power.kinds` or the catalogue: what its jobs draw; left out: `power.default`",
+        ),
+    ] = None
     after: Annotated[
         tuple[After, ...],
         Key(AfterKind(), "workloads that must have ended before its jobs are eligible; a list, or one"),

@@ -23,6 +23,7 @@ from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.node_sets import Partition, Reservation, limited
 from gpufleet.plan.policy import PolicyPlan
+from gpufleet.plan.power import PowerPlan
 from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.promises import Actual, Promise
 from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
@@ -205,6 +206,13 @@ class Plan(Keyed):
     )
     failures: Annotated[
         FailurePlan | None, Key(Part(FailurePlan), "nodes that fail; left out: none ever does")
+    ] = None
+    power: Annotated[
+        PowerPlan | None,
+        Key(
+            Part(PowerPlan),
+            "what jobs draw, and what caps do; left out: rated power decides what comes online",
+        ),
     ] = None
     scenarios: Annotated[dict[str, Scenario], Key(Parts(Scenario), "named overrides")] = Field(
         default_factory=dict

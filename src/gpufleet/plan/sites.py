@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from typing_extensions import override
 
 from gpufleet.base.say import say
+from gpufleet.plan.curtailments import Carbon, Curtailment
 from gpufleet.plan.declared import Key, PartList, Sourced
 from gpufleet.plan.kinds import Count, Kind, Number, Quantity, Schema, Text
 from gpufleet.plan.law import Country
@@ -78,6 +79,16 @@ class Site(Sourced):
     country: Annotated[
         str | None, Key(Country(), "where it is, for export law; left out: its lots are not held by law")
     ] = None
+    overhead_w: Annotated[
+        float,
+        Key(Quantity("power"), "power beside `pue` that is drawn whatever runs; with `power:`", "overhead"),
+    ] = 0.0
+    curtailments: Annotated[
+        tuple[Curtailment, ...], Key(PartList(Curtailment), "times of less power; with `power:`")
+    ] = ()
+    carbon_g_per_kwh: Annotated[
+        Steps, Key(Carbon(), "carbon intensity of its energy, g CO2 equivalent per kWh; with `power:`")
+    ] = ()
     domains_per_block: Annotated[
         int | None,
         Key(

@@ -27,6 +27,7 @@ _CAUSE_STYLES: Final = {
     "topology": ("grey-2", "cross"),
     "returning": ("grey-3", "slash"),
     "limit": ("grey-1", "dots"),
+    "power": ("accent", "dots"),
     "between_passes": ("grey-3", "plain"),
     "beyond_depth": ("grey-3", "dots"),
 }

@@ -21,6 +21,7 @@ ROOT_TITLES: Final = {
     "topology": say("for a domain or block with room"),
     "returning": say("for the return after a preemption"),
     "limit": say("for room within the limit of a user, project or array"),
+    "power": say("for power under the cap of a site"),
     "between_passes": say("for the next scheduling pass"),
     "beyond_depth": say("beyond the search depth of backfill"),
 }

@@ -90,6 +90,8 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     if cause == "reservation":
         off = [line(lock, f"reservations.{name}") for name in reservations_off(lock, wish)]
         return off or [line(lock, "policy.backfill")]
+    if cause == "power":
+        return [line(lock, path) for path in power_paths(lock)]
     if cause in ("limit", "dependency"):
         return [line(lock, path) for path in _limit_paths(lock, wish, cause)]
     if cause == "topology":
@@ -109,6 +111,12 @@ def blame(lock: Lock, cause: str, wish: Wish, *, unpowered: Collection[str] = ()
     if cause == "not_online":
         return power + _lots(lock, _later(lock, names, wish.from_s)) + quota
     return _lots(lock, names) + power + quota
+
+
+def power_paths(lock: Lock) -> list[str]:
+    """What the plan says of the caps of its sites: curtailments, and grid connections."""
+    paths = [f"sites.{name}.{key}" for key in ("curtailments", "power") for name in lock["sites"]]
+    return [path for path in paths if path in lock["lines"]] or ["power"]
 
 
 def _limit_paths(lock: Lock, wish: Wish, cause: str) -> list[str]:

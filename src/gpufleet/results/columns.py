@@ -47,6 +47,7 @@ WORDS: Final = {
     "topology": say("topology"),
     "returning": say("returning after preemption"),
     "limit": say("limit of user, project or array"),
+    "power": say("power cap"),
     "dependency": say("dependency"),
 }
 """A refusal as people read it."""
@@ -66,6 +67,7 @@ MEANINGS: Final = {
     "topology": say("free nodes would hold the job, but not within the domain or block that it requires"),
     "returning": say("the job was preempted and may not compete yet"),
     "limit": say("its user, project or array may hold no more at once, or its project has ended"),
+    "power": say("with the job its site would draw more than its cap"),
     "dependency": say("other jobs have not ended, or not all of them were done"),
 }
 
@@ -369,6 +371,19 @@ LICENCES: Final[tuple[Column, ...]] = (
     Column("rules_read_on", "str", "", "last day that the sources of the rules reach", nullable=True),
 )
 """Columns of licences.parquet: what export law says of each lot from day to day. No legal advice."""
+POWER: Final[tuple[Column, ...]] = (
+    Column("t_s", "i64", "s", "start of the bin, from the plan's start"),
+    Column("site", "str", "", "site"),
+    Column("idle_j", "i64", "J", "IT energy of GPUs in service that no job held, with their part of nodes"),
+    Column("jobs_j", "i64", "J", "IT energy of GPUs that jobs held, with their part of nodes"),
+    Column("overhead_j", "i64", "J", "energy of all else", "(idle_j + jobs_j) x (pue - 1) + overhead x time"),
+    Column("meter_j", "i64", "J", "energy from the grid", "idle_j + jobs_j + overhead_j"),
+    Column("mean_w", "f64", "W", "mean power from the grid", "meter_j / length of the bin"),
+    Column("peak_w", "f64", "W", "highest power from the grid", "highest IT power x pue + overhead"),
+    Column("cap_w", "f64", "W", "lowest cap in the bin; null = none", nullable=True),
+    Column("carbon_kg", "f64", "kg", "CO2 equivalent; null = no intensity known", "meter x intensity", True),
+)
+"""Columns of power.parquet: one row per site and bin; only of plans with a section `power`."""
 
 TABLES: Final = {
     "jobs": JOBS,
@@ -380,6 +395,7 @@ TABLES: Final = {
     "quotas": QUOTAS,
     "fragmentation": FRAGMENTATION,
     "licences": LICENCES,
+    "power": POWER,
 }
 
 

@@ -364,6 +364,10 @@ def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
     if row["last_refusal"] == "limit":
         parts.append(never_within(run, row, [p.name for p in came.products]))
         return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
+    if row["last_refusal"] == "power":
+        at = _lines_text(_lines(run, wish, "power"))
+        parts.append(say("alone it would draw more than its site may at any time ({lines})", lines=at))
+        return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
     if row["last_refusal"] == "topology":
         at = _lines_text(_lines(run, wish, "topology"))
         parts.append(say("no part of the fleet that it requires is large enough ({lines})", lines=at))

@@ -15,6 +15,7 @@ from gpufleet.results import folder
 from gpufleet.results.columns import LOST_NODE, ROOTS
 
 if TYPE_CHECKING:
+    from gpufleet.results.power import Drawn
     from gpufleet.results.reserved import Reserved
     from gpufleet.results.run import Run
     from gpufleet.world.demand import Intake
@@ -43,6 +44,7 @@ class Seen:
     intakes: Sequence[Intake] = field(default=())
     shortages: Sequence[Shortage] = field(default=())
     reserved: Sequence[Reserved] = field(default=())
+    drawn: Sequence[Drawn] = field(default=())  # of sites with a meter
 
 
 def size_class() -> pl.Expr:

@@ -30,11 +30,25 @@ MARK: Final = "complete.json"
 SCHEMA: Final = "gpufleet.complete/1"
 LOCK, WORLD, JOBS, TIMELINE = "plan.lock.yaml", "world.npz", "jobs.parquet", "timeline.parquet"
 SUPPLY, SHORTAGE, CHAIN = "supply.parquet", "shortage.parquet", "chain.parquet"
+POWER = "power.parquet"
 PREEMPTIONS, QUOTAS, FRAGMENTATION = "preemptions.parquet", "quotas.parquet", "fragmentation.parquet"
 LICENCES = "licences.parquet"
 MEASURES, LEDGER, ENVIRONMENT, REPORT = "measures.json", "ledger.json", "environment.json", "report.html"
 FILES: Final = (
-    *(LOCK, WORLD, JOBS, TIMELINE, SUPPLY, SHORTAGE, CHAIN, PREEMPTIONS, QUOTAS, FRAGMENTATION, LICENCES),
+    *(
+        LOCK,
+        WORLD,
+        JOBS,
+        TIMELINE,
+        SUPPLY,
+        SHORTAGE,
+        CHAIN,
+        PREEMPTIONS,
+        QUOTAS,
+        FRAGMENTATION,
+        LICENCES,
+        POWER,
+    ),
     *(MEASURES, LEDGER, ENVIRONMENT, REPORT),
 )
 """What a run folder may hold beside the mark; all but environment.json the same bytes for the same plan."""

@@ -21,7 +21,9 @@ _INPUTS: Final = {
     "actuals": {"gpus": "GPU", "at": "date"},
     "sums": {"makes": "GPU"},
     "reservations": {"gpus": "GPU", "nodes": "node", "from": "date", "to": "date", "for": ""},
-    "sites": {"power": "W", "pue": "1"},
+    "sites": {
+        "power": "W", "pue": "1", "overhead": "W", "curtailments": "W", "carbon_g_per_kwh": "g/kWh",
+    },
     "workloads": {
         "file": "file", "profile": "profile", "load": "1", "gpu_hours_per_month": "GPU·h/month", "scale": "",
         "gpus": "GPU", "duration": "s", "at": "date", "from": "date", "to": "date", "products": "",
@@ -34,7 +36,7 @@ _POLICY: Final = (
     "order", "strict", "backfill", "placement", "interval", "estimate", "over_limit", "select",
     "restart_overhead", "finish_lag",
 )  # fmt: skip
-_OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.", "fragmentation.")
+_OF_JOBS: Final = ("jobs.", "quotas.", "preemptions.", "fragmentation.", "power.")
 """Tables that follow from what jobs did."""
 
 _ASIDE: Final = ("promises", "actuals", "sums")
@@ -49,7 +51,7 @@ _CHOSEN_KEYS: Final = ("counts_toward", "file", "mode", "products", "for")
 
 _FIELDS: Final = {"power": "power_w", "duration": "duration_s", "shift": "shift_s", "interval": "interval_s",
                   "finish_lag": "finish_lag_s", "from": "from_",
-                  "for": "holders"}  # fmt: skip
+                  "overhead": "overhead_w", "for": "holders"}  # fmt: skip
 """What a key of the plan is called in the lock, where that carries its unit."""
 
 

@@ -32,7 +32,8 @@ SCHEMA: Final = "gpufleet.lock/1"
 SECTIONS: Final = (
     "name", "title", "start", "end", "time_zone", "after_end", "as_of", "jobs_until", "seed", "sites",
     "systems", "deliveries", "retirements", "promises", "actuals", "sums", "priorities", "cohorts",
-    "partitions", "reservations", "tenants", "queues", "workloads", "policy", "failures", "sources",
+    "partitions", "reservations", "tenants", "queues", "workloads", "policy", "failures", "power",
+    "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
 IF_SAID: Final = ("milestones", "lead_times", "licences", "rules", "unknown_law")

@@ -71,6 +71,10 @@ TITLES: Final = {
     "due_gpus": say("GPUs promised by today"),
     "planned_gpus": say("GPUs planned by today"),
     "actual_gpus": say("GPUs arrived by today"),
+    "energy_mwh": say("energy from the grid"),
+    "peak_mw": say("highest power from the grid"),
+    "p99_mw": say("power from the grid, P99"),
+    "carbon_t": say("carbon, CO2 equivalent"),
     "assumed_actual_gpus": say("GPUs arrived by today, assumed"),
 }
 """Names of the measures as people read them."""
@@ -95,6 +99,8 @@ DIMS: Final = {
     "sum": say("sum"),
     "workload": say("workload"),
     "reason": say("reason"),
+    "part": say("part of the meter"),
+    "work": say("kind of work"),
 }
 """What a measure is split by."""
 

@@ -311,6 +311,7 @@ def trace_rows_dropped(facts: Facts) -> Rows:
 
 
 from gpufleet.results import measures_fragmentation as measures_fragmentation  # noqa: E402 - they register here
+from gpufleet.results import measures_power as measures_power  # noqa: E402 - as above
 from gpufleet.results import measures_reserved as measures_reserved  # noqa: E402 - as above
 from gpufleet.results import measures_sharing as measures_sharing  # noqa: E402 - they register their own here
 from gpufleet.results import measures_supply as measures_supply  # noqa: E402 - as above

@@ -91,6 +91,11 @@ class Run:
         """What export law says of each lot from day to day; `columns.LICENCES`; empty where nobody asks."""
         return self._table("licences", folder.LICENCES)
 
+    @cached_property
+    def power(self) -> pl.DataFrame:
+        """What each site draws, by bin; `columns.POWER`; empty without a section `power`."""
+        return self._table("power", folder.POWER)
+
     def _table(self, name: str, file: str) -> pl.DataFrame:
         """A small table; empty where a run was written before there was one."""
         if (self.path / file).exists():

@@ -14,6 +14,7 @@ from gpufleet import __version__
 from gpufleet.base.errors import Finding
 from gpufleet.base.language import speaking
 from gpufleet.base.say import tell, to_data
+from gpufleet.plan.power import kinds_of
 from gpufleet.results import folder
 from gpufleet.results.answer import answer
 from gpufleet.results.chain import write_chain
@@ -23,6 +24,7 @@ from gpufleet.results.ledger import ledger_of
 from gpufleet.results.licences import write_licences
 from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
+from gpufleet.results.power import drawn_of, write_power
 from gpufleet.results.preemptions import Preempted, write_preemptions
 from gpufleet.results.quota_ledger import write_quotas
 from gpufleet.results.reserved import reserved_of
@@ -60,6 +62,8 @@ def write_results(
     write_lock(path / folder.LOCK, plan)
     write_timeline(path / folder.TIMELINE, built.world, built.names, tallies, end_s)
     write_fragmentation(path / folder.FRAGMENTATION, built.world, built.names, tallies, end_s)
+    if plan.power is not None:
+        write_power(path / folder.POWER, plan, built.world, tallies, end_s)
     clock = built.world.clock
     run = Run(path)
     write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)
@@ -69,7 +73,10 @@ def write_results(
         rows = write_preemptions(path / folder.PREEMPTIONS, run, preempted)
         write_quotas(path / folder.QUOTAS, built.world, built.names, tallies, end_s, rows)
     reserved = reserved_of(built.world, list(plan.reservations), tallies, end_s)
-    seen = Seen(clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages, reserved)
+    drawn = drawn_of(plan, built.world, kinds_of(plan), tallies) if plan.power else ()
+    seen = Seen(
+        clock.grid_s, end_s, bool(clock.finish), built.demand.intakes, built.shortages, reserved, drawn
+    )
     facts = Facts(run, seen)
     measures = measured(facts)
     root = Path(plan.root).resolve()

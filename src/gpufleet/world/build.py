@@ -21,6 +21,7 @@ from gpufleet.world.layout import Accounts, Classes, Clock, Options, Policy, Que
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Sets, arrays_of
 from gpufleet.world.own import own_of
+from gpufleet.world.power import power_of
 from gpufleet.world.service import Shortage
 from gpufleet.world.set_finder import sets_of
 from gpufleet.world.shared import restarts_of, shared_of
@@ -85,7 +86,12 @@ def build(plan: Plan) -> Built:
 def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets) -> World:
     """Put the tables together and number the islands."""
     of_queue, of_cell = islands(
-        len(names.queues), fleet.cells.site.size, demand.classes, demand.options, demand.accounts
+        len(names.queues),
+        fleet.cells.site.size,
+        demand.classes,
+        demand.options,
+        demand.accounts,
+        fleet.cells.site if plan.power else None,
     )
     return World(
         nodes=fleet.nodes,
@@ -103,6 +109,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets)
         own=own_of(plan.policy, names.queues),
         accounts=demand.accounts,
         gates=demand.gates,
+        power=power_of(plan, fleet, demand.power),
     )
 
 
@@ -116,9 +123,16 @@ def _queues(plan: Plan, names: Names, island: Ints) -> Queues:
 
 
 def islands(
-    n_queues: int, n_cells: int, classes: Classes, options: Options, accounts: Accounts | None = None
+    n_queues: int,
+    n_cells: int,
+    classes: Classes,
+    options: Options,
+    accounts: Accounts | None = None,
+    site: Ints | None = None,
 ) -> tuple[Ints, Ints]:
-    """Number the sets of queues and cells that classes and accounts join, in the order of their first queue.
+    """Number the sets of queues and cells that classes, accounts and, with ``site`` of each cell, sites join.
+
+    They are numbered in the order of their first queue.
 
     Returns: island of each queue and of each cell; -1 = no class joins it to anything.
 
@@ -143,6 +157,13 @@ def islands(
     for one, other in joined_queues(classes.queue, accounts):
         a, b = root(one), root(other)
         parent[max(a, b)] = min(a, b)
+    for place in range(0 if site is None else int(site.max(initial=-1)) + 1):
+        there = [
+            n_queues + cell for cell in np.flatnonzero(site == place).tolist() if n_queues + cell in used
+        ]
+        for other in there[1:]:
+            a, b = root(there[0]), root(other)
+            parent[max(a, b)] = min(a, b)
     numbers = {r: i for i, r in enumerate(sorted({root(x) for x in used}))}
     island = np.array([numbers[root(x)] if x in used else -1 for x in range(len(parent))], np.int64)
     return island[:n_queues], island[n_queues:]

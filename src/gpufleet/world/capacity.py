@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gpufleet.base.arrays import Ints
+from gpufleet.base.arrays import Floats, Ints
 from gpufleet.base.errors import Finding, explain_code, finding
 from gpufleet.base.say import say
 from gpufleet.world.bought import Bought, bought_nodes, nodes_and_cells
@@ -46,6 +46,7 @@ class Fleet:
     shortages: tuple[Shortage, ...]  # by site, then time
     retired: tuple[Retired, ...]  # by site, then time
     findings: tuple[Finding, ...]
+    rated_w: Floats = field(default_factory=lambda: np.zeros(0))  # of a GPU of each cell
     queue_nodes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # of queues held to some
 
 
@@ -62,6 +63,8 @@ def capacity_of(plan: Plan, names: Names) -> Fleet:
     shortages: list[Shortage] = []
     retired: list[Retired] = []
     for code, site in enumerate(plan.sites.values()):
+        if plan.power is not None and plan.power.counts == "measured":
+            site = site.model_copy(update={"power_w": ()})  # caps act on what is drawn, not on ratings
         service = SiteService(
             bought, np.flatnonzero(bought.site == code), site, _retirements(plan, names, code)
         )
@@ -69,7 +72,11 @@ def capacity_of(plan: Plan, names: Names) -> Fleet:
         shortages += service.shortages
         retired += service.retired
     findings = tuple(_retirement_findings(plan, retired))
-    return Fleet(nodes, cells, _events(changes, bought), tuple(shortages), tuple(retired), findings)
+    watts = np.bincount(nodes.cell, weights=bought.rating_w, minlength=len(cells.site))
+    gpus = np.bincount(nodes.cell, weights=bought.gpus_per_node, minlength=len(cells.site))
+    rated_w: Floats = watts / np.maximum(gpus, 1)
+    changes_of = _events(changes, bought)
+    return Fleet(nodes, cells, changes_of, tuple(shortages), tuple(retired), findings, rated_w)
 
 
 def _retirements(plan: Plan, names: Names, site: int) -> list[DatedRetirement]:

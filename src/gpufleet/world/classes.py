@@ -12,6 +12,7 @@ from gpufleet.world.gates import GateBook, Place
 from gpufleet.world.layout import Cells, Classes, Options
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Holds, holds_of
+from gpufleet.world.power import kind_of
 from gpufleet.world.shared import RuleRow, rules_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ClassKey(NamedTuple):
     accounts: tuple[int, ...]
     place: Place
     holds: Holds  # the reservations that are for it
+    power: int = 0  # kind of work
 
 
 class ClassBook:
@@ -52,6 +54,7 @@ class ClassBook:
             self.accounts.of(self.names.queues[queue], workload, owner),
             self.gates.place_of(workload, phase),
             holds_of(self.plan, self.queues[queue], workload.name),
+            kind_of(self.plan, workload),
         )
         return self.found.setdefault(key, len(self.found))
 

@@ -100,6 +100,7 @@ class Demand:
     streams: tuple[Stream, ...] = ()
     rules: tuple[RuleRow, ...] = ()  # of the classes
     holds: tuple[Holds, ...] = ()  # of the classes: the reservations that are for them
+    power: tuple[int, ...] = ()  # of the classes: the kind of their work
     accounts: Accounts | None = None
     gates: Gates | None = None
 
@@ -230,6 +231,7 @@ def demand_of(plan: Plan, names: Names, cells: Cells, asks: Sequence[Ask] = ()) 
         tuple(streams),
         rules=tuple(key.rules for key in keys),
         holds=tuple(key.holds for key in keys),
+        power=tuple(key.power for key in keys),
         accounts=book.accounts.table([key.accounts for key in keys]),
         gates=book.gates.table([key.place for key in keys], last_s),
     )

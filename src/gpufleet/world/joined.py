@@ -54,7 +54,11 @@ def with_class(
     (accounts, mine), gates = _with_accounts(world, names, job, limits), world.gates
     if gates is not None:
         gates = gates._replace(of_class=_longer(gates.of_class, -1), source=_longer(gates.source, -1))
-    of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options, accounts)
+    power = world.power
+    site = None
+    if power is not None:  # it draws what the jobs of the first kind draw
+        power, site = power._replace(class_kind=_longer(power.class_kind, 0)), world.cells.site
+    of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options, accounts, site)
     shared = world.shared
     if shared is not None:
         rules = zip(shared.classes, job_rules(job)[len(Restarts._fields) :], strict=True)
@@ -76,6 +80,7 @@ def with_class(
         node_sets=sets,
         accounts=accounts,
         gates=gates,
+        power=power,
     )
     return joined, row, mine
 

@@ -52,8 +52,9 @@ STARTABLE, OWN_QUOTA, NOT_ONLINE, NO_FREE, FRAGMENTED, RESERVATION = 0, 1, 2, 3,
 ORDER, BETWEEN_PASSES, BEYOND_DEPTH = 6, 7, 8
 COHORT, TOPOLOGY, RETURNING = 9, 10, 11  # with admission by cycles; a returning job waits out its delay
 LIMIT = 12  # of a user, a project or an array
-N_REFUSALS: Final = 13
-DEPENDENCY = 13  # a cause, and the word of jobs that are not eligible yet: nobody waits in this state
+POWER = 13  # the cap of a site's power
+N_REFUSALS: Final = 14
+DEPENDENCY = 14  # a cause, and the word of jobs that are not eligible yet: nobody waits in this state
 REFUSALS: Final = (
     "startable",
     "own_quota",
@@ -68,6 +69,7 @@ REFUSALS: Final = (
     "topology",
     "returning",
     "limit",
+    "power",
     "dependency",
 )
 
@@ -82,6 +84,11 @@ UNLIMITED: Final = -1
 # --- what a job wishes of the topology, and the levels inside a site
 NO_WISH, PREFERRED, REQUIRED, UNCONSTRAINED = 0, 1, 2, 3
 NODE_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL, SITE_LEVEL = 0, 1, 2, 3
+
+# --- power
+NO_CAP: Final = 1 << 56  # W
+POWER_LEVELS: Final = 1 << 14  # of what a site may draw at most, for the shares of time
+RUN_ON_OVER_CAP, STOP_OVER_CAP = 0, 1
 
 # --- states in which a job leaves the simulation
 DONE, KILLED, REFUSED, RUNNING, WAITING = 0, 1, 2, 3, 4
@@ -236,6 +243,22 @@ class Gates(NamedTuple):
     last_s: Ints  # (n,) no job of the source comes after this second
 
 
+class Power(NamedTuple):
+    """What GPUs draw, and the caps of sites: IT power, whole W. Sites are those of Cells.
+
+    Shapes: n_kinds of work, m changes of caps, sorted by (t_s, site).
+    """
+
+    idle_w: Ints  # (n_cells,) of a free GPU in service, with its part of the node
+    kind_w: Ints  # (n_kinds, n_cells) of a GPU that a job of the kind holds, >= idle_w
+    class_kind: Ints  # (n_classes,) kind of the class's jobs
+    cap_t_s: Ints  # (m,) >= 0
+    cap_site: Ints  # (m,)
+    cap_w: Ints  # (m,) from then on, NO_CAP; before its first change a site has none
+    most_w: Ints  # (n_sites,) that all nodes there ever could draw at once
+    over_cap: int  # what happens to running jobs over a cap: RUN_ON_OVER_CAP, STOP_OVER_CAP
+
+
 class Policy(NamedTuple):
     """Scheduling policy, numbers only."""
 
@@ -354,6 +377,7 @@ class World(NamedTuple):
     own: OwnPolicies | None = None  # with order or placement OWN
     accounts: Accounts | None = None  # None: no limits but those of queues
     gates: Gates | None = None  # None: all jobs are eligible when they come
+    power: Power | None = None  # None: power is neither counted nor capped
 
 
 class Jobs(NamedTuple):
@@ -394,6 +418,8 @@ class Outcomes(NamedTuple):
 HELD_BY_ITS, HELD_BY_OTHERS, HELD_BEFORE = 0, 1, 2
 BEFORE_S: Final = 86400  # how long that time is, s
 NO_WINDOWS: Final = np.zeros((0, 3), np.int64)
+NO_ENERGY: Final = np.zeros((0, 0, 0), np.int64)
+NO_POWER: Final = np.zeros((0, 0), np.int64)
 
 
 class Tallies(NamedTuple):
@@ -408,6 +434,9 @@ class Tallies(NamedTuple):
     borrowing: Ints  # (rows of the quota tree, n_products, n_bins): GPUs used beyond quota
     sampled: Ints  # (n_products, N_SAMPLES, n_bins): GPUs at the end of the bin
     kept: Ints = NO_WINDOWS  # (n_windows, 3): GPU-seconds, columns HELD_BY_ITS, HELD_BY_OTHERS, HELD_BEFORE
+    energy: Ints = NO_ENERGY  # (n_sites, 1 + n_kinds, n_bins): IT energy, J: of free GPUs, of each kind
+    peak: Ints = NO_POWER  # (n_sites, n_bins): highest IT power, W
+    level_s: Ints = NO_POWER  # (n_sites, POWER_LEVELS + 1): seconds at each share of most_w, rounded up
 
 
 def empty_jobs() -> Jobs:

@@ -30,6 +30,7 @@ from gpufleet.world.layout import (
     NodeSets,
     Options,
     Policy,
+    Power,
     Queues,
     Restarts,
     SharedQuotas,
@@ -65,6 +66,7 @@ _OPTIONAL: Final = {
     "node_sets": NodeSets,
     "accounts": Accounts,
     "gates": Gates,
+    "power": Power,
 }
 """Tables that a world may do without."""
 _INNER: Final = {"tree": Tree, "classes": ClassRules}
