@@ -43,7 +43,6 @@ from gpufleet.world.layout import (
     DONE,
     KILL_AT_LIMIT,
     KILLED,
-    N_REFUSALS,
     REFUSED,
     RETURNING,
     RUNNING,
@@ -340,10 +339,10 @@ def kill_on_node(w: Rules, s: State, t: Tree, h: Share, n: int, why: int) -> boo
 
 
 @kernel
-def _hand_out_waits(s: State, i: int, at: int) -> int:
+def _hand_out_waits(w: Rules, s: State, i: int, at: int) -> int:
     """Write what job ``i`` waited for; most jobs have nothing to write. Returns the whole wait, s."""
     row, wait = s.scalar[N_OUT_WAITS], 0
-    for r in range(N_REFUSALS):
+    for r in range(w.n_causes):
         wait += s.wait_ref[i, r]
         s.out_ref[row, r] = s.wait_ref[i, r]
         s.out_root[row, r] = s.wait_root[i, r]
@@ -364,7 +363,7 @@ def hand_out(w: Rules, s: State) -> bool:
         s.scalar[DONE_FIRST] = job.link
         if job.link < 0:
             s.scalar[DONE_LAST] = -1
-        wait = _hand_out_waits(s, i, at) if job.waited else 0
+        wait = _hand_out_waits(w, s, i, at) if job.waited else 0
         end = job.end if job.outcome == DONE or job.outcome == KILLED else -1
         out = s.out  # columns in the order of Outcomes
         out[0, at], out[1, at], out[2, at], out[3, at] = job.id, job.first_start, end, wait

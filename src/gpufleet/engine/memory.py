@@ -34,8 +34,10 @@ from gpufleet.engine.own_code import compiled
 from gpufleet.engine.rows import RowsType, load_rows
 from gpufleet.world.layout import (
     BEST_FIT,
+    BEYOND_DEPTH,
     CONSOLIDATE,
     KILL,
+    N_REFUSALS,
     NO_BACKFILL,
     NO_WISH,
     OWN,
@@ -133,6 +135,7 @@ class Rules(NamedTuple):
     gates: int
     power: int  # 1 = sites have meters
     stop_over_cap: int
+    n_causes: int  # refusals beyond these do not occur: their columns stay 0
 
 
 def rules_of(world: World) -> Rules:
@@ -159,6 +162,8 @@ def rules_of(world: World) -> Rules:
     numbers |= {"gates": int(world.gates.gate[-1]) + 1 if world.gates else 0}
     numbers |= {"power": int(world.power is not None)}
     numbers |= {"stop_over_cap": world.power.over_cap if world.power else 0}
+    plain = world.shared is None and world.accounts is None and world.power is None
+    numbers |= {"n_causes": BEYOND_DEPTH + 1 if plain else N_REFUSALS}
     names = Rules._fields[len(arrays) :]
     return Rules(*arrays, *(float(numbers[n]) if n == "factor" else int(numbers[n]) for n in names))
 

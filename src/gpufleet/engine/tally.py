@@ -10,7 +10,7 @@ from gpufleet.base.arrays import Ints, SmallInts
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.state import State
-from gpufleet.world.layout import BEFORE_S, HELD_BEFORE, HELD_BY_ITS, HELD_BY_OTHERS, N_REFUSALS, ORDER
+from gpufleet.world.layout import BEFORE_S, HELD_BEFORE, HELD_BY_ITS, HELD_BY_OTHERS, ORDER
 
 
 @kernel
@@ -22,11 +22,11 @@ def step(table: Ints, row: int, column: int, grid_s: int, t: int, gpus: int) -> 
 
 
 @kernel
-def open_account(s: State, i: int) -> None:
+def open_account(w: Rules, s: State, i: int) -> None:
     """Have rows to book the waiting of job ``i`` in; most jobs never need them."""
     if s.slot[i].waited == 0:
         s.slot[i].waited = 1
-        for r in range(N_REFUSALS):
+        for r in range(w.n_causes):
             s.wait_ref[i, r] = 0
             s.wait_root[i, r] = 0
 
@@ -38,7 +38,7 @@ def book(w: Rules, s: State, i: int, now: int) -> None:
     since = job.since
     if now > since:
         why, root = job.why, job.root
-        open_account(s, i)
+        open_account(w, s, i)
         s.wait_ref[i, why] += now - since
         s.wait_root[i, root] += now - since
         queue = w.class_queue[job.cls]
@@ -105,8 +105,8 @@ def set_root(w: Rules, s: State, lane: int, now: int, root: int) -> None:
 
 
 @kernel
-def _add_clock(s: State, table: SmallInts, i: int, lane: int, sign: int) -> None:
-    for root in range(s.clock.shape[1]):
+def _add_clock(w: Rules, s: State, table: SmallInts, i: int, lane: int, sign: int) -> None:
+    for root in range(w.n_causes):
         table[i, root] += sign * s.clock[lane, root]
 
 
@@ -114,12 +114,12 @@ def _add_clock(s: State, table: SmallInts, i: int, lane: int, sign: int) -> None
 def join(w: Rules, s: State, i: int, lane: int, now: int) -> None:
     """Job ``i``, which did not start in its first pass, shares the lane's state from now on."""
     book(w, s, i, now)
-    open_account(s, i)
+    open_account(w, s, i)
     advance_clock(s, lane, now)
     job, row = s.slot[i], s.lane[lane]
-    _add_clock(s, s.wait_root, i, lane, -1)
+    _add_clock(w, s, s.wait_root, i, lane, -1)
     if row.strict == 0:
-        _add_clock(s, s.wait_ref, i, lane, -1)
+        _add_clock(w, s, s.wait_ref, i, lane, -1)
     step(s.waiting, row.queue, row.root, w.grid_s, now, job.gpus)
     row.waiting_gpus += job.gpus
     job.joined = 1
@@ -134,15 +134,15 @@ def leave(w: Rules, s: State, i: int, lane: int, now: int) -> None:
         book(w, s, i, now)
         return
     advance_clock(s, lane, now)
-    _add_clock(s, s.wait_root, i, lane, 1)
+    _add_clock(w, s, s.wait_root, i, lane, 1)
     step(s.waiting, row.queue, row.root, w.grid_s, now, -job.gpus)
     row.waiting_gpus -= job.gpus
     job.joined = 0
     job.last = row.root
     if row.strict == 0:
-        _add_clock(s, s.wait_ref, i, lane, 1)
+        _add_clock(w, s, s.wait_ref, i, lane, 1)
     elif row.head == i:
-        _add_clock(s, s.wait_ref, i, lane, 1)
+        _add_clock(w, s, s.wait_ref, i, lane, 1)
         row.head = -1
     else:
         s.wait_ref[i, ORDER] += now - job.since
@@ -158,13 +158,13 @@ def set_head(w: Rules, s: State, lane: int, now: int, i: int, refusal: int) -> N
     advance_clock(s, lane, now)
     if row.head != i:
         if row.head >= 0:  # a job that came in ahead of the former head
-            _add_clock(s, s.wait_ref, row.head, lane, 1)
+            _add_clock(w, s, s.wait_ref, row.head, lane, 1)
             s.slot[row.head].since = now
         job = s.slot[i]
         if now > job.since:
             s.wait_ref[i, ORDER] += now - job.since
             job.behind = row.closer
-        _add_clock(s, s.wait_ref, i, lane, -1)
+        _add_clock(w, s, s.wait_ref, i, lane, -1)
         row.head = i
     row.closer = s.slot[i].id
     set_root(w, s, lane, now, refusal)
