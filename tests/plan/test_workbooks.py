@@ -290,7 +290,7 @@ def two_sheets(name: str, state: str = "visible") -> Fill:
         (two_sheets("lots"), "{table: supply.xlsx, sheet: lotz}", ["P105 plan.yaml:7"]),
         (two_sheets("lots", "hidden"), "{table: supply.xlsx, sheet: lots}", ["P106 plan.yaml:7"]),
         (two_sheets("deliveries", "hidden"), "supply.xlsx", ["P106 supply.xlsx"]),
-        (two_sheets("lots", "veryHidden"), "supply.xlsx", ["P007", "P007", "P007"]),
+        (two_sheets("lots", "veryHidden"), "supply.xlsx", ["P007", "P007"]),  # `to` and `system`
         (None, "{table: nodes.csv, sheet: lots, columns: {to: vc}}", ["P024 plan.yaml:7"]),
         (None, "suply.xlsx", ["P025 plan.yaml:7"]),
         (None, "supply", ["P008 plan.yaml:7"]),

@@ -217,9 +217,9 @@ def outcomes_of(result: Any, place: Any, cells_before: int) -> list[Any]:
 
 
 def _without_extras(case: Case) -> Case:
-    """`side_by_side` numbers neither accounts, gates nor failures anew."""
+    """`side_by_side` numbers neither accounts, gates, failures nor meters anew."""
     world, jobs = case
-    return world._replace(accounts=None, gates=None, failures=None, restarts=None), jobs
+    return world._replace(accounts=None, gates=None, failures=None, restarts=None, power=None), jobs
 
 
 TWO = st.sampled_from(RULES).flatmap(

@@ -94,7 +94,7 @@ def test_why_tells_it(run: Run) -> None:
     found = run.why("stopped")
     assert isinstance(found, LotExplanation)
     lines = found.text().splitlines()
-    head = next(i for i, line in enumerate(lines) if "export law" in line)
+    head = next(i for i, line in enumerate(lines) if "  export law (" in line)
     assert lines[head] == (
         "  export law (rules as they were read on 2026-06-10). This is engineering data, no legal advice."
     )

@@ -15,7 +15,7 @@ from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.law import UNKNOWN_LAW, Buyer, Country, Export, UnknownLaw
 from gpufleet.plan.moments import Moment
 from gpufleet.plan.name_list import NameList
-from gpufleet.plan.reader import Reader, UnreadableError
+from gpufleet.plan.reader import Reader, UnreadableError, under
 from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
 STATUSES: Final = ("pledged", "ordered", "delivered", "online")
@@ -231,13 +231,23 @@ class Delivery(Sourced):
 
     @override
     @classmethod
+    def _has_one(cls, body: Map, path: str, reader: Reader) -> bool:
+        ok = super()._has_one(body, path, reader)
+        if "at" in body.items or "ordered" in body.items or under(path, "at") in reader.broken:
+            return ok
+        says = say("`{path}` has no `at`, and it does not follow from an order", path=path)
+        reader.report("P007", body.at, says, say("add `at`: when it arrives"))
+        return False
+
+    @override
+    @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
         here = values.get("status") in ("delivered", "online")
         if "at" in values:
             origin = reader.origins[f"{path}.at"]
             reader.within(values["at"], origin.at, past=here, later=True)
             values["at_range"] = origin.range
-        elif "ordered" not in values or here:
+        elif here:
             says = say("`{path}` has no `at`, and it does not follow from an order", path=path)
             raise reader.refuse("P007", node.at, says, say("add `at`: when it arrives"))
         else:

@@ -24,6 +24,7 @@ def campaigns_chart(rows: Sequence[Mapping[str, Any]], ran: Mark) -> Spec:
     last = max(row["last"] for row in values)
     room = (last - first) // 4 or 1  # for the words behind the bars
     x = span((first, last + room))
+    x["scale"] = {"type": "utc", "nice": False}  # bars with two ends bear no domain: two points make it
     done = [row for row in values if row["start"] is not None]
     bar = {"type": "bar", "height": {"band": 0.45}, "fill": ran.stroke}
     outline = {
@@ -37,7 +38,14 @@ def campaigns_chart(rows: Sequence[Mapping[str, Any]], ran: Mark) -> Spec:
     simulated = {"x": {**x, "field": "start"}, "x2": {"field": "end"}, "y": y, "tooltip": tooltip}
     planned = {"x": {**x, "field": "planned"}, "x2": {"field": "planned_end"}, "y": y, "tooltip": tooltip}
     words = {"x": {**x, "field": "last"}, "y": y, "text": {"field": "text"}}
+    ends = [{"last": first}, {"last": last + room}]
+    corners: Spec = {
+        "data": {"values": ends},
+        "mark": {"type": "point", "opacity": 0},
+        "encoding": {"x": {**x, "field": "last"}},
+    }
     layers: list[Spec] = [
+        corners,
         {"data": {"values": done}, "mark": bar, "encoding": simulated},
         {"data": {"values": values}, "mark": outline, "encoding": planned},
         {"data": {"values": values}, "mark": {"type": "text", "align": "left", "dx": 6}, "encoding": words},

@@ -189,7 +189,9 @@ def counts_of(plan: Plan, names: Names, ends_s: Ints) -> Counts:
     lots = plan.deliveries
     gpus = np.array([lot.gpus for lot in lots], np.int64)[:, None]
     ordered_s = np.array([plan.seconds(ordered_at(plan, lot)) for lot in lots], np.int64)[:, None]
-    delivered = np.array([_delivered(plan, lot, ends_s) for lot in lots], np.int64).reshape(gpus.size, -1)
+    delivered = np.array([_delivered(plan, lot, ends_s) for lot in lots], np.int64).reshape(
+        gpus.size, ends_s.size
+    )
     powered, online = _in_service(fleet, len(lots), ends_s)
     retired, dark = _retired(fleet, len(lots), ends_s)
     return Counts(gpus * (ordered_s < ends_s), delivered, powered, online, retired, dark)
