@@ -83,3 +83,14 @@ def test_the_report_has_the_chain_and_what_holds_gpus_back(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert 'id="chain"' in page
     assert "waits for milestone grid" in page
+
+
+def test_what_is_not_installed_does_not_lack_power(cli: Any, tmp_path: Path) -> None:
+    """The grid step comes after the promise is due: 400 GPUs have arrived and are not installed."""
+    text = PLAN.replace("until: 2025-12-01", "until: 2025-06-15").replace(
+        "from: 2025-08-08", "from: 2025-05-01"
+    )
+    (tmp_path / "plan.yaml").write_text(text.replace("gpus: 496", "gpus: 800"))
+    done = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "run", "--quiet")
+    assert "largest shortage: 400 are not installed at hall (lab, plan.yaml:11)" in done.out
+    assert "400 are not installed at hall" in cli("why", tmp_path / "run", "promises.all").out

@@ -19,9 +19,13 @@ _SHORT: Final[dict[str, Callable[..., Said]]] = {
     "not_ordered": lambda **values: say("{gpus:,} are not ordered ({who}, {place})", **values),
     "not_delivered": lambda **values: say("{gpus:,} are not delivered ({who}, {place})", **values),
     "not_powered": lambda **values: say("{gpus:,} have no power at {site} ({who}, {place})", **values),
+    "not_installed": lambda **values: say("{gpus:,} are not installed at {site} ({who}, {place})", **values),
     "not_online": lambda **values: say("{gpus:,} are out of service at {site} ({who}, {place})", **values),
 }
 """What GPUs lack, by step."""
+
+NOT_YET: Final = ("installed", "accepted")
+"""Next steps of lots that have arrived and do not ask for power yet."""
 
 
 def supply_answer(run: Run) -> Said | None:
@@ -112,7 +116,14 @@ def shortage_words(lacks: str, **values: Any) -> Said:
 def _shortage(run: Run, names: list[str], month: str) -> Said | None:
     """What is short most, by promise, step and site."""
     rows = run.shortage.filter(pl.col("month") == month, pl.col("promise").is_in(names))
-    kind = pl.when(pl.col("lot").is_null()).then(pl.lit("no_lot")).otherwise(pl.col("step")).alias("kind")
+    kind = (
+        pl.when(pl.col("lot").is_null())
+        .then(pl.lit("no_lot"))
+        .when(pl.col("stuck").is_in(list(NOT_YET)))
+        .then(pl.lit("not_installed"))
+        .otherwise(pl.col("step"))
+        .alias("kind")
+    )
     keys = ["kind", "tenant", "promise", "site"]
     sums = rows.with_columns(kind).group_by(keys).agg(pl.col("gpus").sum(), pl.col("place").first())
     if sums.is_empty():

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.say import Said, say
-from gpufleet.results.answer_supply import month_of, shortage_words
+from gpufleet.results.answer_supply import NOT_YET, month_of, shortage_words
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -67,6 +67,7 @@ class Short(NamedTuple):
     site: str | None
     tenant: str | None
     at: str
+    stuck: str | None = None  # the next step of its chain, if the plan has one
 
 
 @dataclass(frozen=True)
@@ -281,13 +282,13 @@ def _short(rows: pl.DataFrame) -> tuple[Short, ...]:
     """Rows of shortage.parquet of one month, the largest first."""
     keys = ["step", "promise", "lot", "place"]
     ordered = rows.sort(["gpus", *keys], descending=[True, *[False] * len(keys)])
-    columns = ("gpus", "overdue", "step", "lot", "promise", "site", "tenant", "place")
+    columns = ("gpus", "overdue", "step", "lot", "promise", "site", "tenant", "place", "stuck")
     return tuple(Short(*row) for row in ordered.select(columns).iter_rows())
 
 
 def _lacks(short: Short) -> Said:
     return shortage_words(
-        "no_lot" if short.lot is None else short.step,
+        "no_lot" if short.lot is None else "not_installed" if short.stuck in NOT_YET else short.step,
         gpus=short.gpus,
         site=short.site,
         who=short.tenant or say("all tenants"),
