@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gpufleet.base.errors import GpufleetError, Place
 from gpufleet.plan import Plan
 from gpufleet.plan.chain import LeadTimes, Milestone, Needs
-from gpufleet.plan.chain_dates import Reached, Times, circle_of, reached_at, walk
+from gpufleet.plan.chain_dates import NEVER, Reached, Times, circle_of, reached_at, walk
 from gpufleet.plan.load import load_plan
 from gpufleet.plan.supply import Delivery
 
@@ -128,6 +128,16 @@ deliveries:
 """)
     assert [each.code for each in error.value.findings] == ["P016", "P007"]
     assert "grid-2" in str(error.value.findings[0].fix)
+
+
+def test_what_takes_longer_than_there_are_dates_is_never_reached(plan_of: Callable[[str], Plan]) -> None:
+    plan = plan_of("""
+milestones:
+  a: {at: 2026-02-01}
+  b: {after: a, takes: 30000 d, fails: 100, repeat_after: 36000 d}
+deliveries: [{name: lot, to: hall, system: DGX B200, gpus: 8, at: 2026-02-01, needs: {installed: b}}]
+""")
+    assert plan.deliveries[0].ready == NEVER
 
 
 # --- laws

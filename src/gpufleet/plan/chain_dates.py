@@ -59,8 +59,7 @@ class Times:
             else:
                 begins = max(self._reach(milestones, other) for other in each.after)
             held = self.of(each.fails, each.fails_range) * each.repeat_after_s
-            takes = timedelta(seconds=self.of(each.takes_s, each.takes_range) + held)
-            self.milestone[name] = begins + takes
+            self.milestone[name] = _later(begins, self.of(each.takes_s, each.takes_range) + held)
         return self.milestone[name]
 
     def of(self, value: T, extent: tuple[T, T] | None) -> T:
@@ -155,7 +154,7 @@ def _bounds(
     part = f"deliveries.{lot.name}"
     if before is not None:
         lead_s, path = (0, part) if here else times.lead_s(lot, step, usual=not lot.at_stated)
-        yield before + timedelta(seconds=lead_s), "lead" if lead_s else "before", "", path
+        yield _later(before, lead_s), "lead" if lead_s else "before", "", path
     stated, extent, path = _stated(lot, step)
     if stated is not None:
         yield times.of(stated, extent), "date", "", path
@@ -177,6 +176,12 @@ def _stated(lot: Delivery, step: str) -> tuple[datetime | None, tuple[datetime, 
 
 NEVER: Final = datetime.fromisoformat("9000-01-01T00:00:00+00:00")
 """Stands for a date that is never reached."""
+
+
+def _later(moment: datetime, seconds: int) -> datetime:
+    """A moment so many seconds later; what lies beyond all dates is never."""
+    left_s = (NEVER - moment).total_seconds()
+    return NEVER if seconds >= left_s else moment + timedelta(seconds=seconds)
 
 
 def reached_at(steps: tuple[Reached, ...], step: str) -> datetime | None:
