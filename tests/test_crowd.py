@@ -13,7 +13,7 @@ from gpufleet.world.layout import RUNNING, Jobs
 
 def outcomes(*ids: int) -> Any:
     every = np.full(len(ids), RUNNING)
-    return SimpleNamespace(id=np.array(ids), state=every, cell=every, last_refusal=every)
+    return SimpleNamespace(id=np.array(ids), state=every, cell=every, last_refusal=every, behind=every)
 
 
 def test_jobs_that_end_before_it_comes_are_not_its_tasks() -> None:

@@ -14,17 +14,63 @@ import numpy as np
 
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
+from gpufleet.crowd import Past
 from gpufleet.moment import Scene
 from gpufleet.plan.asked_job import read_moment
 from gpufleet.results.columns import MEANINGS
-from gpufleet.results.explain import STATE_WORDS
+from gpufleet.results.explain import MOST_HOPS, STATE_WORDS
+from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_now
 from gpufleet.results.find import called, find_job, row_of
+from gpufleet.results.limits_now import LimitNow, limits_now
 from gpufleet.results.moments import when
-from gpufleet.world.layout import REFUSALS, RUNNING, STATES, WAITING, Jobs, Outcomes
+from gpufleet.results.rooms_now import RoomThen, rooms_now
+from gpufleet.trial import faults_told
+from gpufleet.world.layout import REFUSALS, RUNNING, STATES, Outcomes
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
-    from gpufleet.world.arrivals import Arrivals
+
+_BEHIND = ("order", "reservation")
+"""Refusals of jobs that stand behind others."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a job that waits could have had at a moment."""
+
+    job: int
+    gpus: int  # that it wants
+    queue: str
+    rooms: tuple[RoomThen, ...]
+    limits: tuple[LimitNow, ...]  # of its user, project or array
+    quotas: tuple[QuotaThen, ...]  # where queues share
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "job": self.job,
+            "gpus": self.gpus,
+            "queue": self.queue,
+            "rooms": [each._asdict() for each in self.rooms],
+            "limits": [each._asdict() for each in self.limits],
+            "quotas": [quota_json(each) for each in self.quotas],
+        }
+
+    def lines(self, refusal: str) -> Iterator[Said]:
+        """The numbers in lines; of the limits those that have no room, if a limit refuses the job."""
+        yield from (each.text(self.queue) for each in self.rooms)
+        if refusal == "limit":
+            yield from (each.text() for each in self.limits if each.refuses(self.gpus))
+        yield from (each.text() for each in self.quotas)
+
+
+@dataclass(frozen=True)
+class Root:
+    """The job whose own refusal holds another one: the last of those that it stands behind."""
+
+    job: int
+    called: str
+    refusal: str  # of REFUSALS
 
 
 @dataclass(frozen=True)
@@ -40,10 +86,18 @@ class Held:
     waited_s: int  # by then, over all attempts
     product: str | None  # of one that runs
     site: str | None
+    root: Root | None = None  # who is refused, if it stands behind others
+    numbers: Numbers | None = None  # of the moment, of the one that is refused
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values, schema ``gpufleet.held/1``."""
-        return {**self.__dict__, "at": self.at.isoformat(), "schema": "gpufleet.held/1"}
+        return {
+            **self.__dict__,
+            "at": self.at.isoformat(),
+            "root": self.root and self.root.__dict__,
+            "numbers": self.numbers and self.numbers.to_json(),
+            "schema": "gpufleet.held/1",
+        }
 
     def text(self) -> str:
         """The answer for people."""
@@ -54,7 +108,7 @@ class Held:
             place = {"product": self.product, "site": self.site}
             return say("job {number} ({name}) runs at {at} on {product} at {site}", **told, **place)
         if self.state == "waiting":
-            return "\n".join([self._waits(told), *self._behind()])
+            return "\n".join([self._waits(told), *(f"  {each}" for each in self._numbers())])
         if self.state == "refused":
             why = tell(MEANINGS[self.refusal or "not_online"])
             return say("job {number} ({name}) can never run: {why}", **told, why=why)
@@ -71,13 +125,26 @@ class Held:
         time = format_duration(self.waited_s)
         return say("job {number} ({name}) waits at {at}, {time} by then: {why}", **told, time=time, why=why)
 
-    def _behind(self) -> Iterator[Said]:
-        if self.behind is not None and self.refusal in ("order", "reservation"):
-            yield say("  it stands behind job {number}", number=self.behind)
+    def _numbers(self) -> Iterator[Said]:
+        """Whom it stands behind, and the numbers of the moment."""
+        if self.behind is not None and self.refusal in _BEHIND:
+            yield say("it stands behind job {number}", number=self.behind)
+        if self.numbers is None:
+            return
+        if self.root is not None:
+            yield say(
+                "job {number} ({name}), which wants {gpus:,} GPUs, is refused: {why}",
+                number=self.root.job,
+                name=self.root.called,
+                gpus=self.numbers.gpus,
+                why=tell(MEANINGS[self.root.refusal]),
+            )
+        yield from self.numbers.lines(self.root.refusal if self.root else self.refusal or "")
 
 
 def held_at(run: Run, job: int | str, moment: str) -> Held:
-    """What held a job at a moment of its run, such as "2026-01-06 10:00" in the plan's time zone.
+    """What held a job at a moment of its run, such as "2026-01-06 10:00" in the plan's time zone, with the
+    numbers of the moment if it waited.
 
     Raises: GpufleetError R006 or R007 as `Run.why`; P012 or P022 for what is no moment of the plan.
     """
@@ -87,47 +154,76 @@ def held_at(run: Run, job: int | str, moment: str) -> Held:
     scene = Scene.of_run(run)
     t_s = read_moment(moment, scene.known)
     clock = scene.world.clock._replace(end_s=t_s + 1, finish=0)
-    found = _Found(row["job"])
-    engine.run(scene.world._replace(clock=clock), _until(scene.arrivals, t_s), found.take)
-    return _told(run, scene, found, t_s)
+    past = _Past(row["job"], t_s)
+    with faults_told(scene.names.queues):
+        engine.run(scene.world._replace(clock=clock), past.batches(scene.arrivals), past.take)
+    return _told(run, scene, past)
 
 
-def _until(arrivals: Arrivals, t_s: int) -> Iterator[Jobs]:
-    """The jobs up to a second; later ones are not made."""
-    for batch in arrivals.batches():
-        kept = int(np.searchsorted(batch.submit_s, t_s, side="right"))
-        yield Jobs._make(column[:kept] for column in batch)
-        if kept < len(batch.gpus):
-            return
+class _Past(Past):
+    """All jobs, and what became of one of them."""
 
-
-class _Found:
-    """One job among the outcomes."""
-
-    def __init__(self, job: int) -> None:
+    def __init__(self, job: int, t_s: int) -> None:
+        super().__init__(t_s)
         self.job = job
         self.row: dict[str, int] = {}
 
     def take(self, outcomes: Outcomes) -> None:
+        super().take(outcomes)
         names = ("state", "cell", "last_refusal", "behind", "wait_s")
         for at in np.flatnonzero(outcomes.id == self.job).tolist():
             self.row = {name: int(getattr(outcomes, name)[at]) for name in names}
 
+    def root(self) -> int:
+        """The job whose refusal is behind that of the job: itself, or one that it stands behind."""
+        job, seen = self.job, {self.job}
+        while len(seen) < MOST_HOPS and REFUSALS[self.waiting[job].refusal] in _BEHIND:
+            behind = self.waiting[job].behind
+            if behind in seen or behind not in self.waiting:
+                break
+            job = behind
+            seen.add(job)
+        return job
 
-def _told(run: Run, scene: Scene, found: _Found, t_s: int) -> Held:
-    row, world = found.row, scene.world
-    name = called(row_of(run, found.job))
+
+def _told(run: Run, scene: Scene, past: _Past) -> Held:
+    row, world = past.row, scene.world
+    name, at = called(row_of(run, past.job)), scene.local(past.t_s)
     if not row:
-        return Held(found.job, name, scene.local(t_s), "to come", None, None, 0, None, None)
-    runs, refused = row["state"] == RUNNING, STATES[row["state"]] in ("waiting", "refused")
+        return Held(past.job, name, at, "to come", None, None, 0, None, None)
+    state, runs = STATES[row["state"]], row["state"] == RUNNING
+    waits = state == "waiting"
+    root = past.root() if waits else past.job
     return Held(
-        job=found.job,
+        job=past.job,
         called=name,
-        at=scene.local(t_s),
-        state=STATES[row["state"]],
-        refusal=REFUSALS[row["last_refusal"]] if refused else None,
-        behind=row["behind"] if row["state"] == WAITING and row["behind"] >= 0 else None,
-        waited_s=row["wait_s"] - (row["state"] == WAITING),  # the second itself is not over
+        at=at,
+        state=state,
+        refusal=REFUSALS[row["last_refusal"]] if state in ("waiting", "refused") else None,
+        behind=row["behind"] if waits and row["behind"] >= 0 else None,
+        waited_s=row["wait_s"] - waits,  # the second itself is not over
         product=scene.names.products[world.cells.product[row["cell"]]] if runs else None,
         site=scene.names.sites[world.cells.site[row["cell"]]] if runs else None,
+        root=_root(run, past, root) if root != past.job else None,
+        numbers=_numbers(scene, past, root) if waits else None,
+    )
+
+
+def _root(run: Run, past: _Past, job: int) -> Root:
+    return Root(job, called(row_of(run, job)), REFUSALS[past.waiting[job].refusal])
+
+
+def _numbers(scene: Scene, past: _Past, job: int) -> Numbers:
+    """What a job that waits could have, when all that happened at the moment has happened."""
+    world, names, t_s = scene.world, scene.names, past.t_s
+    cls, running = past.cls_of(job), past.holdings(scene.world)
+    now = [(int(world.classes.queue[each.cls]), each.product, each.gpus) for each in running]
+    accounts = tuple(zip(names.account_kinds, names.accounts, names.account_paths, strict=True))
+    return Numbers(
+        job=job,
+        gpus=past.gpus_of(job),
+        queue=names.queues[past.queue_of(world, job)],
+        rooms=rooms_now(world, names, cls, running, t_s),
+        limits=limits_now(world, names, cls, accounts, running, t_s),
+        quotas=quotas_now(world, names, cls, now, t_s),
     )

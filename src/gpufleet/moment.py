@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from gpufleet.base.arrays import Ints
 from gpufleet.base.say import Said, say, tell
 from gpufleet.crowd import Crowd
@@ -23,11 +21,12 @@ from gpufleet.plan.asked_job import AskedJob, Known
 from gpufleet.plan.limits import limits_in_lock, limits_on
 from gpufleet.results import folder
 from gpufleet.results.columns import MEANINGS, RULES, WORDS
-from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_of
+from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_now
 from gpufleet.results.limits_now import LimitNow, limits_now
 from gpufleet.results.moments import when
+from gpufleet.results.rooms_now import RoomThen, rooms_now
 from gpufleet.trial import faults_told, try_own
-from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING, UP
+from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -106,30 +105,6 @@ class Scene:
 
 def _called(workload: str, name: str | None, number: int) -> str:
     return f"{workload}/{name or f'#{number}'}"
-
-
-class RoomThen(NamedTuple):
-    """GPUs of one product that the job could use, at the moment."""
-
-    product: str
-    online: int
-    free: int
-    held: int  # by its queue
-    quota: int | None  # hard quota of its queue; None = unlimited, or shared
-
-    def text(self, queue: str) -> Said:
-        """The numbers in a line."""
-        told = {"product": self.product, "free": self.free, "online": self.online}
-        if self.quota is None:
-            return say("{product}: {free:,} of {online:,} GPUs are free where it may run", **told)
-        return say(
-            "{product}: {free:,} of {online:,} GPUs are free where it may run; {queue} holds {held:,} of a "
-            "quota of {quota:,}",
-            queue=queue,
-            held=self.held,
-            quota=self.quota,
-            **told,
-        )
 
 
 class GivesWay(NamedTuple):
@@ -263,7 +238,7 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
     victims = _victims(scene, world, crowd, summary.preemptions)
     running = [each for each in crowd.mine.values() if each["state"] == RUNNING]
     others = [each for each in crowd.mine.values() if each["state"] != RUNNING]
-    cell = running[0]["cell"] if running else None
+    cell, running_now = running[0]["cell"] if running else None, crowd.holdings(world, crowd.number)
     return JobAnswer(
         job=job,
         at=scene.local(t_s),
@@ -274,9 +249,9 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
         site=None if cell is None else scene.names.sites[world.cells.site[cell]],
         product=None if cell is None else scene.names.products[world.cells.product[cell]],
         victims=victims,
-        limits=limits_now(world, scene.names, cls, accounts, crowd.holdings(world), t_s),
+        limits=limits_now(world, scene.names, cls, accounts, running_now, t_s),
         quotas=_quotas(scene, world, cls, crowd, victims),
-        rooms=_rooms(scene, world, cls, crowd),
+        rooms=rooms_now(world, scene.names, cls, running_now, t_s),
     )
 
 
@@ -300,39 +275,6 @@ def _victims(scene: Scene, world: World, crowd: Crowd, preemptions: Ints) -> tup
     )
 
 
-def _online(world: World, t_s: int) -> Any:
-    """GPUs in service by cell, as planned; nodes that have failed count."""
-    online, rows = np.zeros(len(world.nodes.size), bool), world.capacity
-    for row in range(int(np.searchsorted(rows.t_s, t_s, side="right"))):
-        first = rows.first_node[row]
-        online[first : first + rows.n_nodes[row]] = rows.kind[row] == UP
-    cells = world.nodes.cell[online]
-    return np.bincount(cells, weights=world.nodes.size[online], minlength=len(world.cells.product))
-
-
-def _rooms(scene: Scene, world: World, cls: int, crowd: Crowd) -> tuple[RoomThen, ...]:
-    """What is online and free of each product that the job accepts, where it may run."""
-    online, used = _online(world, crowd.t_s), np.zeros(len(world.cells.product), np.int64)
-    queue, shared = int(world.classes.queue[cls]), world.shared is not None
-    own: dict[int, int] = {}
-    for number, cell in crowd.running.items():
-        if number < crowd.number:
-            used[cell] += crowd.gpus_of(number)
-            if crowd.queue_of(world, number) == queue:
-                product = int(world.cells.product[cell])
-                own[product] = own.get(product, 0) + crowd.gpus_of(number)
-    first = int(world.classes.first_option[cls])
-    cells = np.unique(world.options.cell[first : first + int(world.classes.n_options[cls])])
-    rooms = []
-    for product in dict.fromkeys(world.cells.product[cells].tolist()):
-        here = cells[world.cells.product[cells] == product]
-        total, quota = int(online[here].sum()), int(world.queues.quota[queue, product])
-        most = None if shared or quota < 0 else quota
-        free = max(0, total - int(used[here].sum()))
-        rooms.append(RoomThen(scene.names.products[product], total, free, own.get(product, 0), most))
-    return tuple(rooms)
-
-
 def _ever(world: World, cls: int, job: AskedJob, mine: dict[str, int]) -> bool:
     """Whether the job could ever run: what is refused for ever only because GPUs come later could."""
     from gpufleet.world.layout import LIMIT, TOPOLOGY
@@ -347,24 +289,11 @@ def _quotas(
     scene: Scene, world: World, cls: int, crowd: Crowd, victims: tuple[GivesWay, ...]
 ) -> tuple[QuotaThen, ...]:
     """What the queue could use before the job: its own GPUs are not counted, those of its victims are."""
-    if world.shared is None:
-        return ()
-    names = scene.names
-    held: dict[tuple[str, str], int] = {}
-
-    def add(queue: int, cell: int, gpus: int) -> None:
-        key = names.queues[queue], names.products[world.cells.product[cell]]
-        held[key] = held.get(key, 0) + gpus
-
-    for number, at in crowd.running.items():
-        if number < crowd.number:
-            add(crowd.queue_of(world, number), at, crowd.gpus_of(number))
-    for each in victims:
-        add(names.queues.index(each.queue), each.cell, each.gpus)
-    first = int(world.classes.first_option[cls])
-    cells = world.options.cell[first : first + int(world.classes.n_options[cls])]
-    products = dict.fromkeys(names.products[code] for code in world.cells.product[cells].tolist())
-    return quotas_of(world.shared, names, held, crowd.job.queue, list(products), crowd.t_s)
+    queues = scene.names.queues
+    back = [(queues.index(each.queue), int(world.cells.product[each.cell]), each.gpus) for each in victims]
+    running = crowd.holdings(world, crowd.number)
+    now = [(int(world.classes.queue[each.cls]), each.product, each.gpus) for each in running]
+    return quotas_now(world, scene.names, cls, [*now, *back], crowd.t_s)
 
 
 def scene_of(path: Path) -> Scene:

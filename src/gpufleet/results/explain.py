@@ -92,6 +92,7 @@ class Explanation:
     overtaken: Overtaken
     depth: int  # jobs of a queue that the scheduler looks at
     quotas: tuple[QuotaThen, ...] = ()  # when its wait began, where queues share
+    pushed_out: str = ""  # local time of the preemption that began its wait; "" = none did
     lost: tuple[Move, ...] = ()  # its preemptions
     took: tuple[Move, ...] = ()  # preemptions for it
     moments: dict[int, str] = field(default_factory=dict)  # local times of these
@@ -114,6 +115,7 @@ class Explanation:
             "overtaken_by": {"jobs": self.overtaken.jobs, "smaller": self.overtaken.smaller},
             "when_it_came": self.then.to_json(),
             "quotas": [quota_json(each) for each in self.quotas],
+            "quotas_when_pushed_out": self.pushed_out or None,
             "preempted": [move_json(each) for each in self.lost],
             "took": [move_json(each) for each in self.took],
             "kept_off": [each.to_json() for each in self.kept_off],
@@ -124,7 +126,10 @@ class Explanation:
 
     def text(self) -> str:
         """The explanation for people: the answer, the job, its waits, their causes, the numbers."""
-        last = [f"  {self.then}", *(f"  {quota.text()}" for quota in self.quotas)]
+        last = [f"  {self.then}"]
+        if self.quotas and self.pushed_out:
+            last.append(f"  {say('when it was first pushed out, {at}:', at=spoken_day(self.pushed_out))}")
+        last += [f"  {quota.text()}" for quota in self.quotas]
         if "limit" in {part.state for part in self.parts} | {cause.root for cause in self.causes}:
             told = refusing(self.limits, self.row["gpus"])
             last += [f"  {each.text(spoken_day(self.moments[each.t_s]))}" for each in told]
@@ -290,6 +295,7 @@ def why(run: Run, job: int | str) -> Explanation:
         overtaken=overtaken(run, row, came),
         depth=run.plan["policy"]["depth"],
         quotas=_quotas(run, row, came, lost),
+        pushed_out=_local(run, lost[0].t_s) if _ran_at_once(row) and lost else "",
         lost=lost,
         took=took,
         kept_off=kept_off(run, row, wish),
@@ -304,9 +310,13 @@ def _quotas(run: Run, row: Row, came: Then, lost: Sequence[Move]) -> tuple[Quota
     """Quotas in the first pass that left the job waiting: where it came, or where it was first pushed out."""
     if not row["wait_s"] and row["state"] != "refused":
         return ()
-    waited = row["start_s"] is None or row["start_s"] > eligible(row)
-    at_s = first_pass_s(run, eligible(row) if waited or not lost else lost[0].t_s)
+    at_s = first_pass_s(run, lost[0].t_s if _ran_at_once(row) and lost else eligible(row))
     return quotas_then(run, row["queue"], [product.name for product in came.products], at_s)
+
+
+def _ran_at_once(row: Row) -> bool:
+    """Whether a job started as soon as it was eligible: it can have waited only after a preemption."""
+    return row["start_s"] is not None and row["start_s"] <= eligible(row)
 
 
 def _local(run: Run, t_s: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,7 @@ from gpufleet.world.save import load_shared
 if TYPE_CHECKING:
     from gpufleet.results.find import Row
     from gpufleet.results.run import Run
-    from gpufleet.world.layout import SharedQuotas
+    from gpufleet.world.layout import SharedQuotas, World
     from gpufleet.world.names import Names
 
 
@@ -129,6 +129,26 @@ def quotas_of(
         numbers = room.own[row], room.held[row], room.available(row), room.potential(row)
         found.append(QuotaThen(product, queue, *numbers, room.borrow_limit(row), cohorts))
     return tuple(found)
+
+
+def quotas_now(
+    world: World, names: Names, cls: int, running: Iterable[tuple[int, int, int]], t_s: int
+) -> tuple[QuotaThen, ...]:
+    """What the queue of a class of jobs could use of each product that it accepts; nothing with hard quotas.
+
+    Args: running: queue, product and GPUs of what runs.
+    """
+    if world.shared is None:
+        return ()
+    held: dict[tuple[str, str], int] = {}
+    for queue, product, gpus in running:
+        key = names.queues[queue], names.products[product]
+        held[key] = held.get(key, 0) + gpus
+    first = int(world.classes.first_option[cls])
+    cells = world.options.cell[first : first + int(world.classes.n_options[cls])]
+    products = dict.fromkeys(names.products[code] for code in world.cells.product[cells].tolist())
+    mine = names.queues[int(world.classes.queue[cls])]
+    return quotas_of(world.shared, names, held, mine, list(products), t_s)
 
 
 def _cohort(room: Headroom, cohort: int, row: int, holders: Sequence[str]) -> CohortThen:

@@ -28,6 +28,10 @@ class LimitNow(NamedTuple):
     most: int = 0
     ended: bool = False  # nothing of the project starts any more
 
+    def refuses(self, gpus: int) -> bool:
+        """Whether it has no room for a job of so many GPUs."""
+        return self.ended or self.used + (gpus if self.unit == "GPU" else 1) > self.most
+
     def text(self) -> Said:
         """The numbers in a sentence."""
         told: dict[str, Any] = {"who": who(self.kind, self.name), "path": self.path}
@@ -51,6 +55,7 @@ class Holding(NamedTuple):
     cls: int
     product: int
     gpus: int
+    cell: int
 
 
 def limits_now(
