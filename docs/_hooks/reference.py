@@ -359,7 +359,8 @@ def refusals() -> str:
 
 def run_columns(name: str) -> str:
     """Columns of a table of a run."""
-    from gpufleet.results.columns import TABLES, markdown
+    from gpufleet.results.column import markdown
+    from gpufleet.results.columns import TABLES
 
     return markdown(TABLES[name])
 
@@ -424,6 +425,8 @@ FRAGMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.licences": partial(run_columns, "licences"),
     "run.fragmentation": partial(run_columns, "fragmentation"),
     "run.power": partial(run_columns, "power"),
+    "run.money": partial(run_columns, "money"),
+    "run.funding": partial(run_columns, "funding"),
     "limits": limits,
     "findings": findings,
     "commands": commands,

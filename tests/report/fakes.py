@@ -14,7 +14,8 @@ import polars as pl
 import yaml
 
 from gpufleet.results.answer import answer
-from gpufleet.results.columns import ROOTS, TABLES, arrow_schema
+from gpufleet.results.column import arrow_schema
+from gpufleet.results.columns import ROOTS, TABLES
 from gpufleet.results.facts import Facts, Seen
 from gpufleet.results.ledger import ledger_of
 from gpufleet.results.measures import measured

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from small import STORIES, Small, Story, small
 
 from gpufleet.results import parquet
-from gpufleet.results.columns import ROOTS, TABLES, WAITS, markdown
+from gpufleet.results.column import markdown
+from gpufleet.results.columns import ROOTS, TABLES, WAITS
 from gpufleet.results.jobs import JobsWriter
 from gpufleet.results.run import Run
 from gpufleet.world.layout import BETWEEN_PASSES, NO_FREE, ORDER, OWN_QUOTA, RESERVATION, Outcomes

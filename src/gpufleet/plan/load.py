@@ -15,6 +15,7 @@ from gpufleet.plan import (
     codes,
     horizon,
     limit_checks,
+    money_checks,
     node_set_checks,
     other_products,
     power_checks,
@@ -44,6 +45,7 @@ __all__ = [
     "horizon",
     "limit_checks",
     "load_plan",
+    "money_checks",
     "node_set_checks",
     "other_products",
     "power_checks",
@@ -302,6 +304,7 @@ def _know_names(tree: Map, reader: Reader) -> None:
     if "priorities" in tree.items:
         with suppress(UnreadableError):
             Priorities().read(tree.items["priorities"], "priorities", reader)
+    _know_money(tree, reader)
     reader.known["queue"] = list(_queue_names(tree))
     reader.known[HOLDER] = list(
         dict.fromkeys([*reader.known["queue"], *reader.known["tenant"], *_keys(tree, "workloads")])
@@ -309,6 +312,16 @@ def _know_names(tree: Map, reader: Reader) -> None:
     reader.known["lot"] = list(_lot_names(tree))
     reader.site_zones = dict(_site_zones(tree))
     reader.known["product"] = list(_own_products(tree))
+
+
+def _know_money(tree: Map, reader: Reader) -> None:
+    """Names of payers (`purse`), of these and budgets (`payer`), of budgets, tariffs and costs."""
+    money = tree.items.get("money")
+    if not isinstance(money, Map):
+        return
+    purses, lines = _keys(money, "payers"), _keys(money, "funding")
+    reader.known |= {"purse": purses, "payer": [*purses, *lines], "funding line": lines}
+    reader.known |= {"tariff": _keys(money, "tariffs"), "cost": _keys(money, "costs")}
 
 
 def _queue_names(tree: Map) -> Iterator[str]:

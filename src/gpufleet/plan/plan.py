@@ -20,6 +20,7 @@ from gpufleet.plan.failures import FailurePlan
 from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
 from gpufleet.plan.law import UNKNOWN_LAW, LawRule, Licence, UnknownLaw
 from gpufleet.plan.moments import Moment, Zone
+from gpufleet.plan.money import MoneyPlan
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.node_sets import Partition, Reservation, limited
 from gpufleet.plan.policy import PolicyPlan
@@ -213,6 +214,10 @@ class Plan(Keyed):
             Part(PowerPlan),
             "what jobs draw, and what caps do; left out: rated power decides what comes online",
         ),
+    ] = None
+    money: Annotated[
+        MoneyPlan | None,
+        Key(Part(MoneyPlan), "what it costs, who pays, out of which budgets; left out: not asked"),
     ] = None
     scenarios: Annotated[dict[str, Scenario], Key(Parts(Scenario), "named overrides")] = Field(
         default_factory=dict

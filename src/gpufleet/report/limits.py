@@ -30,10 +30,6 @@ MODEL: Final = (
         "Nodes fail, and are repaired, only where the plan has `failures`; there is no other maintenance. "
         "GPUs leave only where the plan retires them."
     ),
-    say(
-        "Power limits how many GPUs are online, by rated power × PUE. Power really drawn, energy, cooling "
-        "and cost are not modelled."
-    ),
     say("Jobs come when the trace or plan says, however long others wait; nobody gives up."),
     say(
         "Run times are those of the trace or plan. They are not known to be right for other hardware than "
@@ -42,6 +38,16 @@ MODEL: Final = (
     say("The scheduler follows the stated policy exactly and decides in no time."),
 )
 """What the simulation leaves out, whatever the plan says."""
+
+POWER: Final = (
+    say("Power limits how many GPUs are online, by rated power × PUE. What is really drawn is not modelled."),
+    say("What is drawn is a share of rated power, by kind of work; cooling and all else is the PUE."),
+)
+MONEY: Final = (
+    say("Cost is not modelled."),
+    say("Costs are those that the plan names, at its prices: what it does not name is free."),
+)
+"""The same of a plan without, and with, a section `power` or `money`."""
 
 TRUST_WORDS: Final = (
     ("stated", say("{count:,} stated by a source")),
@@ -55,7 +61,9 @@ TRUST_WORDS: Final = (
 def box(run: Run) -> tuple[str, ...]:
     """What stands in the box: first what has no source, the time that counts, what the model leaves out."""
     made = generated(run)
-    return (assumed(run), *([made] if made else []), *(tell(limit) for limit in (PERIOD, *MODEL)))
+    by_plan = (POWER[run.plan.get("power") is not None], MONEY[run.plan.get("money") is not None])
+    known = (PERIOD, *MODEL[:3], *by_plan, *MODEL[3:])
+    return (assumed(run), *([made] if made else []), *(tell(limit) for limit in known))
 
 
 def generated(run: Run) -> Said | None:

@@ -21,6 +21,7 @@ from gpufleet.report import (
     licences,
     limits,
     measured,
+    money,
     power,
     preempted,
     promises,
@@ -163,7 +164,14 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         ),
         lists=tuple(
             part
-            for part in (_law(run), _reserved(view), _refused(view), _findings(run), _dropped(run))
+            for part in (
+                *_money(run),
+                _law(run),
+                _reserved(view),
+                _refused(view),
+                _findings(run),
+                _dropped(run),
+            )
             if part is not None
         ),
         sources=say(
@@ -216,6 +224,7 @@ def _detail(view: View) -> list[Figure | None]:
         figures.utilisation(view),
         fragmentation.over_time(view),
         power.over_time(view),
+        money.cash_flow(view),
         figures.waits_by_tenant(view),
         figures.waits_by_size(view),
         figures.compared(view),
@@ -248,6 +257,28 @@ def _supply_numbers(stairs: Stairs, assumed: set[str]) -> Iterator[Number]:
     if bought is not None:
         what = say("GPUs contracted or installed so far, also those that count toward no promise")
         yield Number(f"{bought:,.0f}", what, contracted, contracted in assumed)
+
+
+def _money(run: Run) -> Iterator[Part]:
+    """What costs what, budgets, what a unit costs; nothing of a plan without money."""
+    if run.plan.get("money") is None:
+        return
+    gap = money.largest_gap(run)
+    lacks = money.gap_words(gap) if gap else say("Every budget pays what falls due")
+    for id_, title, subtitle, rows in (
+        ("costs", say("What it costs, and who pays"), say("over the plan's time, at the prices of the plan"),
+         money.costs(run)),
+        ("funding", lacks, say("budgets by year: what there is, what falls due, what is owed"),
+         money.funding(run)),
+        ("unit-costs", say("What a unit costs"),
+         say("what is written off and what running costs, over the whole months that jobs are simulated"),
+         money.unit_costs(run)),
+        ("work-costs", say("What jobs and trainings cost"),
+         say("GPU-hours that they hold, at what one in use costs: those that nobody uses are paid too"),
+         money.of_work(run)),
+    ):  # fmt: skip
+        if rows is not None:
+            yield Part(id_, str(title), str(subtitle), table=rows)
 
 
 def _law(run: Run) -> Part | None:

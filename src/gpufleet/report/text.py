@@ -24,6 +24,7 @@ from gpufleet.report import (
     frames,
     limits,
     measured,
+    money,
     preempted,
     promises,
     reservations,
@@ -103,6 +104,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
         _shared(view, style),
         _reserved(view, style),
         _trained(view, style),
+        _money(view, style),
         _notes(view, style),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -257,6 +259,12 @@ def _trained(view: View, style: Style) -> str:
     if not lines or max(columns(line) for line in lines) > style.width:
         return ""
     return "\n".join([style.bold(lines[0]), *lines[1:]])
+
+
+def _money(view: View, style: Style) -> str:
+    """What is paid, by whom, and what lacks, of a plan with money."""
+    lines = [clean(line) for line in money.summary_lines(view.run)]
+    return "\n".join([style.bold(lines[0]), *lines[1:]]) if lines else ""
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

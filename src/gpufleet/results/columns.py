@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final
 
 from gpufleet.base.say import say
+from gpufleet.results.column import Column
+from gpufleet.results.columns_money import FUNDING, MONEY
 from gpufleet.world.layout import N_REFUSALS, ORDER, REFUSALS, STATES
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-DType = Literal["i64", "i32", "f64", "str", "bool"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: what it is called, holds, counts in, and how it comes about."""
-
-    name: str
-    dtype: DType
-    unit: str  # "" = a name or a number without unit
-    meaning: str
-    formula: str = ""
-    nullable: bool = False
-
 
 WAITS: Final = REFUSALS[1:N_REFUSALS]
 """What a job can wait in, by code - 1."""
@@ -396,46 +378,6 @@ TABLES: Final = {
     "fragmentation": FRAGMENTATION,
     "licences": LICENCES,
     "power": POWER,
+    "money": MONEY,
+    "funding": FUNDING,
 }
-
-
-def strings(columns: Sequence[Column]) -> list[str]:
-    """Names of the text columns.
-
-    >>> strings(TIMELINE)
-    ['kind', 'tenant', 'queue', 'product', 'site', 'cause']
-    """
-    return [c.name for c in columns if c.dtype == "str"]
-
-
-def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
-    """The Arrow schema of a table; text columns are plain strings.
-
-    >>> arrow_schema(TIMELINE).field("gpu_s").nullable
-    False
-    """
-    import pyarrow as pa
-
-    types = {
-        "i64": pa.int64(),
-        "i32": pa.int32(),
-        "f64": pa.float64(),
-        "str": pa.string(),
-        "bool": pa.bool_(),
-    }
-    return pa.schema([pa.field(c.name, types[c.dtype], nullable=c.nullable) for c in columns])
-
-
-def markdown(columns: Sequence[Column]) -> str:
-    """The columns as a Markdown table, for the reference docs.
-
-    >>> print(markdown(TIMELINE[:1]))
-    | column | type | unit | meaning | formula |
-    |---|---|---|---|---|
-    | `t_s` | i64 | s | start of the bin, from the plan's start |  |
-    """
-    rows = [
-        f"| `{c.name}` | {c.dtype}{' or null' if c.nullable else ''} | {c.unit} | {c.meaning} | {c.formula} |"
-        for c in columns
-    ]
-    return "\n".join(["| column | type | unit | meaning | formula |", "|---|---|---|---|---|", *rows])

@@ -230,7 +230,7 @@ def _write_csv(path: Path, tables: Sequence[RunTable]) -> None:
 def _write_parquet(path: Path, tables: Sequence[RunTable]) -> None:
     import pyarrow.parquet as pq
 
-    from gpufleet.results.columns import arrow_schema
+    from gpufleet.results.column import arrow_schema
 
     schema = arrow_schema(tables[0].columns)
     with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import polars as pl
 
 from gpufleet.results import folder
-from gpufleet.results.columns import TABLES, Column, DType
+from gpufleet.results.column import Column, DType
+from gpufleet.results.columns import TABLES
 from gpufleet.results.run import Run
 
 ABOUT: Final = "about"

@@ -13,6 +13,7 @@ import polars as pl
 from gpufleet.base.arrays import Ints
 from gpufleet.results import folder
 from gpufleet.results.columns import LOST_NODE, ROOTS
+from gpufleet.results.money.unit_costs import UnitCosts
 
 if TYPE_CHECKING:
     from gpufleet.results.power import Drawn
@@ -63,6 +64,14 @@ class Facts:
         self.seen = seen
         ended = seen.ended_s if seen.runs_on and seen.ended_s else run.end_s
         self.until_s = min(run.end_s, ended)  # of all that is counted within the plan's time
+
+    @cached_property
+    def unit_costs(self) -> UnitCosts | None:
+        """The costs of products; None without money, or without a whole month."""
+        if not self.run.money.height:
+            return None
+        found = UnitCosts(self.run, self.until_s)
+        return found if found.months and found.online_s else None
 
     # --- GPU-seconds within the plan's time
 

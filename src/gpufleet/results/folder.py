@@ -31,6 +31,7 @@ SCHEMA: Final = "gpufleet.complete/1"
 LOCK, WORLD, JOBS, TIMELINE = "plan.lock.yaml", "world.npz", "jobs.parquet", "timeline.parquet"
 SUPPLY, SHORTAGE, CHAIN = "supply.parquet", "shortage.parquet", "chain.parquet"
 POWER = "power.parquet"
+MONEY, FUNDING = "money.parquet", "funding.parquet"
 PREEMPTIONS, QUOTAS, FRAGMENTATION = "preemptions.parquet", "quotas.parquet", "fragmentation.parquet"
 LICENCES = "licences.parquet"
 MEASURES, LEDGER, ENVIRONMENT, REPORT = "measures.json", "ledger.json", "environment.json", "report.html"
@@ -48,6 +49,8 @@ FILES: Final = (
         FRAGMENTATION,
         LICENCES,
         POWER,
+        MONEY,
+        FUNDING,
     ),
     *(MEASURES, LEDGER, ENVIRONMENT, REPORT),
 )

@@ -133,7 +133,7 @@ def _all_needs(name: str) -> set[str]:
             found |= {*_INPUTS, "queues", "policy", "profiles"} - set(_ASIDE)
         elif need.startswith(("supply.", "shortage.")):
             found |= {"promises", "deliveries", "retirements", "sites"}
-        elif need in _INPUTS:
+        elif need in (*_INPUTS, "money"):
             found.add(need)
     return found
 
@@ -151,6 +151,7 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             path = quotas(lock, name, [product])[0].path  # as the plan writes it
             yield _input(lock, "queues", path, gpus, "GPU")
     yield from _profiles(lock)
+    yield from _money(lock)
     for name, cohort in lock.get("cohorts", {}).items():
         for product, gpus in cohort["quota"].items():
             path = next(iter(cohort_quota_paths(lock, name, [product])), f"cohorts.{name}")
@@ -158,6 +159,23 @@ def _inputs(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key in _POLICY:
         unit = "s" if key in _FIELDS else ""
         yield _input(lock, "policy", f"policy.{key}", _chosen(lock["policy"], key), unit)
+
+
+def _money(lock: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Prices, shares, budgets and rates of the section `money`."""
+    money = lock.get("money", {})
+    for section in ("costs", "income"):
+        for name, item in money.get(section, {}).items():
+            for key in ("price", "share", "tariff"):
+                value = "catalogue" if item.get(key) == [] else item.get(key)
+                if value is not None:
+                    shown = [step[1] for step in value] if isinstance(value, list) else value
+                    yield _input(lock, "money", f"money.{section}.{name}.{key}", shown, "")
+    for name, line in money.get("funding", {}).items():
+        for year, amount in line["ceilings"].items():
+            yield _input(lock, "money", f"money.funding.{name}.ceilings.{year}", amount, "")
+    for pair, steps in money.get("rates", {}).items():
+        yield _input(lock, "money", f"money.rates.{pair}", [rate for _, rate in steps], pair)
 
 
 def _chosen(policy: Mapping[str, Any], key: str) -> Any:

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from gpufleet.base.errors import Place
+from gpufleet.base.money import Money
 from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload
 
@@ -36,7 +38,7 @@ SECTIONS: Final = (
     "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
-IF_SAID: Final = ("milestones", "lead_times", "licences", "rules", "unknown_law")
+IF_SAID: Final = ("milestones", "lead_times", "licences", "rules", "unknown_law", "money")
 """Sections that only plans have which say something in them."""
 _NAMED: Final = (
     "sites", "systems", "promises", "sums", "cohorts", "partitions", "reservations", "tenants", "queues",
@@ -212,6 +214,8 @@ def _plain(value: Any, root: Path) -> Any:
         return value.isoformat()
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if isinstance(value, Money | Fraction):
+        return str(value)
     given = {name: getattr(value, name) for name in _field_names(value) if name != "line"}
     constant = dict(getattr(type(value), "constant", {}))
     return constant | {name: _plain(item, root) for name, item in given.items() if item is not None}

@@ -75,6 +75,16 @@ TITLES: Final = {
     "peak_mw": say("highest power from the grid"),
     "p99_mw": say("power from the grid, P99"),
     "carbon_t": say("carbon, CO2 equivalent"),
+    "money_paid": say("paid"),
+    "money_received": say("received"),
+    "money_written_off": say("written off"),
+    "money_present_value": say("present value of all payments"),
+    "funding_gap": say("owed at the end of a year for want of money"),
+    "cost_per_gpu_h": say("cost of a GPU-hour in service"),
+    "cost_per_used_gpu_h": say("cost of a GPU-hour that jobs hold"),
+    "cost_per_tflop_year": say("cost of a TFLOPS-year, peak BF16"),
+    "cost_per_job": say("cost of a job, mean"),
+    "cost_per_training": say("cost of a training"),
     "assumed_actual_gpus": say("GPUs arrived by today, assumed"),
 }
 """Names of the measures as people read them."""
@@ -101,6 +111,11 @@ DIMS: Final = {
     "reason": say("reason"),
     "part": say("part of the meter"),
     "work": say("kind of work"),
+    "year": say("year"),
+    "payer": say("payer"),
+    "item": say("item"),
+    "kind": say("kind of cost"),
+    "line": say("funding line"),
 }
 """What a measure is split by."""
 

@@ -52,8 +52,15 @@ def measure(name: str, unit: str, formula: str, *, needs: Iterable[str]) -> Call
 
 def measured(facts: Facts) -> list[dict[str, Any]]:
     """All values of all measures, as rows of measures.json."""
+    currency = facts.run.plan.get("money", {}).get("currency", "")
     return [
-        {"name": m.name, "unit": m.unit, "value": value, "by": by, "formula": m.formula}
+        {
+            "name": m.name,
+            "unit": m.unit.replace("currency", currency) if currency else m.unit,
+            "value": value,
+            "by": by,
+            "formula": m.formula,
+        }
         for m in MEASURES.values()
         for by, value in m.compute(facts)
     ]
@@ -311,6 +318,7 @@ def trace_rows_dropped(facts: Facts) -> Rows:
 
 
 from gpufleet.results import measures_fragmentation as measures_fragmentation  # noqa: E402 - they register here
+from gpufleet.results import measures_money as measures_money  # noqa: E402 - as above
 from gpufleet.results import measures_power as measures_power  # noqa: E402 - as above
 from gpufleet.results import measures_reserved as measures_reserved  # noqa: E402 - as above
 from gpufleet.results import measures_sharing as measures_sharing  # noqa: E402 - they register their own here

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gpufleet.results.columns import Column, arrow_schema, strings
+from gpufleet.results.column import Column, arrow_schema, strings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,8 @@ import polars as pl
 
 from gpufleet.base.say import from_data
 from gpufleet.results import folder
-from gpufleet.results.columns import TABLES, arrow_schema
+from gpufleet.results.column import arrow_schema
+from gpufleet.results.columns import TABLES
 from gpufleet.results.lock import read_lock
 from gpufleet.world.names import Names, parents_first
 
@@ -95,6 +96,16 @@ class Run:
     def power(self) -> pl.DataFrame:
         """What each site draws, by bin; `columns.POWER`; empty without a section `power`."""
         return self._table("power", folder.POWER)
+
+    @cached_property
+    def money(self) -> pl.DataFrame:
+        """What is paid, received, written off, by month and item; `columns.MONEY`; empty without `money`."""
+        return self._table("money", folder.MONEY)
+
+    @cached_property
+    def funding(self) -> pl.DataFrame:
+        """Budgets year by year; `columns.FUNDING`; empty without `money.funding`."""
+        return self._table("funding", folder.FUNDING)
 
     def _table(self, name: str, file: str) -> pl.DataFrame:
         """A small table; empty where a run was written before there was one."""

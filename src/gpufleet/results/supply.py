@@ -10,7 +10,8 @@ import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
 from gpufleet.results.chain import stuck_in
-from gpufleet.results.columns import SHORTAGE, SUPPLY, Column
+from gpufleet.results.column import Column
+from gpufleet.results.columns import SHORTAGE, SUPPLY
 from gpufleet.results.ledger import weakest
 from gpufleet.results.parquet import TableWriter
 from gpufleet.world.names import Names

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Ints
-from gpufleet.results.columns import TIMELINE, strings
+from gpufleet.results.column import strings
+from gpufleet.results.columns import TIMELINE
 from gpufleet.results.parquet import TableWriter, words
 from gpufleet.world.layout import REFUSALS, UP, Tallies, World
 

@@ -49,6 +49,7 @@ class Built:
     shortages: tuple[Shortage, ...]  # delivered, not powered
     notes: tuple[str, ...]  # how the traces were read
     findings: tuple[Finding, ...]  # warnings
+    fleet: Fleet  # what is in service when
 
 
 def build(plan: Plan) -> Built:
@@ -80,7 +81,7 @@ def build(plan: Plan) -> Built:
     )
     world = world_of(plan, names, fleet, demand, sets)
     findings = (*law, *fleet.findings, *sets.findings, *found, *trained, *demand.findings)
-    return Built(plan, world, names, demand, fleet.shortages, notes, findings)
+    return Built(plan, world, names, demand, fleet.shortages, notes, findings, fleet)
 
 
 def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets) -> World:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from gpufleet.base.arrays import Ints
+from gpufleet.plan.money_lots import ordered_at
 from gpufleet.world.capacity import Fleet, capacity_of
 from gpufleet.world.layout import UP, Capacity, Nodes
 from gpufleet.world.names import Names
@@ -168,16 +169,6 @@ def _has_ranges(plan: Plan) -> bool:
         or any(each.from_range or each.until_range for each in plan.licences.values())
         or any(each.from_range or each.until_range for each in plan.rules.values())
     )
-
-
-def ordered_at(plan: Plan, lot: Delivery) -> datetime:
-    """When a lot is ordered; if the plan does not say so, the latest moment that goes with its status.
-
-    A lot that is only pledged is taken to be ordered when it is delivered; one that is ordered or further is
-    ordered today (`as_of`), or when it is delivered if that was before.
-    """
-    latest = lot.at if lot.status == "pledged" else min(lot.at, plan.today)
-    return min(lot.ordered, lot.at) if lot.ordered is not None else latest
 
 
 def counts_of(plan: Plan, names: Names, ends_s: Ints) -> Counts:

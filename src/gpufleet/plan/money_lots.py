@@ -1,0 +1,111 @@
+"""Which lots a cost is for, when each is due, and what a system costs by the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gpufleet.base.money import MICRO, Money
+from gpufleet.plan.chain_dates import NEVER
+from gpufleet.plan.money_kinds import EVER_S, PriceStep
+
+if TYPE_CHECKING:
+    from gpufleet.plan.money import Cost, Income, Selecting
+    from gpufleet.plan.plan import Plan
+    from gpufleet.plan.supply import Delivery
+
+_PER_NODE: Final = ("USD/server", "USD/node")
+
+
+class Due(NamedTuple):
+    """GPUs of a lot that are paid at one moment."""
+
+    gpus: int
+    at_s: int
+
+
+def selected(plan: Plan, part: Selecting) -> list[Delivery]:
+    """The lots that a cost or an income is for, in the order of the plan."""
+    return [
+        lot
+        for lot in plan.deliveries
+        if (not part.lots or lot.name in part.lots)
+        and (not part.sites or lot.to in part.sites)
+        and (not part.systems or lot.system in part.systems)
+        and (not part.products or plan.systems[lot.system].product in part.products)
+        and (not part.tenants or lot.tenant in part.tenants)
+    ]
+
+
+def sites_of(plan: Plan, part: Selecting) -> list[str]:
+    """The sites whose energy a cost is for: those that it names, else those of its lots."""
+    there = {lot.to for lot in selected(plan, part)}
+    return [name for name in plan.sites if name in there]
+
+
+def ordered_at(plan: Plan, lot: Delivery) -> datetime:
+    """When a lot is ordered; if the plan does not say so, the latest moment that goes with its status.
+
+    A lot that is only pledged is taken to be ordered when it is delivered; one that is ordered or further is
+    ordered today (`as_of`), or when it is delivered if that was before.
+    """
+    latest = lot.at if lot.status == "pledged" else min(lot.at, plan.today)
+    return min(lot.ordered, lot.at) if lot.ordered is not None else latest
+
+
+def dues(plan: Plan, cost: Cost, lot: Delivery) -> list[Due]:
+    """When a lot is to be paid, in parts if it comes in parts. What never comes is not paid."""
+    if cost.due == "ordered":
+        return [Due(lot.gpus, plan.seconds(ordered_at(plan, lot)))]
+    ready = lot.ready or lot.at
+    before = ready - lot.at if cost.due == "delivered" else ready - ready
+    parts = lot.parts or ((lot.gpus, ready),)
+    return [Due(gpus, plan.seconds(at - before)) for gpus, at in parts if at < NEVER]
+
+
+def catalogue_price(plan: Plan, lot: Delivery) -> PriceStep | None:
+    """What the catalogue says of the system of a lot: per node, or per GPU; None: nothing.
+
+    A price of the system itself (a server, a rack) goes before one of its GPU.
+    """
+    from gpufleet.catalog.load import prices
+
+    system = plan.systems[lot.system]
+    rows = [row for row in prices().values() if row.kind == "capex" and row.product == system.product]
+    for row in sorted(rows, key=lambda row: row.system is None):
+        if row.system not in (None, system.name):
+            continue
+        for unit, gpus in (
+            ("USD/rack", system.gpus_per_domain),
+            *((unit, system.gpus_per_node) for unit in _PER_NODE),
+            ("USD/GPU", 1),
+        ):
+            if row.unit == unit:
+                ends = (row.value, row.low or row.value, row.high or row.value)
+                return PriceStep(EVER_S, *(_per_gpu(value, gpus) for value in ends))
+    return None
+
+
+def _per_gpu(value: float, gpus: int) -> Money:
+    return Money(round(value * MICRO / gpus), "USD", "GPU")
+
+
+def prices_of(plan: Plan, cost: Cost | Income, lot: Delivery) -> tuple[PriceStep, ...]:
+    """The prices of a cost for one lot, by date."""
+    if cost.price:
+        return cost.price
+    found = catalogue_price(plan, lot)
+    return (found,) if found else ()
+
+
+def currencies_of(plan: Plan, part: Cost | Income) -> Iterator[str]:
+    """The currencies that the prices of a cost or an income are in."""
+    assert plan.money is not None
+    if part.price:
+        yield part.price[0].price.currency
+    elif part.price == ():
+        yield "USD"
+    tariff = getattr(part, "tariff", None)
+    for band in plan.money.tariffs[tariff].bands if tariff else ():
+        yield band.price[0].price.currency
