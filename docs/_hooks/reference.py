@@ -367,9 +367,11 @@ def run_columns(name: str) -> str:
 
 def limits() -> str:
     """What the model leaves out."""
-    from gpufleet.report.limits import MODEL
+    from gpufleet.report.limits import MODEL, MONEY, POWER
 
-    return "\n".join(f"- {text}" for text in MODEL)
+    both = {"power": POWER, "money": MONEY}
+    asked = [f"Without a section `{name}`: {no} With one: {yes}" for name, (no, yes) in both.items()]
+    return "\n".join(f"- {text}" for text in (*MODEL, *asked))
 
 
 def findings() -> str:

@@ -238,6 +238,66 @@ tenants: {research: {}}
 sources: {a: {title: A}}
 """
 
+# Every key of money.
+MONEY = """\
+gpufleet: 1
+name: money
+start: 2026-01-01
+end: 2027-06-01
+sites: {hall: {power: 1 MW, pue: 1.2}}
+deliveries:
+  - {name: lot-1, to: hall, system: DGX B200, gpus: 64, at: 2026-02-01}
+tenants: {research: {}}
+money:
+  currency: KRW
+  rates: {KRW/USD: [{from: 2025-01-01, value: 1400, source: a, trust: stated}], KRW/JPY: 9.1}
+  payers: {state: {title: The state, source: a, trust: stated}, operator: {}}
+  funding:
+    all: {title: All, payer: state, ceilings: {2026: 5 TKRW}, carry_over: false, source: a, trust: stated}
+    chips:
+      {payer: state, ceilings: {2026: {value: 1 TKRW, range: [0 KRW, 2 TKRW]}}, within: all, when_short: owe}
+  tariffs:
+    two:
+      title: Two prices
+      source: a
+      trust: stated
+      bands:
+        - {hours: 9-23, months: 6-8, days: workdays, price: 200 KRW/kWh}
+        - {hours: 23-9, months: [6, 7, 8], days: workdays, price: 100 KRW/kWh}
+        - months: 6-8
+          days: weekends
+          price: [{from: 2026-01-01, value: 90 KRW/kWh, source: a, trust: stated}]
+        - {months: 9-5, price: 150 KRW/kWh}
+  costs:
+    servers:
+      title: Servers
+      kind: hardware
+      price: catalogue
+      due: accepted
+      paid_by: {chips: 0.5, operator: 0.5}
+      life: {value: 5 y, range: [4 y, 6 y]}
+      left: 0.1
+      lots: lot-1
+      sites: hall
+      systems: DGX B200
+      products: B200
+      source: a
+      trust: stated
+    network: {kind: network, share: 0.1, of: servers, each: once, paid_by: state, for: research}
+    hall: {kind: building, price: 5 GKRW, at: 2026-01-10, paid_by: state}
+    care:
+      {kind: maintenance, share: 0.05, of: servers, each: year, from: 2026-03-01, until: 2027-01-01,
+       paid_by: state}
+    energy: {kind: power, tariff: two, load: 0.8, paid_by: operator}
+  income:
+    rent: {title: Rent, price: 2 USD/GPU-h, hours: online, to: {operator: 1}, source: a, trust: stated}
+  life: 5 y
+  left: 0.05
+  method: declining
+  discount: 0.045
+sources: {a: {title: A}}
+"""
+
 # Every key of export law.
 LAW = """\
 gpufleet: 1
@@ -346,6 +406,11 @@ def sharing() -> str:
 @pytest.fixture
 def chain() -> str:
     return CHAIN
+
+
+@pytest.fixture
+def money() -> str:
+    return MONEY
 
 
 @pytest.fixture

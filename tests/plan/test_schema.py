@@ -57,6 +57,7 @@ def test_every_key_of_the_schema_is_accepted(
     sharing: str,
     law: str,
     chain: str,
+    money: str,
     small: str,
     validator: jsonschema.Draft202012Validator,
 ) -> None:
@@ -71,7 +72,7 @@ def test_every_key_of_the_schema_is_accepted(
     )
     table = table.replace("queue: research", "queue: a")
     written: set[str] = set()
-    for text in (full, sharing, law, chain, srtf, table, own):
+    for text in (full, sharing, law, chain, money, srtf, table, own):
         load(text)
         data = to_data(parse_yaml(text, "plan.yaml"))
         assert [error.message for error in validator.iter_errors(data)] == []

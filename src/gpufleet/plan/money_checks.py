@@ -254,7 +254,7 @@ def for_nothing(plan: Plan) -> Iterator[Finding]:
     """
     for path, part in _parts(plan.money) if plan.money else ():
         per = part.price[0].price.per if part.price else ""
-        of_lots = part.price == () or per not in ("", "year", "month") or getattr(part, "tariff", None)
+        of_lots = not part.price or per not in ("", "year", "month")
         if of_lots and not selected(plan, part):
             says = say("`{path}` is for no lot", path=path)
             yield Finding(at=part.line, says=says, fix=say("correct the names, or leave it out"))

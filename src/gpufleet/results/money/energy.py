@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
-from gpufleet.models.economics import KWH_J, energy_cost, energy_cut, hours_of
+from gpufleet.models.tariffs import KWH_J, energy_cost, energy_cut, hours_of
 from gpufleet.plan.money import Cost
 from gpufleet.plan.money_lots import sites_of
 from gpufleet.results.money.flows import Books, Rounded, Sum

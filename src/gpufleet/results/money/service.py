@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from gpufleet.world.layout import UP
 
 if TYPE_CHECKING:
     from gpufleet.world.capacity import Fleet
+
+LONG_AGO_S: Final = -(10**11)
 
 
 class Service:
@@ -25,8 +27,7 @@ class Service:
 
         Args:    cuts_s: n + 1 moments, ascending. Returns: shape (n,).
         """
-        times, gpus = self._times[lot], self._gpus[lot]
-        return gpu_seconds(times, gpus, cuts_s) if times.size else np.zeros(cuts_s.size - 1, np.int64)
+        return gpu_seconds(self._times[lot], self._gpus[lot], cuts_s)
 
     def changes_s(self, lot: int) -> Ints:
         """When the number of a lot's GPUs in service changes, s."""
@@ -50,6 +51,8 @@ def _changes(fleet: Fleet, n_lots: int) -> tuple[list[Ints], list[Ints]]:
                 mine = gone & (lot_of[nodes] == of)
                 _add(found[of], t_s, -int(size[nodes][mine].sum()))
         up[nodes] = kind == UP
+    for each in found:
+        each[LONG_AGO_S] = 0  # none is there before the first comes
     times = [np.array(sorted(each), np.int64) for each in found]
     counts = [np.cumsum(np.array([each[t] for t in sorted(each)], np.int64)) for each in found]
     return times, counts
