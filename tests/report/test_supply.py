@@ -141,7 +141,16 @@ def _stairs(rows: list[dict[str, Any]], months: list[str]) -> Stairs:
 
 
 def _lack(month: str, gpus: int, **more: Any) -> dict[str, Any]:
-    return {"month": month, "step": "not_powered", "gpus": gpus, "overdue": gpus, **more}
+    return {"month": month, "step": "not_powered", "stuck": None, "gpus": gpus, "overdue": gpus, **more}
+
+
+def test_what_is_not_installed_does_not_lack_power() -> None:
+    rows = [
+        _lack("2026-01", 8, lot="a", site="north", promise="one", stuck=stuck)
+        for stuck in (None, "installed")
+    ]
+    rows[1]["lot"], rows[1]["site"] = "b", "south"
+    assert [gap.step for gap in _stairs(rows, ["2026-01"]).gaps] == ["not_powered", "not_installed"]
 
 
 def test_a_lot_of_two_promises_is_short_once() -> None:

@@ -11,6 +11,7 @@ import pytest
 from gpufleet.base.language import speaking
 from gpufleet.plan.load import load_plan
 from gpufleet.report.html import render_html
+from gpufleet.report.licences import title
 from gpufleet.results.explain_lot import LotExplanation
 from gpufleet.results.run import Run
 from gpufleet.study import simulate
@@ -132,3 +133,22 @@ def test_the_table_is_the_same_in_every_language(run: Run, tmp_path: Path) -> No
     with speaking("ko"):
         again = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
     assert (again.path / "licences.parquet").read_bytes() == (run.path / "licences.parquet").read_bytes()
+
+
+def test_a_lot_that_crosses_no_border_is_not_asked_about(tmp_path: Path) -> None:
+    abroad = "  - {name: nowhere, to: open, system: DGX B300, gpus: 8, at: 2025-01-01}\n"
+    home = "  - {name: home, to: cn, system: Atlas-800T-A3, gpus: 8, at: 2025-05-01}\n"
+    (tmp_path / "plan.yaml").write_text(PLAN.replace(abroad, abroad + home))
+    done = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
+    assert rows(done, "home", "ships", "from", "gpus") == [("2025-05-01", 8)]
+    assert rows(done, "home", "verdict", "lot") == []
+    says = title(done)
+    assert says is not None
+    assert "lots asked about: 3;" in str(says)
+    assert "lots asked about: 3;" in render_html(done, "en")
+
+
+def test_what_never_comes_has_no_date(run: Run) -> None:
+    text = run.why("late").text()
+    assert text.startswith("lot late: its 800 GPUs never come, as far as the plan says")
+    assert "9000" not in text

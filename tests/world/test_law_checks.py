@@ -52,6 +52,16 @@ def test_a_lot_that_waits(found: Found) -> None:
     ]
 
 
+def test_a_lot_that_law_holds_is_late_for_that_reason(found: Found) -> None:
+    today = "as_of: 2026-03-01\n"
+    assert [each[:4] for each in found(H20 + today)] == ["P223"]
+    free = found(H20.replace("2025-05-01", "2025-03-01") + today)
+    assert free == [
+        "P087 plan.yaml:12: lot was due on 2025-03-01 and is only ordered as of 2026-03-01 -> correct the "
+        "status, the date or `as_of`"
+    ]
+
+
 def test_a_lot_that_never_ships(found: Found) -> None:
     assert found(B300) == [
         "P224 plan.yaml:12: lot: 800 GPUs never ship, from 2025-07-01 on: licence required, presumption of "

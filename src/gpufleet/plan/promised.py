@@ -154,22 +154,27 @@ def ordered_too_late(plan: Plan) -> Iterator[Finding]:
 def status_against_dates(plan: Plan) -> Iterator[Finding]:
     """A status says how far a lot is today (`as_of`). A lot that is delivered has a date that is not after
     today; one that is ordered or pledged only has not arrived yet. The run goes by the dates. Looked at only
-    where `as_of` or `actuals` say what today is.
+    where `as_of` or `actuals` say what today is. A lot that waits for export law is late for that reason.
 
     Example::
 
         as_of:      2026-11-21
         deliveries: [{status: ordered, at: 2026-03-01, ...}]      # arrived? late? then move `at`
     """
+    for lot in plan.deliveries:
+        if lot.status in HERE or plan.sites[lot.to].country is None:  # else law is asked first
+            yield from contradictions(plan, lot)
+
+
+def contradictions(plan: Plan, lot: Delivery) -> Iterator[Finding]:
+    """What P087 says of one lot."""
     if "as_of" not in plan.origins and not plan.actuals:
         return
-    arrived = {actual.lot for actual in plan.actuals}
-    for lot in plan.deliveries:
-        says = _contradiction(plan, lot, arrived=lot.name in arrived)
-        if says is not None:
-            yield Finding(
-                at=_line(plan, lot, "status"), says=says, fix=say("correct the status, the date or `as_of`")
-            )
+    says = _contradiction(plan, lot, arrived=any(actual.lot == lot.name for actual in plan.actuals))
+    if says is not None:
+        yield Finding(
+            at=_line(plan, lot, "status"), says=says, fix=say("correct the status, the date or `as_of`")
+        )
 
 
 def _contradiction(plan: Plan, lot: Delivery, *, arrived: bool) -> Said | None:

@@ -17,6 +17,7 @@ from gpufleet.report import measured
 from gpufleet.report.sources import Entry, Fact, cites, source_ids, titled, trusted
 from gpufleet.report.stairs import Flight, Stairs
 from gpufleet.report.tables import Kind, Link, Table, table
+from gpufleet.results.chain import never_comes
 from gpufleet.results.measures_supply import of_other_kind
 
 if TYPE_CHECKING:
@@ -227,7 +228,8 @@ def _lots_table(stairs: Stairs, promise: str) -> Table | None:
                 f"{mark}{name}", lot["to"], lot["system"],
                 say("no: {kind}", kind=other[name]) if name in other else None,
                 lot.get("operator") or "", lot["gpus"],
-                _day(run, lot["at"]), status_name(lot.get("status", "ordered")), online.get(name, 0),
+                None if never_comes(lot) else _day(run, lot["at"]),
+                status_name(lot.get("status", "ordered")), online.get(name, 0),
                 own["line"], source, trusted(own["trust"]) or "",
             )
         )  # fmt: skip

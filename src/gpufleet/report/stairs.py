@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from gpufleet.results.answer_supply import main_promises
+from gpufleet.results.answer_supply import NOT_YET, main_promises
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STEPS: Final = ("pledged", "ordered", "delivered", "powered", "online")
 """The steps of a GPU, each no earlier than the one before it."""
 
-GAPS: Final = ("not_ordered", "not_delivered", "not_powered", "not_online")
+GAPS: Final = ("not_ordered", "not_delivered", "not_installed", "not_powered", "not_online")
 """What is missing of a promise, by the step that has not been taken."""
 
 SHARED: Final = "*"
@@ -114,8 +114,12 @@ class Stairs:
 
     @cached_property
     def shortage(self) -> pl.DataFrame:
-        """Rows of shortage.parquet."""
-        return self.run.shortage
+        """Rows of shortage.parquet; what is not installed lacks that, and asks for no power yet."""
+        found = self.run.shortage
+        if found.is_empty():
+            return found
+        waits = (pl.col("step") == "not_powered") & pl.col("stuck").is_in(NOT_YET)
+        return found.with_columns(step=pl.when(waits).then(pl.lit("not_installed")).otherwise(pl.col("step")))
 
     @cached_property
     def promises(self) -> dict[str, dict[str, Any]]:

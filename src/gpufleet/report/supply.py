@@ -26,11 +26,12 @@ PLEDGED: Final = Mark("", "grey-3", "plain")
 GAP_MARKS: Final = {
     "not_ordered": Mark("", "accent", "plain"),
     "not_delivered": Mark("", "accent", "slash"),
+    "not_installed": Mark("", "accent", "backslash"),
     "not_powered": Mark("", "accent", "cross"),
     "not_online": Mark("", "accent", "dots"),
 }
 """The pattern of each missing step."""
-LETTERS: Final = {"not_ordered": "A", "not_delivered": "B", "not_powered": "C", "not_online": "D"}
+LETTERS: Final = dict(zip(GAPS, "ABCDE", strict=True))
 """The letter of each missing step, in the order of the steps."""
 
 
@@ -295,6 +296,7 @@ def gap_name(step: str) -> str:
     words = {
         "not_ordered": say("no order"),
         "not_delivered": say("not delivered"),
+        "not_installed": say("not installed"),
         "not_powered": say("no power"),
         "not_online": say("not online"),
     }
@@ -349,6 +351,7 @@ def _says_shortage(stairs: Stairs) -> str:
     says = {
         "not_ordered": say("{gpus:,} GPUs have no order at the end of {day:%Y-%m} ({where})", **values),
         "not_delivered": say("{gpus:,} GPUs are not delivered at the end of {day:%Y-%m} ({where})", **values),
+        "not_installed": say("{gpus:,} GPUs are not installed at the end of {day:%Y-%m} ({where})", **values),
         "not_powered": say("{gpus:,} GPUs have no power at the end of {day:%Y-%m} ({where})", **values),
         "not_online": say("{gpus:,} GPUs are not online at the end of {day:%Y-%m} ({where})", **values),
     }

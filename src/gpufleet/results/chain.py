@@ -81,6 +81,15 @@ def _rows(plan: Plan, lot: Delivery, lock: Mapping[str, Any]) -> Iterator[dict[s
         }
 
 
+def never_comes(lot: Mapping[str, Any]) -> bool:
+    """Whether a lot of the lock is never delivered, as far as the plan says.
+
+    >>> never_comes({"at": "9000-01-01T00:00:00Z"}), never_comes({"at": "2027-01-01T00:00:00Z"})
+    (True, False)
+    """
+    return datetime.fromisoformat(lot["at"]) >= NEVER
+
+
 def _day(plan: Plan, lot: Delivery, step: Reached | None) -> str | None:
     """A date in the time of the lot's site."""
     if step is None or step.at is None or step.at >= NEVER:

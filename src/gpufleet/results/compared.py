@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration, format_power
+from gpufleet.plan.chain_dates import NEVER
 from gpufleet.results.compare import Change, Clock, Comparison, JobChanges, Shift, SupplyChange
 from gpufleet.results.explain import STATE_WORDS
 from gpufleet.results.measure_words import STEPS, change, filled, title, values
@@ -163,6 +164,10 @@ def plan_value(path: str, value: Any, clock: Clock) -> str:
     ('2026-11-02', '1 min 30 s')
     >>> plan_value("deliveries.a.gpus_range", [400, 6500], clock), plan_value("x", ["a", "b"], clock)
     ('400 to 6,500', 'a, b')
+    >>> plan_value("deliveries.a.parts", [[400, "2026-11-01T15:00:00Z"]], clock)
+    '400 GPUs: 2026-11-02'
+    >>> plan_value("deliveries.a.at", "9000-01-01T00:00:00Z", clock)
+    'never'
     """
     if isinstance(value, list):
         return _list(path, value, clock)
@@ -173,7 +178,8 @@ def plan_value(path: str, value: Any, clock: Clock) -> str:
     if isinstance(value, int | float):
         return _number(path, value)
     if _MOMENT.fullmatch(value):
-        return when(datetime.fromisoformat(value).astimezone(ZoneInfo(clock.zone)))
+        moment = datetime.fromisoformat(value)
+        return say("never") if moment >= NEVER else when(moment.astimezone(ZoneInfo(clock.zone)))
     return str(value)
 
 
@@ -197,8 +203,10 @@ def _list(path: str, value: list[Any], clock: Clock) -> str:
 
 
 def _pair(path: str, first: Any, second: Any, clock: Clock) -> str:
-    """A step that holds from a moment on, or a name with its number."""
+    """A step that holds from a moment on, GPUs with their moment, or a name with its number."""
     shown = plan_value(path, second, clock)
+    if path.endswith(".parts"):
+        return say("{gpus:,} GPUs: {day}", gpus=first, day=shown)
     if isinstance(first, int | float):
         return say("from {at} {value}", at=when(clock.local(first)), value=shown)
     return f"{first} {shown}"

@@ -12,7 +12,7 @@ import polars as pl
 
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
-from gpufleet.results.chain import STEP_WORDS, cause_words
+from gpufleet.results.chain import STEP_WORDS, cause_words, never_comes
 from gpufleet.results.explain_law import LotLaw, law_of
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.to_date import actual_of, planned_of
@@ -141,13 +141,15 @@ class LotExplanation:
     def _answer(self) -> Said:
         whole, online = self.lot["gpus"], self.service[-1].online if self.service else 0
         values: dict[str, Any] = {"lot": self.name, "whole": whole, "gpus": online}
-        if self.beyond:
+        if never_comes(self.lot):
+            says = say("lot {lot}: its {whole:,} GPUs never come, as far as the plan says", **values)
+        elif self.beyond:
             return say(
                 "lot {lot}: its {whole:,} GPUs come on {day}, after the plan's end, {end} ({place})",
                 **values, day=spoken_day(self.delivered[0]), end=spoken_day(self.beyond),
                 place=self.delivered[1],
             )  # fmt: skip
-        if not self.service:
+        elif not self.service:
             says = say("lot {lot}: none of its {whole:,} GPUs comes online by the plan's end", **values)
         elif online < whole:
             says = say("lot {lot}: {gpus:,} of {whole:,} GPUs are online at the plan's end", **values)

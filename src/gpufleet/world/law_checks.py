@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from gpufleet.base.errors import Finding, Place
+from gpufleet.base.errors import Finding, Place, complete
 from gpufleet.base.say import Said, say
 from gpufleet.models.export import NO_ADVICE
 from gpufleet.plan.check import check, run_checks
+from gpufleet.plan.promised import contradictions
 from gpufleet.world.law import PREFIX, asks_law, chip_of, ready_of, undecided
 from gpufleet.world.licences import Gates, gates, needs_licence
 
@@ -28,7 +29,16 @@ def law_findings(plan: Plan) -> tuple[list[Finding], list[str]]:
     found = gates(plan)
     if found.law.findings:
         return list(found.law.findings), []
-    return list(run_checks(found, "law")), [about(found)]
+    return [*_statuses(found), *run_checks(found, "law")], [about(found)]
+
+
+def _statuses(found: Gates) -> Iterator[Finding]:
+    """Statuses of lots that law is asked about and lets go at once: the others are late by law."""
+    plan = found.law.plan
+    for lot in plan.deliveries:
+        gate = found.planned.get(lot.name)
+        if gate is not None and not gate.waits:
+            yield from (complete(each, "P087", "warning") for each in contradictions(plan, lot))
 
 
 def about(found: Gates) -> Said:
