@@ -220,6 +220,7 @@ milestones:
           trust: stated}
   tender: {kind: tender, after: money, takes: {value: 60 d, range: [50 d, 90 d]},
            fails: {value: 1, range: [0, 2]}, repeat_after: 30 d}
+  by-chance: {kind: tender, after: money, p_success: 0.5, repeat_after: 30 d}
 lead_times:
   default: {installed: 10 d, source: a, trust: estimate}
   DGX B200: {accepted: {value: 5 d, range: [3 d, 9 d]}}

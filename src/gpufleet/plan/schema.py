@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gpufleet.plan.declared import Keyed, field_of, keys_of, required_keys
+from gpufleet.plan.frame import VERSION
 from gpufleet.plan.kinds import Schema, Text
 from gpufleet.plan.moments import Duration, Zone
-from gpufleet.plan.plan import VERSION, Plan
+from gpufleet.plan.plan import Plan
 from gpufleet.plan.table_parts import TABLES, Table, row_keys
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -220,6 +220,8 @@ class Delivery(Sourced):
     ready_range: tuple[datetime, datetime] | None = None
     to_ship: datetime | None = None  # when it would be shipped if no law held it; None: when it arrives
     parts: tuple[tuple[int, datetime], ...] = ()  # GPUs that are ready at a time, if not all at once
+    parts_late: tuple[tuple[int, datetime], ...] | None = None  # the same at the late end of all ranges
+    parts_early: tuple[tuple[int, datetime], ...] | None = None
     at_range: tuple[datetime, datetime] | None = None
     gpus_range: tuple[int, int] | None = None
 

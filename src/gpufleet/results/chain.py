@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
 from gpufleet.base.say import Said, say
-from gpufleet.plan.chain_dates import NEVER, Reached
+from gpufleet.plan.chain_times import NEVER
+from gpufleet.plan.chain_walk import Reached
 from gpufleet.results.columns import CHAIN
 from gpufleet.results.parquet import TableWriter
 

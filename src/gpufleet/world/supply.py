@@ -135,7 +135,7 @@ def _variant(plan: Plan, end: int) -> Plan:
         at = lot.at_range[1 - end] if lot.at_range else lot.at
         ordered = lot.ordered_range[1 - end] if lot.ordered_range else lot.ordered
         ready = lot.ready_range[1 - end] if lot.ready_range else lot.ready
-        parts = lot.parts if lot.gpus_range is None and lot.ready_range is None else ()
+        parts = (lot.parts_early if end else lot.parts_late) or ()
         dates = {"at": at, "ordered": ordered, "ready": ready, "parts": parts}
         lots.append(lot.model_copy(update={"gpus": gpus, **dates}))
     sites = {name: _site_variant(site, end) for name, site in plan.sites.items()}
