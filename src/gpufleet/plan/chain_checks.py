@@ -10,7 +10,7 @@ from gpufleet.base.errors import Finding, Place
 from gpufleet.base.say import say
 from gpufleet.base.units import format_duration
 from gpufleet.plan.chain_times import NEVER, usual_of
-from gpufleet.plan.chain_walk import Reached, stated_of
+from gpufleet.plan.chain_walk import Reached, is_made, passed, stated_of
 from gpufleet.plan.check import check
 
 if TYPE_CHECKING:
@@ -100,3 +100,44 @@ def chain_remarks(plan: Plan) -> Iterator[str]:
                 "{name} takes {time}, as is usual: the plan does not say how long",
                 name=name, time=format_duration(usual[0]),
             )  # fmt: skip
+
+
+@check("P205", "cancellation without effect")
+def cancelled_in_vain(plan: Plan) -> Iterator[Finding]:
+    """What is in service when it is cancelled stays in service: GPUs leave by `retirements`. Nothing can be
+    written off of a lot that is not made when it is cancelled.
+
+    Example::
+
+        deliveries: [{name: a, at: 2027-03-01, cancelled: 2027-06-01, ...}]    # in service since March
+    """
+    for lot in plan.deliveries:
+        if lot.cancelled is None:
+            continue
+        words = {"lot": lot.name, "day": plan.local(lot.cancelled.at, lot.to).date()}
+        if lot.stopped is None:
+            says = say(
+                "{lot} is in service when it is cancelled on {day}: nothing of it is cancelled", **words
+            )
+            fix = say("cancel it earlier, or write what leaves under `retirements`")
+            yield Finding(at=lot.cancelled.line, says=says, fix=fix)
+        elif lot.cancelled.written_off and not is_made(plan.chains[lot.name][0]):
+            says = say("{lot} is not made by {day}, when it is cancelled: nothing is written off", **words)
+            fix = say("leave `written_off` out, or say when it is made (`steps`)")
+            yield Finding(at=lot.cancelled.line, says=says, fix=fix)
+
+
+@check("P208", "slot that no lot takes")
+def slot_for_nobody(plan: Plan) -> Iterator[Finding]:
+    """A slot holds the lots of its products, systems and sites at its step. One that fits none of them, or
+    only those that have taken the step already, changes nothing.
+
+    Example::
+
+        slots: {crews: {step: installed, sites: busan, gpus_per_month: 500}}    # no lot goes to busan
+    """
+    for name, slot in plan.slots.items():
+        mine = (lot for lot in plan.deliveries if slot.holds(lot, plan.systems[lot.system].product))
+        if not any(not passed(lot, slot.step) for lot in mine):
+            says = say("no lot takes its step in slot {name}", name=name)
+            yield Finding(at=slot.line, says=says, fix=say("correct its products, systems or sites"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from gpufleet.plan.chain import EVERY
 from gpufleet.plan.chain_times import End, Times, drawn
-from gpufleet.plan.chain_walk import Gate, Reached, reached_at, walk_all
+from gpufleet.plan.chain_walk import Gate, Reached, reached_at, stopped_at, walk_all
+from gpufleet.plan.slot_turns import Sharing
 
 if TYPE_CHECKING:
     from gpufleet.plan.chain import LeadTimes
@@ -18,10 +20,11 @@ ENDS: Final[tuple[End, ...]] = (None, 0, 1)
 """As planned, late, early: the order of `Plan.chains`."""
 
 
-def has_chain(lot: Delivery, plan_lead: Mapping[str, LeadTimes]) -> bool:
+def has_chain(lot: Delivery, plan_lead: Mapping[str, LeadTimes], sharing: Sharing) -> bool:
     """Whether the plan says more of a lot than when it comes."""
     of_system = lot.system in plan_lead or EVERY in plan_lead
-    return bool(lot.steps or lot.lead_times or lot.needs or of_system or not lot.at_stated)
+    own = lot.steps or lot.lead_times or lot.needs or lot.cancelled or not lot.at_stated
+    return bool(own or of_system or sharing.hold(lot))
 
 
 def dated(plan: Plan, gates: Sequence[Gate] = ()) -> Plan:
@@ -34,17 +37,19 @@ def dated(plan: Plan, gates: Sequence[Gate] = ()) -> Plan:
     """
     declared = {lot.name: lot for lot in plan.declared_lots}
     asked = [declared.get(lot.name, lot) for lot in plan.deliveries]
-    chosen = [lot for lot in asked if gates or has_chain(lot, plan.lead_times)]
+    sharing = sharing_of(plan)
+    has = {lot.name for lot in asked if has_chain(lot, plan.lead_times, sharing)}
+    chosen = [lot for lot in asked if gates or lot.name in has]
     milestones = drawn(plan.milestones, plan.seed)
     ends = [
-        walk_all(chosen, Times(milestones, plan.lead_times, end), gates[i] if gates else None)
+        walk_all(chosen, Times(milestones, plan.lead_times, end), gates[i] if gates else None, sharing)
         for i, end in enumerate(ENDS)
     ]
     lots, chains = [], dict(plan.chains)
-    for lot, given in zip(plan.deliveries, asked, strict=True):
+    for lot in plan.deliveries:
         steps = tuple(end[lot.name] for end in ends if lot.name in end)
         held = any(each.cause == "law" for end in steps for each in end)
-        if steps and (held or has_chain(given, plan.lead_times)):
+        if steps and (held or lot.name in has):
             chains[lot.name] = steps
             lots.append(lot.model_copy(update=_dates(*steps)))
         else:
@@ -53,11 +58,17 @@ def dated(plan: Plan, gates: Sequence[Gate] = ()) -> Plan:
     return plan.model_copy(update=changed | {"milestones": milestones})
 
 
+def sharing_of(plan: Plan) -> Sharing:
+    """The slots of a plan, as its lots share them."""
+    products = {name: system.product for name, system in plan.systems.items()} if plan.slots else {}
+    return Sharing(tuple(plan.slots.values()), products, plan.start, ZoneInfo(plan.time_zone))
+
+
 def _dates(
     value: tuple[Reached, ...], late: tuple[Reached, ...], early: tuple[Reached, ...]
 ) -> dict[str, object]:
     """The fields of a lot that its chain sets."""
-    found: dict[str, object] = {}
+    found: dict[str, object] = {"stopped": stopped_at(value)}
     for field, step in (("ordered", "ordered"), ("at", "delivered"), ("ready", "accepted")):
         here, last, first = (reached_at(steps, step) for steps in (value, late, early))
         if here is None or last is None or first is None:

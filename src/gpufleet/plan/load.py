@@ -330,8 +330,10 @@ def _lot_names(tree: Map) -> Iterator[str]:
     """Names of deliveries; those without one are numbered from #1."""
     lots = tree.items.get("deliveries")
     for i, body in enumerate(lots.items if isinstance(lots, Seq) else ()):
-        name = word_at(body, "name")
-        yield name if name else f"#{i + 1}"
+        name = word_at(body, "name") or f"#{i + 1}"
+        yield name
+        parts = body.items.get("parts") if isinstance(body, Map) else None
+        yield from (f"{name}/{k + 1}" for k in range(len(parts.items) if isinstance(parts, Seq) else 0))
 
 
 def _site_zones(tree: Map) -> Iterator[tuple[str, ZoneInfo]]:

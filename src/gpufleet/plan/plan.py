@@ -21,6 +21,7 @@ from gpufleet.plan.failures import FailurePlan
 from gpufleet.plan.frame import Files, Overrides, Version
 from gpufleet.plan.kinds import Choice, Count, Text
 from gpufleet.plan.law import UNKNOWN_LAW, LawRule, Licence, UnknownLaw
+from gpufleet.plan.lots import lots_of
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.node_sets import Partition, Reservation, limited
@@ -32,6 +33,7 @@ from gpufleet.plan.reader import Origin, Reader, UnreadableError
 from gpufleet.plan.sharing import Cohort
 from gpufleet.plan.sharing_rules import check_sharing, with_ceilings
 from gpufleet.plan.sites import Site
+from gpufleet.plan.slots import Slot
 from gpufleet.plan.sums import Sum
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
@@ -109,6 +111,10 @@ class Plan(Keyed):
     lead_times: Annotated[
         dict[str, LeadTimes],
         Key(LeadTimesOf(), "how long the steps of lots take, by system; `default` is for all others"),
+    ] = Field(default_factory=dict)
+    slots: Annotated[
+        dict[str, Slot],
+        Key(Parts(Slot), "what lots share on their way: chip plants, memory, crews; so many GPUs a month"),
     ] = Field(default_factory=dict)
     licences: Annotated[
         dict[str, Licence], Key(Parts(Licence), "licences to ship that are held, assumed or expected")
@@ -190,6 +196,7 @@ class Plan(Keyed):
                     raise reader.pass_on(error, part.line) from error
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
+        values |= lots_of(values, reader)
         if circle := circle_of(values.get("milestones", {})):
             says = say("{names:, } wait for each other", names=circle)
             at = values["milestones"][circle[0]].line

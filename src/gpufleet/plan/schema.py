@@ -57,7 +57,10 @@ def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
     if not partial:
         schema |= {"required": required} if required else {}
         if model.one_of:
-            schema["oneOf"] = [{"required": [key]} for key in model.one_of]
+            one = [{"required": [key]} for key in model.one_of]
+            schema["oneOf"] = one
+            if model.or_else:
+                schema["oneOf"] = [*one, {"required": [model.or_else], "not": {"anyOf": one}}]
     return schema
 
 

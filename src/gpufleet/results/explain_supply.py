@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.say import Said, say
-from gpufleet.results.answer_supply import NOT_YET, month_of, shortage_words
+from gpufleet.plan.chain_times import NEVER
+from gpufleet.results.answer_supply import CANCELLED, NOT_YET, month_of, shortage_words
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -50,7 +51,7 @@ class LotRow(NamedTuple):
     product: str
     site: str
     status: str
-    delivered_on: date
+    delivered_on: date | None  # None: never, as far as is known
     steps: dict[str, int]  # GPUs by step
     counts_toward: tuple[str, ...]
     at: str
@@ -178,6 +179,13 @@ class SupplyExplanation:
             yield say("  no lot counts toward it") if self.what == "promise" else say("  no lot is for it")
         for lot in self.lots[:SHOWN]:
             values = {**lot._asdict(), **lot.steps}
+            if lot.delivered_on is None:
+                yield say(
+                    "  {name}: {gpus:,} {product} at {site}, never delivered; on the day {ordered:,} are "
+                    "ordered; {at}",
+                    **values,
+                )
+                continue
             yield say(
                 "  {name}: {gpus:,} {product} at {site}, delivered {delivered_on}; on the day {ordered:,} "
                 "are ordered, {powered:,} powered, {online:,} online; {at}",
@@ -269,7 +277,9 @@ def _lots(run: Run, names: Iterable[str], month: str) -> tuple[LotRow, ...]:
                 product=lock["systems"][lot["system"]]["product"],
                 site=lot["to"],
                 status=lot["status"],
-                delivered_on=_day(run, lot["at"], lock["sites"][lot["to"]]["time_zone"]),
+                delivered_on=_day(run, lot["at"], lock["sites"][lot["to"]]["time_zone"])
+                if datetime.fromisoformat(lot["at"]) < NEVER
+                else None,
                 steps={step: steps.get((name, step), 0) for step in STEPS},
                 counts_toward=tuple(lot["counts_toward"]),
                 at=_line(run, f"deliveries.{name}"),
@@ -287,8 +297,11 @@ def _short(rows: pl.DataFrame) -> tuple[Short, ...]:
 
 
 def _lacks(short: Short) -> Said:
+    lacks = "not_installed" if short.stuck in NOT_YET else short.step
+    if short.stuck == CANCELLED:
+        lacks = CANCELLED
     return shortage_words(
-        "no_lot" if short.lot is None else "not_installed" if short.stuck in NOT_YET else short.step,
+        "no_lot" if short.lot is None else lacks,
         gpus=short.gpus,
         site=short.site,
         who=short.tenant or say("all tenants"),

@@ -108,7 +108,7 @@ class Gates:
 
     def gate(self, lot: Delivery, ready: datetime) -> Gate:
         """The gate of one lot from a moment on; as `gate_of`."""
-        if not self.law.held(lot):
+        if not self.law.crosses(lot):
             return Gate(ready, (), (Shipment(ready, lot.gpus, (), 0.0),))
         left = self._left.get(lot.name)
         return self._walk(lot, ready, self._ceilings() if left is None else dict(left))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
 from gpufleet.world.capacity import Fleet, capacity_of
@@ -194,7 +195,17 @@ def counts_of(plan: Plan, names: Names, ends_s: Ints) -> Counts:
     )
     powered, online = _in_service(fleet, len(lots), ends_s)
     retired, dark = _retired(fleet, len(lots), ends_s)
-    return Counts(gpus * (ordered_s < ends_s), delivered, powered, online, retired, dark)
+    cancelled = np.array([cancelled_by(plan, lot, ends_s) for lot in lots], np.bool_).reshape(delivered.shape)
+    ordered = np.where(cancelled, delivered, gpus * (ordered_s < ends_s))  # what has come stays ordered
+    return Counts(ordered, delivered, powered, online, retired, dark)
+
+
+def cancelled_by(plan: Plan, lot: Delivery, ends_s: Ints) -> NDArray[np.bool_]:
+    """Whether a lot is cancelled, at some times, s from the plan's start."""
+    if lot.stopped is None:
+        return np.zeros(ends_s.size, np.bool_)
+    found: NDArray[np.bool_] = plan.seconds(lot.stopped) < ends_s
+    return found
 
 
 def _delivered(plan: Plan, lot: Delivery, ends_s: Ints) -> Ints:
