@@ -76,7 +76,7 @@ class Turns:
         """
         kept = self._month, self._left
         at = self._take(ready, gpus)
-        if at >= before:
+        if before <= at and before < NEVER:
             self._month, self._left = kept
         return at
 
