@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpufleet.models.economics import (
-    METHODS,
-    NoRateError,
-    Rates,
     divided,
     present_value,
     written_off,
 )
 
+METHODS = ["straight-line", "declining"]
 shares = st.lists(st.fractions(0, 1, max_denominator=1000), min_size=1, max_size=6).filter(any)
 
 
@@ -39,16 +37,6 @@ def test_what_is_written_off_grows_and_ends(
     assert found == sorted(found)
     assert written_off(cost, left, life, life, method) == round(cost * (1 - left))  # type: ignore[arg-type]
     assert written_off(cost, left, life, 0, method) == 0  # type: ignore[arg-type]
-
-
-def test_rates_turn_round_and_go_by_way_of_another() -> None:
-    rates = Rates({"KRW/USD": ((0, 1000.0), (100, 1500.0)), "JPY/USD": ((0, 150.0),)})
-    assert rates.rate("KRW", "JPY", 0) == Fraction(150, 1000)
-    assert rates.rate("JPY", "KRW", 100) == 10
-    with pytest.raises(NoRateError):
-        rates.rate("USD", "EUR", 0)
-    with pytest.raises(NoRateError):
-        rates.rate("USD", "KRW", -1)
 
 
 def test_present_value_of_a_negative_rate_that_cannot_be() -> None:

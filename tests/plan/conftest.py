@@ -220,6 +220,7 @@ milestones:
           trust: stated}
   tender: {kind: tender, after: money, takes: {value: 60 d, range: [50 d, 90 d]},
            fails: {value: 1, range: [0, 2]}, repeat_after: 30 d}
+  by-chance: {kind: tender, after: money, p_success: 0.5, repeat_after: 30 d}
 lead_times:
   default: {installed: 10 d, source: a, trust: estimate}
   DGX B200: {accepted: {value: 5 d, range: [3 d, 9 d]}}
@@ -234,6 +235,15 @@ deliveries:
     lead_times: {made: 1 d, shipped: 2 d, delivered: 3 d, installed: 4 d, accepted: 5 d}
     steps: {made: 2026-03-01, shipped: {value: 2026-03-02, range: [2026-03-01, 2026-03-05]},
             installed: 2026-03-03, accepted: 2026-03-04}
+    cancelled: {at: 2026-02-10, gpus: 8, because: Money, written_off: 2026-03-01, source: a, trust: stated}
+    parts:
+      - {gpus: 16, at: 2026-05-01, ordered: 2026-02-03, status: ordered, steps: {made: 2026-03-01},
+         lead_times: {made: 2 d}, needs: {made: money}, cancelled: 2026-03-05, source: a, trust: stated}
+  - {name: lot-2, to: hall, system: DGX H100, unit_price: 30 kUSD/GPU, at: 2026-06-01,
+     replaces: {lot: lot-1, by: money, gpus: 8, at: 2026-02-11, ratio: 1.5, source: a, trust: stated}}
+slots:
+  plant: {title: Plant, step: made, products: B200, systems: DGX B200, sites: hall, source: a, trust: stated,
+          gpus_per_month: [{from: 2026-01-01, value: 32, source: a, trust: stated}]}
 tenants: {research: {}}
 sources: {a: {title: A}}
 """

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from gpufleet.base.errors import GpufleetError, Place
 from gpufleet.plan import Plan
-from gpufleet.plan.chain import LeadTimes, Milestone, Needs
-from gpufleet.plan.chain_dates import NEVER, Reached, Times, circle_of, reached_at, walk
+from gpufleet.plan.chain import STEPS, LeadTimes, Milestone, Needs
+from gpufleet.plan.chain_times import NEVER, Times, circle_of, fails_at
+from gpufleet.plan.chain_walk import Reached, reached_at, walk
 from gpufleet.plan.load import load_plan
 from gpufleet.plan.supply import Delivery
 
@@ -95,7 +96,7 @@ def test_a_lot_without_a_date_takes_the_usual_times(plan_of: Callable[[str], Pla
     from gpufleet.catalog.lead_times import lead_times
 
     plan = plan_of("deliveries: [{to: hall, system: DGX B200, gpus: 8, ordered: 2026-02-01}]")
-    usual_s = sum(each.seconds for each in lead_times().values())
+    usual_s = sum(each.seconds for step, each in lead_times().items() if step in STEPS)
     assert plan.deliveries[0].ready == at("2026-02-01") + timedelta(seconds=usual_s)
     assert not plan_of("deliveries: [{to: hall, system: DGX B200, gpus: 8, at: 2026-02-01}]").chains
 
@@ -128,6 +129,90 @@ deliveries:
 """)
     assert [each.code for each in error.value.findings] == ["P016", "P007"]
     assert "grid-2" in str(error.value.findings[0].fix)
+
+
+def test_a_lot_that_is_delivered_waits_for_its_hall(plan_of: Callable[[str], Plan]) -> None:
+    """It waits no more for what comes before the delivery; what comes after it is still to be done."""
+    plan = plan_of("""
+milestones: {grid: {kind: grid, at: 2026-09-01}}
+lead_times: {default: {made: 90 d, installed: 30 d}}
+deliveries:
+  - {name: here, to: hall, system: DGX H100, gpus: 8, at: 2026-03-01, status: delivered, ordered: 2026-02-01,
+     needs: {shipped: grid}}
+  - {name: dark, to: hall, system: DGX H100, gpus: 8, at: 2026-03-01, status: delivered,
+     needs: {installed: grid}}
+""")
+    assert days(plan.chains["here"][0])["delivered"] == "2026-03-01 date"
+    assert days(plan.chains["here"][0])["installed"] == "2026-03-31 lead"
+    assert days(plan.chains["dark"][0])["installed"] == "2026-09-01 milestone"
+
+
+def test_dates_that_do_not_hold_are_told(plan_of: Callable[[str], Plan]) -> None:
+    plan = plan_of("""
+milestones: {grid: {kind: grid, at: 2026-09-01}}
+deliveries:
+  - name: early
+    to: hall
+    system: DGX B200
+    gpus: 8
+    at: 2026-03-01
+    lead_times: {installed: 30 d}
+    steps: {installed: 2026-03-10, accepted: 2026-03-20}
+  - {name: held, to: hall, system: DGX B200, gpus: 8, at: 2026-03-01, needs: {installed: grid},
+     steps: {installed: 2026-03-10}}
+""")
+    found = [(str(each.at), str(each.says)) for each in plan.warnings if each.code == "P202"]
+    assert found == [
+        ("plan.yaml:16", "early: installed on 2026-03-10 as written; it is delivered on 2026-03-01, and "
+         "30 d later is 2026-03-31"),
+        ("plan.yaml:16", "early: accepted on 2026-03-20 as written; it is installed on 2026-03-31 only"),
+    ]  # fmt: skip
+
+
+def test_a_building_takes_what_is_usual(plan_of: Callable[[str], Plan]) -> None:
+    plan = plan_of("""
+milestones: {ground: {kind: building, at: 2024-01-01}, hall: {kind: building, after: ground}}
+deliveries:
+  - {name: lot, to: hall, system: DGX B200, gpus: 8, at: 2026-02-01, needs: {installed: hall}}
+""")
+    assert plan.deliveries[0].ready == at("2024-01-01") + timedelta(days=822)
+    assert plan.deliveries[0].ready_range == (at("2026-04-02"), at("2024-01-01") + timedelta(days=1157))
+    assert any("hall takes" in note for note in plan.notes)
+
+
+def test_a_tender_is_drawn_from_the_seed_unless_it_is_stated(plan_of: Callable[[str], Plan]) -> None:
+    text = """
+milestones:
+  a: {kind: tender, at: 2026-02-01, p_success: 0.3, repeat_after: 30 d%s}
+  b: {kind: tender, at: 2026-02-01, p_success: 0.3, repeat_after: 30 d}
+deliveries: [{name: lot, to: hall, system: DGX B200, gpus: 8, at: 2026-02-01, needs: {installed: a}}]
+"""
+    plan, again, stated = plan_of(text % ""), plan_of(text % ""), plan_of(text % ", fails: 7")
+    fails = {name: each.fails for name, each in plan.milestones.items()}
+    assert {name: each.fails for name, each in again.milestones.items()} == fails
+    assert stated.milestones["a"].fails == 7
+    assert stated.milestones["b"].fails == fails["b"]
+    assert plan.deliveries[0].ready == at("2026-02-01") + timedelta(days=30 * fails["a"])
+    assert plan.milestones["a"].fails_range == (0, max(8, fails["a"]))  # nine of ten: 1 - 0.7^9 = 0.96
+    assert any("the tender a fails" in note for note in plan.notes)
+    drawn = [plan_of(f"seed: {seed}\n{text % ''}").milestones["a"].fails for seed in range(40)]
+    assert 1.2 < sum(drawn) / len(drawn) < 3.8  # 0.7 / 0.3 = 2.3 on average
+
+
+def test_a_better_chance_never_fails_more_often() -> None:
+    for share in (0.0, 0.2, 0.7, 0.99):
+        fails = [fails_at(share, p) for p in (0.05, 0.2, 0.5, 0.9, 1.0)]
+        assert fails == sorted(fails, reverse=True)
+        assert fails[-1] == 0
+
+
+def test_a_thousand_milestones_behind_each_other(plan_of: Callable[[str], Plan]) -> None:
+    chain = "\n".join(f"  m{i}: {{after: m{i - 1}, takes: 1 h}}" for i in range(3000, 0, -1))
+    lot = "{name: lot, to: hall, system: DGX B200, gpus: 8, at: 2026-02-01, needs: {installed: m3000}}"
+    plan = plan_of(f"milestones:\n{chain}\n  m0: {{at: 2026-02-01}}\ndeliveries: [{lot}]")
+    assert plan.deliveries[0].ready == at("2026-02-01") + timedelta(hours=3000)
+    ring = {f"m{i}": Milestone(line=LINE, name=f"m{i}", after=(f"m{(i + 1) % 3000}",)) for i in range(3000)}
+    assert len(circle_of(ring)) == 3001
 
 
 def test_what_takes_longer_than_there_are_dates_is_never_reached(plan_of: Callable[[str], Plan]) -> None:

@@ -19,6 +19,9 @@ UNITS: Final[dict[Dimension, dict[str, float]]] = {
 }
 """Accepted units per dimension and their size in the base unit (W, s)."""
 
+YEAR_S: Final = 31_557_600
+"""A year of 365.25 days, s."""
+
 _DIMENSIONS: Final[dict[Dimension, str]] = {"power": say("power"), "time": say("time")}
 EXAMPLES: Final[dict[Dimension, str]] = {"power": "120 kW", "time": "90 min"}
 

@@ -2,7 +2,7 @@
 
 A lot is ordered, made, licensed, shipped, delivered, installed, powered, accepted and then online. What the
 plan says of a step is a date, a time after the step before, or a milestone that must be reached first.
-`gpufleet.plan.chain_dates` has when each is reached.
+`gpufleet.plan.chain_walk` has when each is reached.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing_extensions import override
 from gpufleet.base.errors import explain_code
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Declared, Key, Part, Sourced, as_map
-from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text
+from gpufleet.plan.kinds import Choice, Count, Kind, Number, Schema, Text
 from gpufleet.plan.moments import Duration, Moment
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError, under
@@ -34,7 +34,8 @@ explain_code(
     "P200",
     "milestone without a date",
     "A milestone is reached `at` a date, or some time (`takes`) after others (`after`). A tender that "
-    "`fails` so many times is held again each time, after `repeat_after`.",
+    "`fails` so many times, or succeeds with a chance of `p_success`, is held again each time, after "
+    "`repeat_after`.",
     "milestones: {hall: {kind: building, takes: 10 months}}       # after what?",
 )
 explain_code(
@@ -43,6 +44,15 @@ explain_code(
     "Milestones that come after each other in a circle are never reached.",
     "milestones:\n  hall: {after: grid, takes: 1 d}\n  grid: {after: hall, takes: 1 d}",
 )
+
+
+_TOGETHER: Final = (
+    ("takes", "after"),
+    ("fails", "repeat_after"),
+    ("p_success", "repeat_after"),
+    ("repeat_after", "fails", "p_success"),
+)
+"""Keys of a milestone that want another one, or one of others, beside them."""
 
 
 class Milestone(Sourced):
@@ -55,16 +65,33 @@ class Milestone(Sourced):
     after: Annotated[
         tuple[str, ...], Key(NameList("milestone"), "milestones that must be reached before it begins")
     ] = ()
-    takes_s: Annotated[int, Key(Duration(), "how long it takes from then on", "takes")] = 0
+    takes_s: Annotated[
+        int | None,
+        Key(
+            Duration(),
+            "how long it takes from then on; left out: of a building what is usual, else no time",
+            "takes",
+        ),
+    ] = None
     fails: Annotated[
         int, Key(Count("times", most=100), "how many times a tender fails before it succeeds")
     ] = 0
     repeat_after_s: Annotated[
         int, Key(Duration(least=1), "how long until it is held again after each failure", "repeat_after")
     ] = 0
+    p_success: Annotated[
+        float | None,
+        Key(
+            Number(above=True, most=1.0),
+            "chance that a tender succeeds each time it is held; how often it fails is drawn from the seed, "
+            "but `fails` wins where it is stated",
+        ),
+    ] = None
     at_range: tuple[datetime, datetime] | None = None
     takes_range: tuple[int, int] | None = None
     fails_range: tuple[int, int] | None = None
+    fails_stated: bool | None = None
+    fails_drawn: bool | None = None
 
     @override
     @classmethod
@@ -74,10 +101,12 @@ class Milestone(Sourced):
             if "at" in values:
                 says = say("`{path}` has both `at` and `after`", path=path)
             raise reader.refuse("P200", node.at, says, say("write a date, or `after` and `takes`"))
-        for key, wants in (("takes", "after"), ("fails", "repeat_after"), ("repeat_after", "fails")):
-            if key in node.items and wants not in node.items:
-                says = say("`{path}` has `{key}` and no `{wants}`", path=path, key=key, wants=wants)
-                raise reader.refuse("P200", node.key_at[key], says, say("write `{wants}` too", wants=wants))
+        for key, *wants in _TOGETHER:
+            if key in node.items and not any(want in node.items for want in wants):
+                says = say("`{path}` has `{key}` and no `{wants}`", path=path, key=key, wants=wants[0])
+                fix = say("write `{wants}` too", wants=wants[0])
+                raise reader.refuse("P200", node.key_at[key], says, fix)
+        values["fails_stated"] = True if "fails" in values else None
         for key in ("at", "takes", "fails"):
             if f"{path}.{key}" in reader.origins:
                 values[f"{key}_range"] = reader.origins[f"{path}.{key}"].range

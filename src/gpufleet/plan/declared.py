@@ -38,6 +38,8 @@ class Keyed(BaseModel):
     """Keys with one possible value, such as the `kind` of a workload."""
     one_of: ClassVar[tuple[str, ...]] = ()
     """Optional keys of which exactly one is written."""
+    or_else: ClassVar[str] = ""
+    """A key from which the keys `one_of` follow where none of them is written."""
 
     @classmethod
     def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Keyed(BaseModel):
     def _has_one(cls, body: Map, path: str, reader: Reader) -> bool:
         """Whether exactly one of the keys `one_of` is written; else report it (P023)."""
         written = [f"`{key}`" for key in cls.one_of if key in body.items]
-        if len(written) == 1 or not cls.one_of:
+        if len(written) == 1 or not cls.one_of or (not written and cls.or_else in body.items):
             return True
         either = say("{keys: or }", keys=[f"`{key}`" for key in cls.one_of])
         says = (

@@ -39,7 +39,7 @@ def beyond_the_end(plan: Plan) -> Iterator[Finding]:
 
 def _lots(plan: Plan) -> Iterator[Finding]:
     for i, lot in enumerate(plan.deliveries):
-        if lot.at < plan.end:
+        if lot.at < plan.end or lot.stopped:
             continue
         values = {
             "lot": lot.name, "gpus": lot.gpus,

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from gpufleet.base.errors import Finding, GpufleetError, Place, finding, nearest
 from gpufleet.base.say import say
 from gpufleet.plan import (
+    chain_checks,
     codes,
     horizon,
     limit_checks,
@@ -26,9 +27,10 @@ from gpufleet.plan import (
 )
 from gpufleet.plan.chain_dates import dated
 from gpufleet.plan.check import run_checks
+from gpufleet.plan.frame import Files
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.node_sets import HOLDER
-from gpufleet.plan.plan import Files, Plan
+from gpufleet.plan.plan import Plan
 from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.scenarios import apply, check_scenarios, parse_sets, scenario_overrides
@@ -41,6 +43,7 @@ MAX_BYTES: Final = 2_000_000
 MAX_FILES: Final = 200
 
 __all__ = [
+    "chain_checks",
     "codes",
     "horizon",
     "limit_checks",
@@ -247,7 +250,12 @@ def _read(tree: Map, root: Path) -> tuple[Plan | None, list[Finding]]:
     if plan is None or reader.findings:
         return None, reader.findings
     plan = dated(plan.model_copy(update={"origins": reader.origins}))
-    notes = (*reader.notes, *remarks(plan), *promised.promise_remarks(plan))
+    notes = (
+        *reader.notes,
+        *remarks(plan),
+        *promised.promise_remarks(plan),
+        *chain_checks.chain_remarks(plan),
+    )
     return plan.model_copy(update={"origins": reader.origins, "notes": notes}), []
 
 
@@ -335,8 +343,10 @@ def _lot_names(tree: Map) -> Iterator[str]:
     """Names of deliveries; those without one are numbered from #1."""
     lots = tree.items.get("deliveries")
     for i, body in enumerate(lots.items if isinstance(lots, Seq) else ()):
-        name = word_at(body, "name")
-        yield name if name else f"#{i + 1}"
+        name = word_at(body, "name") or f"#{i + 1}"
+        yield name
+        parts = body.items.get("parts") if isinstance(body, Map) else None
+        yield from (f"{name}/{k + 1}" for k in range(len(parts.items) if isinstance(parts, Seq) else 0))
 
 
 def _site_zones(tree: Map) -> Iterator[tuple[str, ZoneInfo]]:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from gpufleet.base.money import Money
 from gpufleet.base.say import say
-from gpufleet.models.economics import METHODS, YEAR_S, Method
+from gpufleet.base.units import YEAR_S
 from gpufleet.plan.declared import Declared, Key, PartList, Parts, Sourced
 from gpufleet.plan.kinds import Choice, Flag, Number, Ref, Text
 from gpufleet.plan.moments import Moment
@@ -50,6 +50,7 @@ PER_TIME: Final = ("GPU-year", "node-year", "MW-year", "year", "month", "GPU-h")
 PER: Final = ("", *PER_ARRIVAL, *PER_TIME, "kWh")
 DUE: Final = ("ordered", "delivered", "accepted")
 DAYS: Final = ("all", "workdays", "weekends")
+METHODS: Final = ("straight-line", "declining")
 WHEN_SHORT: Final = ("owe", "wait")
 
 
@@ -249,7 +250,8 @@ class MoneyPlan(Declared):
     ] = None
     left: Annotated[float, Key(Number(most=1.0), "share of its cost that it is worth after that")] = 0.0
     method: Annotated[
-        Method, Key(Choice(METHODS), "written off in equal parts, or by the same share every year")
+        Literal["straight-line", "declining"],
+        Key(Choice(METHODS), "written off in equal parts, or by the same share every year"),
     ] = "straight-line"
     discount: Annotated[
         float | None, Key(Number(most=10.0), "interest of a year, for present values; left out: none shown")

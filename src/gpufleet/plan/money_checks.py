@@ -7,8 +7,8 @@ from itertools import combinations, product
 from typing import TYPE_CHECKING, Final
 
 from gpufleet.base.errors import Finding
+from gpufleet.base.rates import NoRateError, Rates
 from gpufleet.base.say import Said, say
-from gpufleet.models.economics import NoRateError, Rates
 from gpufleet.plan.check import check
 from gpufleet.plan.money import Cost
 from gpufleet.plan.money_kinds import price_at

@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from gpufleet.base.errors import did_you_mean, explain_code
 from gpufleet.base.money import CURRENCIES, Money, parse_money
+from gpufleet.base.rates import exact
 from gpufleet.base.say import say
-from gpufleet.base.units import UnitError
-from gpufleet.models.economics import YEAR_S, exact
+from gpufleet.base.units import YEAR_S, UnitError
 from gpufleet.plan.declared import Key, PartList, Sourced, as_map
 from gpufleet.plan.kinds import Kind, Number, Schema, Text, Value
 from gpufleet.plan.moments import Duration, Moment

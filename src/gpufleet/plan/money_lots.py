@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gpufleet.base.money import MICRO, Money
-from gpufleet.plan.chain_dates import NEVER
+from gpufleet.plan.chain_times import NEVER
 from gpufleet.plan.money_kinds import EVER_S, PriceStep
 
 if TYPE_CHECKING:

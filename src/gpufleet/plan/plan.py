@@ -14,11 +14,14 @@ from typing_extensions import override
 from gpufleet.base.errors import Finding, GpufleetError, Place, did_you_mean
 from gpufleet.base.say import say
 from gpufleet.plan.chain import LeadTimes, LeadTimesOf, Milestone
-from gpufleet.plan.chain_dates import Reached, circle_of
-from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts, as_map
+from gpufleet.plan.chain_times import circle_of
+from gpufleet.plan.chain_walk import Reached
+from gpufleet.plan.declared import Declared, Key, Keyed, Part, PartList, Parts
 from gpufleet.plan.failures import FailurePlan
-from gpufleet.plan.kinds import Choice, Count, Kind, Schema, Text, Value
+from gpufleet.plan.frame import Files, Overrides, Version
+from gpufleet.plan.kinds import Choice, Count, Text
 from gpufleet.plan.law import UNKNOWN_LAW, LawRule, Licence, UnknownLaw
+from gpufleet.plan.lots import lots_of
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.money import MoneyPlan
 from gpufleet.plan.name_list import NameList
@@ -27,65 +30,18 @@ from gpufleet.plan.policy import PolicyPlan
 from gpufleet.plan.power import PowerPlan
 from gpufleet.plan.priorities import Priorities
 from gpufleet.plan.promises import Actual, Promise
-from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
+from gpufleet.plan.reader import Origin, Reader, UnreadableError
 from gpufleet.plan.sharing import Cohort
 from gpufleet.plan.sharing_rules import check_sharing, with_ceilings
 from gpufleet.plan.sites import Site
+from gpufleet.plan.slots import Slot
 from gpufleet.plan.sums import Sum
 from gpufleet.plan.supply import Delivery, Retirement, System
 from gpufleet.plan.tenants import Queue, Tenant
-from gpufleet.plan.tree import Leaf, Map, Node, to_data
+from gpufleet.plan.tree import Map
 from gpufleet.plan.workloads import Workload, WorkloadKind
 
-VERSION: Final = 1
 AFTER_ENDS: Final = ("stop", "finish")
-
-
-class Version(Value[int]):
-    """The version of the plan language."""
-
-    wants = say("the version of the language, {version}", version=VERSION)
-
-    @override
-    def parse(self, leaf: Leaf, reader: Reader) -> int:
-        if leaf.value != VERSION or isinstance(leaf.value, bool):
-            says = say(
-                "this gpufleet reads version {version} of the plan language, not `{text}`",
-                version=VERSION,
-                text=leaf.text[:20],
-            )
-            raise reader.refuse("P042", leaf.at, says, say("write `gpufleet: {version}`", version=VERSION))
-        return VERSION
-
-    @override
-    def short_schema(self) -> Schema:
-        return {"const": VERSION}
-
-    @override
-    def schema(self) -> Schema:
-        return self.short_schema()
-
-
-class Files(Kind[dict[str, Path]]):
-    """Names for files."""
-
-    @override
-    def read(self, node: Node, path: str, reader: Reader) -> dict[str, Path]:
-        files: dict[str, Path] = {}
-        body = as_map(node, path, reader)
-        for name, item in body.items.items():
-            try:
-                word = Text().read(item, under(path, name), reader)
-                files[name] = reader.files[name] = reader.path(word, reader.origins[under(path, name)].at)
-            except UnreadableError:
-                continue
-        if len(files) < len(body.items):
-            raise UnreadableError(path)
-        return files
-
-    @override
-    def schema(self) -> Schema:
-        return {"type": "object", "additionalProperties": Text().schema()}
 
 
 class Source(Declared):
@@ -96,18 +52,6 @@ class Source(Declared):
     url: Annotated[str | None, Key(Text(), "where to read it")] = None
     date: Annotated[str | None, Key(Text(), "when it was published or read")] = None
     note: Annotated[str | None, Key(Text(), "what it says, or what to beware of")] = None
-
-
-class Overrides(Kind[dict[str, Any]]):
-    """Paths of the plan and the values that they get."""
-
-    @override
-    def read(self, node: Node, path: str, reader: Reader) -> dict[str, Any]:
-        return {key: to_data(item) for key, item in as_map(node, path, reader).items.items()}
-
-    @override
-    def schema(self) -> Schema:
-        return {"type": "object"}
 
 
 class Scenario(Declared):
@@ -169,6 +113,10 @@ class Plan(Keyed):
         dict[str, LeadTimes],
         Key(LeadTimesOf(), "how long the steps of lots take, by system; `default` is for all others"),
     ] = Field(default_factory=dict)
+    slots: Annotated[
+        dict[str, Slot],
+        Key(Parts(Slot), "what lots share on their way: chip plants, memory, crews; so many GPUs a month"),
+    ] = Field(default_factory=dict)
     licences: Annotated[
         dict[str, Licence], Key(Parts(Licence), "licences to ship that are held, assumed or expected")
     ] = Field(default_factory=dict)
@@ -229,6 +177,7 @@ class Plan(Keyed):
     chains: dict[str, tuple[tuple[Reached, ...], ...]] = Field(
         default_factory=dict
     )  # steps of lots, by name: as planned, late, early
+    declared_lots: tuple[Delivery, ...] = Field(default=(), repr=False)  # before their chains give them dates
     shares: bool = False  # jobs are admitted by cycles: queues lend, or preempt
     root: Path = Field(default=Path(), repr=False)  # folder that paths are relative to
     origins: dict[str, Origin] = Field(default_factory=dict, repr=False)  # by path of the plan
@@ -252,6 +201,7 @@ class Plan(Keyed):
                     raise reader.pass_on(error, part.line) from error
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
+        values |= lots_of(values, reader)
         if circle := circle_of(values.get("milestones", {})):
             says = say("{names:, } wait for each other", names=circle)
             at = values["milestones"][circle[0]].line

@@ -117,7 +117,7 @@ def more_than_promised(plan: Plan) -> Iterator[Finding]:
         deliveries: [{for: lab, gpus: 72, counts_toward: fifty, ...}]
     """
     for name, promise in plan.promises.items():
-        lots = [lot for lot in plan.deliveries if name in lot.counts_toward]
+        lots = [lot for lot in plan.deliveries if name in lot.counts_toward and not lot.stopped]
         total = sum(lot.gpus for lot in lots)
         if total > promise.gpus:
             yield Finding(
@@ -179,6 +179,8 @@ def contradictions(plan: Plan, lot: Delivery) -> Iterator[Finding]:
 
 def _contradiction(plan: Plan, lot: Delivery, *, arrived: bool) -> Said | None:
     """What does not go together in a lot, or None."""
+    if lot.stopped:
+        return None  # it never comes, whatever its status
     today, day = _day(plan, plan.today), _day(plan, lot.at, lot.to)
     came, here = plan.known_by_today(lot.at), lot.status in HERE
     if here and not came:
@@ -229,7 +231,7 @@ def arrived_too_little(plan: Plan) -> Iterator[Finding]:
         sums[actual.lot] = sums.get(actual.lot, 0) + actual.gpus
         last[actual.lot] = i
     for lot in plan.deliveries:
-        due = lot.status in HERE or plan.known_by_today(lot.at)
+        due = not lot.stopped and (lot.status in HERE or plan.known_by_today(lot.at))
         if lot.name in sums and due and sums[lot.name] < lot.gpus:
             yield Finding(
                 at=plan.line(f"actuals.{last[lot.name]}.gpus"),
@@ -249,7 +251,8 @@ def arrived_too_little(plan: Plan) -> Iterator[Finding]:
 def promise_remarks(plan: Plan) -> Iterator[str]:
     """Promises of which a part has no lot: that part stays a shortage."""
     for name, promise in plan.promises.items():
-        lots = sum(lot.gpus for lot in plan.deliveries if name in lot.counts_toward)
+        mine = [lot for lot in plan.deliveries if name in lot.counts_toward and not lot.stopped]
+        lots = sum(lot.gpus for lot in mine)
         if lots < promise.gpus:
             yield say(
                 "{gpus:,} of the {whole:,} GPUs of the promise {promise} have no lot; they never come",

@@ -16,7 +16,7 @@ from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name, parse_yaml, same
 
 OPTIONAL_PARTS: Final = (
     "files", "systems", "promises", "cohorts", "priorities", "workloads", "policy", "policy.sharing",
-    "licences", "rules", "scenarios", "sources",
+    "milestones", "lead_times", "slots", "licences", "rules", "scenarios", "sources",
 )  # fmt: skip
 """Mappings that an override may add to although the plan does not have them."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gpufleet.plan.declared import Keyed, field_of, keys_of, required_keys
+from gpufleet.plan.frame import VERSION
 from gpufleet.plan.kinds import Schema, Text
 from gpufleet.plan.moments import Duration, Zone
-from gpufleet.plan.plan import VERSION, Plan
+from gpufleet.plan.plan import Plan
 from gpufleet.plan.table_parts import TABLES, Table, row_keys
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -56,7 +57,10 @@ def part_schema(model: type[Keyed], *, partial: bool = False) -> Schema:
     if not partial:
         schema |= {"required": required} if required else {}
         if model.one_of:
-            schema["oneOf"] = [{"required": [key]} for key in model.one_of]
+            one = [{"required": [key]} for key in model.one_of]
+            schema["oneOf"] = one
+            if model.or_else:
+                schema["oneOf"] = [*one, {"required": [model.or_else], "not": {"anyOf": one}}]
     return schema
 
 

@@ -22,10 +22,11 @@ def stock_over_time(plan: Plan) -> list[Stock]:
     """The stock after each date on which something comes or leaves; the first entry is the plan's start.
 
     What comes or leaves after the plan's end counts only where jobs may run on (`after_end: finish`).
-    A retirement takes the oldest deliveries of its site and system first, and at most what is there.
+    A retirement takes the oldest deliveries of its site and system first, and at most what is there. A lot
+    that is cancelled before it is in service never counts.
     """
     events: list[tuple[int, int, int, Delivery | Retirement]] = [
-        *((max(0, plan.seconds(d.at)), 0, i, d) for i, d in enumerate(plan.deliveries)),
+        *((max(0, plan.seconds(d.at)), 0, i, d) for i, d in enumerate(plan.deliveries) if not d.stopped),
         *((max(0, plan.seconds(r.at)), 1, i, r) for i, r in enumerate(plan.retirements)),
     ]
     if plan.after_end == "stop":

@@ -8,20 +8,29 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from typing_extensions import override
 
 from gpufleet.base.errors import GpufleetError, Place
+from gpufleet.base.money import Money
 from gpufleet.base.say import say
 from gpufleet.plan.chain import LeadTimes, LotSteps, Needs
-from gpufleet.plan.declared import Key, Part, Sourced
+from gpufleet.plan.declared import Key, Part, PartList, Sourced
 from gpufleet.plan.kinds import Choice, Count, Kind, Quantity, Ref, Schema, Text
 from gpufleet.plan.law import UNKNOWN_LAW, Buyer, Country, Export, UnknownLaw
+from gpufleet.plan.lot_words import (
+    STATUSES,
+    Cancelled,
+    CancelledKind,
+    LotPart,
+    Replaces,
+    ReplacesKind,
+    Status,
+    UnitPrice,
+)
 from gpufleet.plan.moments import Moment
 from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError, under
 from gpufleet.plan.tree import Leaf, Map, Node, word_at
 
-STATUSES: Final = ("pledged", "ordered", "delivered", "online")
 MODES: Final = ("drain", "kill")
 
-Status = Literal["pledged", "ordered", "delivered", "online"]
 Mode = Literal["drain", "kill"]
 
 
@@ -168,6 +177,7 @@ class Delivery(Sourced):
     """GPUs that arrive at one site. A national programme is a list of these."""
 
     one_of: ClassVar[tuple[str, ...]] = ("gpus", "nodes")
+    or_else: ClassVar[str] = "replaces"
 
     name: Annotated[str, Key(Text(), "its name in results and in --set paths")] = ""
     to: Annotated[str, Key(Ref("site"), "the site")]
@@ -199,6 +209,24 @@ class Delivery(Sourced):
         LeadTimes | None, Key(Part(LeadTimes), "how long its steps take; left out: as the plan says")
     ] = None
     needs: Annotated[Needs | None, Key(Part(Needs), "milestones that its steps wait for")] = None
+    pieces: Annotated[
+        tuple[LotPart, ...] | None,
+        Key(
+            PartList(LotPart),
+            "GPUs of it that have dates of their own; what they leave over stays with the lot",
+            "parts",
+        ),
+    ] = None
+    cancelled: Annotated[
+        Cancelled | None, Key(CancelledKind(), "when it is cancelled, if it is: a date, or more")
+    ] = None
+    replaces: Annotated[
+        Replaces | None,
+        Key(ReplacesKind(), "the lot for which it stands in; its GPUs follow where it does not say them"),
+    ] = None
+    unit_price: Annotated[
+        Money | None, Key(UnitPrice(), "what a GPU or a node of it costs, where `replaces` goes by money")
+    ] = None
     buyer: Annotated[Buyer | None, Key(Part(Buyer), "who buys it, for export law; left out: the tenant")] = (
         None
     )
@@ -220,8 +248,12 @@ class Delivery(Sourced):
     ready_range: tuple[datetime, datetime] | None = None
     to_ship: datetime | None = None  # when it would be shipped if no law held it; None: when it arrives
     parts: tuple[tuple[int, datetime], ...] = ()  # GPUs that are ready at a time, if not all at once
+    parts_late: tuple[tuple[int, datetime], ...] | None = None  # the same at the late end of all ranges
+    parts_early: tuple[tuple[int, datetime], ...] | None = None
     at_range: tuple[datetime, datetime] | None = None
     gpus_range: tuple[int, int] | None = None
+    whole: str | None = None  # the declared lot that it is a part of
+    stopped: datetime | None = None  # when it is cancelled, if it is not in service by then
 
     @override
     @classmethod
@@ -254,8 +286,9 @@ class Delivery(Sourced):
             values |= {"at": values["ordered"], "at_stated": False}
         if "name" not in values:
             values["name"] = f"#{int(path.rpartition('.')[2]) + 1}"
-        count = "gpus" if "gpus" in values else "nodes"
-        values["gpus_range"] = reader.origins[f"{path}.{count}"].range  # of nodes until `counted`
+        count = next((key for key in cls.one_of if key in values), None)
+        if count:  # else it follows from the lot that it replaces
+            values["gpus_range"] = reader.origins[f"{path}.{count}"].range  # of nodes until `counted`
         if "ordered" in values:
             values["ordered_range"] = reader.origins[f"{path}.ordered"].range
         return values

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from gpufleet.plan.frame import Files
 from gpufleet.plan.grids import SUFFIXES
-from gpufleet.plan.plan import Files
 from gpufleet.plan.reader import Reader, UnreadableError
 from gpufleet.plan.table_parts import LISTS, TABLES
 from gpufleet.plan.table_rows import Rows

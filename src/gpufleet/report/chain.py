@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gpufleet.base.say import Said, say
 from gpufleet.report.tables import Kind, Table, table
+from gpufleet.results.answer_supply import CANCELLED, main_promises, month_of
 from gpufleet.results.chain import STEP_WORDS, cause_words
 
 if TYPE_CHECKING:
@@ -43,11 +45,7 @@ def causes(run: Run) -> Table | None:
     if run.chain.is_empty() or run.shortage.is_empty():
         return None
     months = run.supply.get_column("month").unique().sort().to_list()
-    ends = list({month[:4]: month for month in months}.values())
-    keys = ["month", "step", "stuck", "cause", "place"]
-    of_lot = run.shortage.filter(pl.col("month").is_in(ends)).unique(["lot", *keys], maintain_order=True)
-    sums = of_lot.group_by(keys, maintain_order=True).agg(pl.col("gpus").sum())
-    sums = sums.sort(["month", "gpus", "place"], descending=[False, True, False])
+    sums = _sums(run, list({month[:4]: month for month in months}.values()))
     columns: list[tuple[str, Kind]] = [
         (say("at the end of"), "month"), (say("GPUs"), "whole"), (say("wait to be"), "text"),
         (say("because"), "text"), (say("line of the plan"), "place"),
@@ -59,11 +57,46 @@ def causes(run: Run) -> Table | None:
     return table(say("What holds GPUs back"), columns, rows) if rows else None
 
 
+def _sums(run: Run, months: list[str]) -> pl.DataFrame:
+    """GPUs that are missing at the end of some months, by step and cause; each lot once."""
+    keys = ["month", "step", "stuck", "cause", "place"]
+    of_lot = run.shortage.filter(pl.col("month").is_in(months)).unique(["lot", *keys], maintain_order=True)
+    sums = of_lot.group_by(keys, maintain_order=True).agg(pl.col("gpus").sum())
+    return sums.sort(["month", "gpus", "place"], descending=[False, True, False]).select(*keys, "gpus")
+
+
+def missing(run: Run) -> tuple[Said, list[tuple[str, Said]]] | None:
+    """What holds GPUs back in the month that the answer speaks of, the most first; None without chains.
+
+    Returns: a heading, and per cause a number of GPUs and what they wait for.
+    """
+    if run.chain.is_empty() or run.shortage.is_empty():
+        return None
+    month, _ = month_of(run, main_promises(run.plan["promises"]))
+    sums = _sums(run, [month])
+    if sums.is_empty():
+        return None
+    head = say(
+        "What holds {gpus:,} GPUs back at the end of {day:%Y-%m}",
+        gpus=int(sums["gpus"].sum()), day=date.fromisoformat(f"{month}-01"),
+    )  # fmt: skip
+    rows = [
+        (
+            f"{gpus:,}",
+            say("wait to be {step}: {why} ({place})", step=_next(step, stuck), why=why, place=place),
+        )
+        if (why := _because(step, cause)) and stuck != CANCELLED
+        else (f"{gpus:,}", say("{why} ({place})", why=why, place=place))
+        for _, step, stuck, cause, place, gpus in sums.iter_rows()
+    ]
+    return head, rows
+
+
 def _next(step: str, stuck: str | None) -> Said:
     """The step that GPUs wait for; of lots without a chain the first that they lack."""
     plain = {"not_ordered": "ordered", "not_delivered": "delivered", "not_powered": "powered"}
     word = stuck or plain.get(step)
-    return STEP_WORDS[word] if word else say("in service")
+    return say("–") if stuck == CANCELLED else STEP_WORDS[word] if word else say("in service")
 
 
 def _because(step: str, cause: str | None) -> Said:

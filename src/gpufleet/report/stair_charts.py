@@ -189,6 +189,8 @@ def step_name(step: str) -> str:
         "delivered": say("delivered"),
         "powered": say("powered"),
         "online": say("online"),
+        "cancelled": say("cancelled"),
+        "left_over": say("left over"),
     }
     return words[step]
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STEPS: Final = ("pledged", "ordered", "delivered", "powered", "online")
 """The steps of a GPU, each no earlier than the one before it."""
 
+CANCELLED: Final = ("cancelled", "left_over")
+"""What lots have beside the steps if they are cancelled."""
+
 GAPS: Final = ("not_ordered", "not_delivered", "not_installed", "not_powered", "not_online")
 """What is missing of a promise, by the step that has not been taken."""
 
@@ -250,7 +253,7 @@ class Stairs:
         ]
         sums = ends.group_by(keys).agg(pl.col("gpus", "gpus_low", "gpus_high").sum(), *known)
         rows = sums.select(*keys, "gpus", "gpus_low", "gpus_high", "tflops_bf16", "mw").rows()
-        order = {step: i for i, step in enumerate(STEPS)}
+        order = {step: i for i, step in enumerate((*STEPS, *CANCELLED))}
         return sorted(
             rows,
             key=lambda row: (

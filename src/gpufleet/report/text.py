@@ -20,6 +20,7 @@ from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
 from gpufleet.report import (
     campaigns,
+    chain,
     findings,
     frames,
     limits,
@@ -98,6 +99,7 @@ def summary(run: Run, style: Style = PLAIN) -> str:
         style.bold(_wrapped(run.answer, style.width)),
         style.dim(_wrapped(variant(run.plan) or "", style.width)),
         _promises(view, style),
+        _missing(view, style),
         _fleet(view, style),
         _why(view, style),
         _waits(view, style),
@@ -148,6 +150,25 @@ def _promises(view: View, style: Style) -> str:
         )
         lines.append(style.dim(f"  {more}"))
     return "\n".join([style.bold(lines[0]), *lines[1:]])
+
+
+def _missing(view: View, style: Style) -> str:
+    """What holds GPUs back, the most first, if lots have chains."""
+    found = chain.missing(view.run)
+    if found is None:
+        return ""
+    head, rows = found
+    width = max(columns(gpus) for gpus, _ in rows)
+    lines = [clean(f"  {right(gpus, width)}  {says}") for gpus, says in rows[:MAX_CAUSES]]
+    rest = len(rows) - MAX_CAUSES
+    if rest > 0:
+        more = say(
+            "and {n:,} other cause: report.html has all",
+            "and {n:,} other causes: report.html has all",
+            n=rest,
+        )
+        lines.append(style.dim(f"  {more}"))
+    return "\n".join([style.bold(head), *lines])
 
 
 def _fleet(view: View, style: Style) -> str:

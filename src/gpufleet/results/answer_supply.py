@@ -20,12 +20,16 @@ _SHORT: Final[dict[str, Callable[..., Said]]] = {
     "not_delivered": lambda **values: say("{gpus:,} are not delivered ({who}, {place})", **values),
     "not_powered": lambda **values: say("{gpus:,} have no power at {site} ({who}, {place})", **values),
     "not_installed": lambda **values: say("{gpus:,} are not installed at {site} ({who}, {place})", **values),
+    "cancelled": lambda **values: say("{gpus:,} are cancelled ({who}, {place})", **values),
     "not_online": lambda **values: say("{gpus:,} are out of service at {site} ({who}, {place})", **values),
 }
 """What GPUs lack, by step."""
 
 NOT_YET: Final = ("installed", "accepted")
 """Next steps of lots that have arrived and do not ask for power yet."""
+
+CANCELLED: Final = "cancelled"
+"""What stands in the place of the next step of lots that are cancelled."""
 
 
 def supply_answer(run: Run) -> Said | None:
@@ -119,6 +123,8 @@ def _shortage(run: Run, names: list[str], month: str) -> Said | None:
     kind = (
         pl.when(pl.col("lot").is_null())
         .then(pl.lit("no_lot"))
+        .when(pl.col("stuck") == CANCELLED)
+        .then(pl.lit(CANCELLED))
         .when(pl.col("stuck").is_in(list(NOT_YET)))
         .then(pl.lit("not_installed"))
         .otherwise(pl.col("step"))

@@ -61,6 +61,8 @@ def part_meant(run: Run, word: int | str) -> Part | None:
 def _known(run: Run, section: str) -> Mapping[str, Any]:
     """The parts of a section that can be asked for."""
     known: Mapping[str, Any] = run.plan[section] if section != "workloads" else run.plan.get("trainings", {})
+    if section == "deliveries":  # a lot in parts can be asked for as a whole
+        return {**{lot["whole"]: lot for lot in known.values() if "whole" in lot}, **known}
     return known
 
 

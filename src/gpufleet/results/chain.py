@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
 from gpufleet.base.say import Said, say
-from gpufleet.plan.chain_dates import NEVER, Reached
+from gpufleet.plan.chain import STEPS
+from gpufleet.plan.chain_times import NEVER
+from gpufleet.plan.chain_walk import Reached
 from gpufleet.results.columns import CHAIN
 from gpufleet.results.parquet import TableWriter
 
@@ -29,6 +31,8 @@ STEP_WORDS: Final[Mapping[str, Said]] = {
     "installed": say("installed"),
     "powered": say("powered"),
     "accepted": say("accepted"),
+    "cancelled": say("cancelled"),
+    "written_off": say("written off"),
 }
 
 
@@ -45,7 +49,18 @@ def cause_words(cause: str, name: str | None) -> Said:
         "before": say("with the step before"),
         "power": say("waits for power"),
     }
-    return say("waits for milestone {name}", name=name or "") if cause == "milestone" else words[cause]
+    if cause in _NAMED:
+        return _NAMED[cause](name or "")
+    return words[cause]
+
+
+_NAMED: Final[Mapping[str, Callable[[str], Said]]] = {
+    "milestone": lambda name: say("waits for milestone {name}", name=name),
+    "slot": lambda name: say("waits for its turn in slot {name}", name=name),
+    "replaced": lambda name: say("cancelled: {lot} stands in for it", lot=name),
+    "cancelled": lambda name: say("cancelled: {why}", why=name) if name else say("cancelled"),
+}
+"""Causes that have a name."""
 
 
 def write_chain(path: Path, plan: Plan, lock: Mapping[str, Any]) -> None:
@@ -68,13 +83,15 @@ def _rows(plan: Plan, lot: Delivery, lock: Mapping[str, Any]) -> Iterator[dict[s
     ends = ({each.step: each for each in steps} for steps in (late, early))
     last, first = ends
     for each in value:
+        never = each._replace(at=None) if each.step in STEPS else each  # cancelled at that end
+        ends_of = [first.get(each.step, never), last.get(each.step, never)]
         yield {
             "lot": lot.name,
             "step": each.step,
             "gpus": lot.gpus,
             "at": _day(plan, lot, each),
-            "early": _day(plan, lot, first.get(each.step)),
-            "late": _day(plan, lot, last.get(each.step)),
+            "early": _day(plan, lot, min([each, *ends_of], key=_when)),  # who shares a slot may be later
+            "late": _day(plan, lot, max([each, *ends_of], key=_when)),
             "cause": each.cause,
             "name": each.name or None,
             "place": place_of(each, lot, lock),
@@ -90,9 +107,13 @@ def never_comes(lot: Mapping[str, Any]) -> bool:
     return datetime.fromisoformat(lot["at"]) >= NEVER
 
 
-def _day(plan: Plan, lot: Delivery, step: Reached | None) -> str | None:
+def _when(step: Reached) -> datetime:
+    return step.at or NEVER
+
+
+def _day(plan: Plan, lot: Delivery, step: Reached) -> str | None:
     """A date in the time of the lot's site."""
-    if step is None or step.at is None or step.at >= NEVER:
+    if step.at is None or step.at >= NEVER:
         return None
     here = plan.local(step.at, lot.to)
     return f"{here:%Y-%m-%d}" if (here.hour, here.minute) == (0, 0) else f"{here:%Y-%m-%d %H:%M}"
@@ -123,9 +144,18 @@ def stuck_in(plan: Plan, lot: Delivery, ends_s: Ints, lock: Mapping[str, Any]) -
     before = np.ones(ends_s.size, np.bool_)
     for each in plan.chains[lot.name][0] if lot.name in plan.chains else ():
         reached = _seconds(plan, each.at) < ends_s
-        found.append(Stuck(each.step, each.cause, each.name, place_of(each, lot, lock), before & ~reached))
+        waits = each.instead if each.step == "cancelled" else each
+        if waits is not None:
+            found.append(_stuck(waits, before & ~reached, lot, lock))
         before = before & reached
+        if each.step == "cancelled":
+            found.append(_stuck(each, before, lot, lock))
+            return found
     return found
+
+
+def _stuck(step: Reached, months: NDArray[np.bool_], lot: Delivery, lock: Mapping[str, Any]) -> Stuck:
+    return Stuck(step.step, step.cause, step.name, place_of(step, lot, lock), months)
 
 
 def _seconds(plan: Plan, at: datetime | None) -> int:

@@ -149,7 +149,13 @@ SUPPLY: Final[tuple[Column, ...]] = (
     Column("lot", "str", "", "delivery; null for a promise", nullable=True),
     Column("operator", "str", "", "who runs the lot; null = not said, or a promise", nullable=True),
     Column("promise", "str", "", "promise that the lot counts toward; null = none", nullable=True),
-    Column("step", "str", "", "pledged, ordered, delivered, powered or online"),
+    Column(
+        "step",
+        "str",
+        "",
+        "pledged, ordered, delivered, powered or online; of cancelled lots also cancelled, and left_over: "
+        "made by then, and not written off",
+    ),
     Column("gpus", "i64", "GPU", "GPUs that have taken this step by the end of the month"),
     Column(
         "gpus_low", "i64", "GPU", "the same with few, late, little power and much drawn, within all ranges"
@@ -184,7 +190,7 @@ SHORTAGE: Final[tuple[Column, ...]] = (
         "cause",
         "str",
         "",
-        "what holds that step: as in chain.parquet, with the milestone's name; null: not said",
+        "what holds that step: as in chain.parquet, with the name; null: not said",
         nullable=True,
     ),
     Column("gpus", "i64", "GPU", "GPUs that are not online at the end of the month for want of this step"),
@@ -200,13 +206,25 @@ SHORTAGE: Final[tuple[Column, ...]] = (
 
 CHAIN: Final[tuple[Column, ...]] = (
     Column("lot", "str", "", "delivery"),
-    Column("step", "str", "", "ordered, made, licensed, shipped, delivered, installed or accepted"),
+    Column(
+        "step",
+        "str",
+        "",
+        "ordered, made, licensed, shipped, delivered, installed, accepted; cancelled, written_off",
+    ),
     Column("gpus", "i64", "GPU", "GPUs of the lot"),
     Column("at", "str", "", "when it is reached, in the site's time; null = never", nullable=True),
     Column("early", "str", "", "the same at the early end of all ranges", nullable=True),
     Column("late", "str", "", "the same at the late end", nullable=True),
-    Column("cause", "str", "", "what set the date: date, lead, milestone, law, or before (the step before)"),
-    Column("name", "str", "", "of the milestone", nullable=True),
+    Column(
+        "cause",
+        "str",
+        "",
+        "what set the date: date, lead, milestone, slot, law, before (no time later), cancelled or replaced",
+    ),
+    Column(
+        "name", "str", "", "of the milestone or slot; why it is cancelled, or what replaces it", nullable=True
+    ),
     Column("place", "str", "", "line of the plan behind it"),
 )
 """Columns of chain.parquet: one row per lot whose steps the plan speaks of, and step."""

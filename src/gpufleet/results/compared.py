@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration, format_power
-from gpufleet.plan.chain_dates import NEVER
+from gpufleet.plan.chain_times import NEVER
 from gpufleet.results.compare import Change, Clock, Comparison, JobChanges, Shift, SupplyChange
 from gpufleet.results.explain import STATE_WORDS
 from gpufleet.results.measure_words import STEPS, change, filled, title, values

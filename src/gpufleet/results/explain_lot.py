@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import polars as pl
-
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
-from gpufleet.results.chain import STEP_WORDS, cause_words, never_comes
+from gpufleet.results.chain import never_comes
 from gpufleet.results.explain_law import LotLaw, law_of
+from gpufleet.results.lot_chain import ChainStep, cancelled_words, chain_of, left_over_words
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
@@ -36,37 +35,6 @@ class Held(NamedTuple):
     until_s: int | None  # None: to the plan's end
     path: str
     at: str  # file:line
-
-
-class ChainStep(NamedTuple):
-    """One step of the lot's chain, as in chain.parquet."""
-
-    step: str
-    on: str | None  # None: never
-    early: str | None
-    late: str | None
-    cause: str
-    name: str | None
-    at: str  # file:line
-
-    def text(self) -> Said:
-        """The step in a line."""
-        words = {
-            "step": STEP_WORDS[self.step],
-            "why": cause_words(self.cause, self.name),
-            "place": self.at,
-        }
-        if self.on is None:
-            return say("  {never:<10}  {step}: {why}  {place}", never=say("never"), **words)
-        if self.early == self.late or self.early is None or self.late is None:
-            return say("  {day}  {step}: {why}  {place}", day=spoken_day(self.on), **words)
-        return say(
-            "  {day}  {step} ({first} to {last}): {why}  {place}",
-            day=spoken_day(self.on),
-            first=spoken_day(self.early),
-            last=spoken_day(self.late),
-            **words,
-        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +109,8 @@ class LotExplanation:
     def _answer(self) -> Said:
         whole, online = self.lot["gpus"], self.service[-1].online if self.service else 0
         values: dict[str, Any] = {"lot": self.name, "whole": whole, "gpus": online}
+        if says := cancelled_words(self.name, whole, self.chain):
+            return says
         if never_comes(self.lot):
             says = say("lot {lot}: its {whole:,} GPUs never come, as far as the plan says", **values)
         elif self.beyond:
@@ -177,6 +147,7 @@ class LotExplanation:
         rows.append(say("  {status}; {counts}", status=status, counts=counts))
         if lot.get("operator"):
             rows.append(say("  run by {operator}", operator=lot["operator"]))
+        rows += left_over_words(lot["gpus"], self.chain)
         if self.arrived and any(self.arrived):  # else it is not due yet
             rows.append(self._arrived(*self.arrived))
         return [str(row) for row in rows]
@@ -284,7 +255,9 @@ def why_lot(run: Run, name: str) -> LotExplanation:
     service = [
         s for s in service_of(world.nodes, world.capacity, row, len(lock["deliveries"])) if s.from_s < end_s
     ]
+    chain = chain_of(run, name)
     at_s = _seconds(run, lot["at"])
+    stopped = lot.get("stopped") is not None
     ready_s = _seconds(run, lot["ready"]) if lot.get("ready") and not lot.get("parts") else at_s
     zone = lock["sites"][lot["to"]]["time_zone"]
     extent = lot.get("at_range")
@@ -298,26 +271,17 @@ def why_lot(run: Run, name: str) -> LotExplanation:
         ),
         delivered=(_day(lot["at"], zone), _line(lock, f"{PREFIX}{name}.at", f"{PREFIX}{name}")),
         delivered_range=(_day(extent[0], zone), _day(extent[1], zone)) if extent else None,
-        beyond=_day(lock["end"], zone) if at_s >= end_s else "",
+        beyond=_day(lock["end"], zone) if at_s >= end_s and not stopped else "",
         service=tuple(service),
-        held=() if at_s >= end_s else tuple(_held(run, name, service, max(0, at_s, ready_s))),
+        held=() if at_s >= end_s or stopped else tuple(_held(run, name, service, max(0, at_s, ready_s))),
         arrived=(actual_of(lock)[name], planned_of(lock)[name]) if lock["actuals"] else None,
         today=_day(lock["as_of"], run.time_zone),
         at=_line(lock, f"{PREFIX}{name}"),
         start=run.start,
         zone=zone,
-        chain=_chain(run, name),
+        chain=chain,
         law=law_of(run, name),
     )
-
-
-def _chain(run: Run, name: str) -> tuple[ChainStep, ...]:
-    """The steps of a lot's chain."""
-    if run.chain.is_empty():
-        return ()
-    columns = ("step", "at", "early", "late", "cause", "name", "place")
-    rows = run.chain.filter(pl.col("lot") == name).select(columns)
-    return tuple(ChainStep(*row) for row in rows.iter_rows())
 
 
 def _held(run: Run, name: str, service: list[Service], at_s: int) -> list[Held]:

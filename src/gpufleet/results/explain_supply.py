@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from gpufleet.base.say import Said, say
-from gpufleet.results.answer_supply import NOT_YET, month_of, shortage_words
+from gpufleet.results.answer_supply import CANCELLED, NOT_YET, month_of, shortage_words
 from gpufleet.results.chain import never_comes
 
 if TYPE_CHECKING:
@@ -297,8 +297,11 @@ def _short(rows: pl.DataFrame) -> tuple[Short, ...]:
 
 
 def _lacks(short: Short) -> Said:
+    lacks = "not_installed" if short.stuck in NOT_YET else short.step
+    if short.stuck == CANCELLED:
+        lacks = CANCELLED
     return shortage_words(
-        "no_lot" if short.lot is None else "not_installed" if short.stuck in NOT_YET else short.step,
+        "no_lot" if short.lot is None else lacks,
         gpus=short.gpus,
         site=short.site,
         who=short.tenant or say("all tenants"),

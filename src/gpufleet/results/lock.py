@@ -38,11 +38,13 @@ SECTIONS: Final = (
     "sources",
 )  # fmt: skip
 """What of a plan goes into its lock. Files stand with the workloads that read them; scenarios are applied."""
-IF_SAID: Final = ("milestones", "lead_times", "licences", "rules", "unknown_law", "money")
+IF_SAID: Final = (
+    "milestones", "lead_times", "slots", "licences", "rules", "unknown_law", "money",
+)  # fmt: skip
 """Sections that only plans have which say something in them."""
 _NAMED: Final = (
     "sites", "systems", "promises", "sums", "cohorts", "partitions", "reservations", "tenants", "queues",
-    "workloads", "milestones", "lead_times", "licences", "rules",
+    "workloads", "milestones", "lead_times", "slots", "licences", "rules",
 )  # fmt: skip
 """Sections whose parts have names."""
 

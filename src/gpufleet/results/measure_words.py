@@ -125,6 +125,8 @@ STEPS: Final = {
     "delivered": say("delivered"),
     "powered": say("powered"),
     "online": say("online"),
+    "cancelled": say("cancelled"),
+    "left_over": say("left over"),
     "not_ordered": say("no order"),
     "not_delivered": say("not delivered"),
     "not_powered": say("no power"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from gpufleet.base.money import minor_of
-from gpufleet.models.economics import YEAR_S, present_value
+from gpufleet.base.units import YEAR_S
+from gpufleet.models.economics import present_value
 from gpufleet.results.facts import Facts
 from gpufleet.results.measures import Rows, measure
 from gpufleet.results.money.unit_costs import HOUR_S, UnitCosts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
@@ -37,14 +38,25 @@ def promised_gpus(facts: Facts) -> Rows:
 @measure(
     "contracted_gpus",
     "GPU",
-    "sum over lots whose status is ordered, delivered or online, as of `as_of`; each lot once",
+    "sum over lots whose status is ordered, delivered or online and that are not cancelled, as of `as_of`; "
+    "each lot once",
     needs=("deliveries",),
 )
 def contracted_gpus(facts: Facts) -> Rows:
     """GPUs that are bought today, whole and by promise, tenant, product, site and operator."""
     lock = facts.run.plan
-    lots = {name: lot for name, lot in lock["deliveries"].items() if lot["status"] in CONTRACTED}
+    lots = {
+        name: lot
+        for name, lot in lock["deliveries"].items()
+        if lot["status"] in CONTRACTED and not _cancelled(lot, lock["as_of"])
+    }
     yield from _by_lot(lock, {name: lot["gpus"] for name, lot in lots.items()})
+
+
+def _cancelled(lot: Mapping[str, Any], day: str) -> bool:
+    """Whether a lot is cancelled by a moment."""
+    stopped = lot.get("stopped")
+    return stopped is not None and datetime.fromisoformat(stopped) <= datetime.fromisoformat(day)
 
 
 @measure(

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from gpufleet.results.compare import Comparison
     from gpufleet.results.explain import Explanation
     from gpufleet.results.explain_lot import LotExplanation
+    from gpufleet.results.explain_lots import LotPartsExplanation
     from gpufleet.results.explain_supply import SupplyExplanation
     from gpufleet.results.explain_training import TrainingExplanation
 
-    PartExplanation = LotExplanation | SupplyExplanation | TrainingExplanation
+    PartExplanation = LotExplanation | LotPartsExplanation | SupplyExplanation | TrainingExplanation
 
 
 class Run:
@@ -266,7 +267,7 @@ class Run:
         """
         from gpufleet.results.asked_for import part_meant
         from gpufleet.results.explain import why
-        from gpufleet.results.explain_lot import why_lot
+        from gpufleet.results.explain_lots import why_declared
         from gpufleet.results.explain_supply import why_promise, why_tenant
         from gpufleet.results.explain_training import why_training
 
@@ -274,7 +275,7 @@ class Run:
         if part is None:
             return why(self, job)
         if part.section == "deliveries":
-            return why_lot(self, part.name)
+            return why_declared(self, part.name)
         if part.section == "workloads":
             return why_training(self, part.name)
         return why_promise(self, part.name) if part.section == "promises" else why_tenant(self, part.name)

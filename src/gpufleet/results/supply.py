@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
-from gpufleet.results.chain import stuck_in
+from gpufleet.results.cancelled import counting, left_over
+from gpufleet.results.chain import Stuck, stuck_in
 from gpufleet.results.column import Column
 from gpufleet.results.columns import SHORTAGE, SUPPLY
 from gpufleet.results.ledger import weakest
 from gpufleet.results.parquet import TableWriter
 from gpufleet.world.names import Names
-from gpufleet.world.supply import SHORT_STEPS, Staircase, staircase
+from gpufleet.world.supply import SHORT_STEPS, Staircase, cancelled_by, staircase
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
@@ -32,6 +33,11 @@ class _Missing(NamedTuple):
     gone: bool = False  # retired: no promise is broken where there is none
     stuck: str | None = None  # the next step of its chain
     cause: str | None = None  # what holds that step
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether these GPUs never come."""
+        return self.stuck == "cancelled"
 
 
 class _Rows:
@@ -67,20 +73,19 @@ def _supply_rows(plan: Plan, stairs: Staircase) -> _Rows:
     rows, months = _Rows(SUPPLY), np.array(stairs.months)
     n = months.size
     for row, (name, promise) in enumerate(plan.promises.items()):
-        low, high = promise.gpus_range or (promise.gpus, promise.gpus)
+        least, most = promise.gpus_range or (promise.gpus, promise.gpus)
         made = stairs.pledged[row] > 0
         rows.add(
             n, month=months, tenant=promise.tenant, product=None, site=None, lot=None, operator=None,
             promise=name,
-            step="pledged", gpus=stairs.pledged[row], gpus_low=low * made, gpus_high=high * made,
+            step="pledged", gpus=stairs.pledged[row], gpus_low=least * made, gpus_high=most * made,
             tflops_bf16=None, mw=None, trust=_trust(plan, f"promises.{name}", "gpus"), first=False,
         )  # fmt: skip
     for i, lot in enumerate(plan.deliveries):
         rates = _rates(plan, lot)
         trust = _trust(plan, _path(plan, i), "gpus", "nodes", "at")
         for k, towards in enumerate(lot.counts_toward or (None,)):
-            for step in ("ordered", "delivered", "powered", "online"):
-                gpus, low, high = (getattr(c, step)[i] for c in (stairs.value, stairs.low, stairs.high))
+            for step, (gpus, low, high) in _steps(plan, stairs, i).items():
                 rows.add(
                     n, month=months, tenant=lot.tenant, product=plan.systems[lot.system].product, site=lot.to,
                     lot=lot.name, operator=lot.operator, promise=towards, step=step, gpus=gpus,
@@ -88,6 +93,21 @@ def _supply_rows(plan: Plan, stairs: Staircase) -> _Rows:
                     tflops_bf16=rates.tflops(gpus), mw=rates.mw(gpus), trust=trust, first=k == 0,
                 )  # fmt: skip
     return rows
+
+
+def _steps(plan: Plan, stairs: Staircase, i: int) -> dict[str, tuple[Ints, Ints, Ints]]:
+    """GPUs of a lot on each stair, as planned and at both ends; also what of it is cancelled."""
+    three = (stairs.value, stairs.low, stairs.high)
+    found: dict[str, tuple[Ints, Ints, Ints]] = {
+        step: (three[0]._asdict()[step][i], three[1]._asdict()[step][i], three[2]._asdict()[step][i])
+        for step in ("ordered", "delivered", "powered", "online")
+    }
+    lot = plan.deliveries[i]
+    if lot.stopped is not None:
+        gone = lot.gpus * cancelled_by(plan, lot, stairs.ends_s).astype(np.int64)
+        kept = lot.gpus * left_over(plan, lot, stairs.ends_s).astype(np.int64)
+        found |= {"cancelled": (gone, gone, gone), "left_over": (kept, kept, kept)}
+    return found
 
 
 class _Rates(NamedTuple):
@@ -140,12 +160,21 @@ def _shortage_rows(plan: Plan, stairs: Staircase, lock: Mapping[str, Any]) -> _R
         made = stairs.pledged[row] > 0
         due = np.minimum(stairs.due[row], stairs.pledged[row])
         late = np.maximum(0, due - online)
-        parts = [part for i in mine for part in missing[i]]
+        counts = {i: counting(plan, plan.deliveries[i], stairs.ends_s) for i in mine}
+        live = sum((plan.deliveries[i].gpus * counts[i] for i in mine), np.zeros_like(due))
+        rest = np.maximum(0, stairs.pledged[row] - live)
+        parts = []
+        for part in (part for i in mine for part in missing[i]):
+            if part.cancelled:  # what others stand in for is missing no more
+                gpus = np.minimum(part.gpus, rest)
+                rest = rest - gpus
+            else:
+                gpus = part.gpus * counts[part.lot]
+            parts.append(part._replace(gpus=gpus * made))
         for part in sorted(parts, key=lambda part: -SHORT_STEPS.index(part.step)):
-            late = _add_short(plan, rows, stairs, part._replace(gpus=part.gpus * made), name, late, due)
-        rest = np.maximum(0, stairs.pledged[row] - sum(plan.deliveries[i].gpus for i in mine)) * made
+            late = _add_short(plan, rows, stairs, part, name, late, due)
         at = _at(lock, f"promises.{name}.gpus", f"promises.{name}")
-        _add_short(plan, rows, stairs, _Missing(-1, "not_ordered", at, rest), name, late, due)
+        _add_short(plan, rows, stairs, _Missing(-1, "not_ordered", at, rest * made), name, late, due)
     for i, lot in enumerate(plan.deliveries):
         for part in missing[i] if not lot.counts_toward else ():
             if part.step in ("not_powered", "not_online") and not part.gone:
@@ -190,7 +219,7 @@ def _missing(plan: Plan, stairs: Staircase, i: int, lock: Mapping[str, Any]) -> 
     stuck = stuck_in(plan, lot, stairs.ends_s, lock)
     for step, (gpus, place) in lacking.items():
         rest = gpus
-        for each in stuck if step != "not_ordered" else stuck[:1]:
+        for each in stuck if step != "not_ordered" else _unordered(stuck):
             cause = f"{each.cause} {each.name}".strip()
             here = rest * each.months
             yield _Missing(i, step, each.place, here, stuck=each.step, cause=cause)
@@ -200,6 +229,11 @@ def _missing(plan: Plan, stairs: Staircase, i: int, lock: Mapping[str, Any]) -> 
     yield _Missing(i, "not_online", power, lost)
     if counts.retired.any():
         yield _Missing(i, "not_online", _retired_by(plan, lot, lock), counts.retired, gone=True)
+
+
+def _unordered(stuck: list[Stuck]) -> list[Stuck]:
+    """What can hold GPUs that are not ordered: the first step, or that they are ordered no more."""
+    return [each for k, each in enumerate(stuck) if not k or each.step == "cancelled"]
 
 
 def _retired_by(plan: Plan, lot: Delivery, lock: Mapping[str, Any]) -> str:

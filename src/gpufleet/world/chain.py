@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gpufleet.plan.chain_dates import NEVER, dated
+from gpufleet.plan.chain_dates import ENDS, dated
+from gpufleet.plan.chain_times import NEVER, End
 from gpufleet.world.licences import Gates, gates
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
+    from gpufleet.plan.chain_walk import Gate
     from gpufleet.plan.supply import Delivery
+
+Parts: TypeAlias = tuple[tuple[int, datetime], ...]
+"""GPUs of a lot that are ready at a time."""
 
 
 def with_law(plan: Plan) -> Plan:
@@ -21,30 +26,59 @@ def with_law(plan: Plan) -> Plan:
     """
     if not (plan.licences or plan.rules or any(site.country for site in plan.sites.values())):
         return plan
-    law = gates(plan)
-
+    ends = [gates(plan), *(gates(at_end(plan, end)) for end in (0, 1))]
     to_ship: dict[str, datetime] = {}
-
-    def gate(lot: Delivery, ready: datetime) -> tuple[datetime | None, str]:
-        found = law.gate(lot, ready)
-        to_ship.setdefault(lot.name, ready)  # the first question is about the plan as it is
-        return found.at, f"deliveries.{lot.name}"
-
-    after = dated(plan, gate)
+    after = dated(plan, [_gate(law, to_ship) for law in ends])
     lots = [
-        new if new is old else _in_parts(law, old, new.model_copy(update={"to_ship": to_ship.get(old.name)}))
+        new if new is old else _in_parts(ends, old, new.model_copy(update={"to_ship": to_ship.get(old.name)}))
         for old, new in zip(plan.deliveries, after.deliveries, strict=True)
     ]
     return after.model_copy(update={"deliveries": tuple(lots)})
 
 
-def _in_parts(law: Gates, old: Delivery, new: Delivery) -> Delivery:
-    """A lot whose shipments go at several times: each part is ready as long after it as the last one."""
-    gate = law.gate(old, new.to_ship or old.at)
-    if len(gate.shipments) < 2 and gate.at is not None:
+def _gate(law: Gates, to_ship: dict[str, datetime]) -> Gate:
+    """When law lets lots go; it notes when each asked first, which is about the plan as it is."""
+
+    def gate(lot: Delivery, ready: datetime) -> tuple[datetime | None, str]:
+        to_ship.setdefault(lot.name, ready)
+        return law.gate(lot, ready).at, f"deliveries.{lot.name}"
+
+    return gate
+
+
+def at_end(plan: Plan, end: Literal[0, 1]) -> Plan:
+    """The plan with its law and the counts of its lots at one end of their ranges: 0 = few and late."""
+    lots = (
+        lot.model_copy(update={"gpus": lot.gpus_range[end]}) if lot.gpus_range else lot
+        for lot in plan.deliveries
+    )
+    return plan.model_copy(
+        update={
+            "deliveries": tuple(lots),
+            "licences": {name: each.at_end(end) for name, each in plan.licences.items()},
+            "rules": {name: each.at_end(end) for name, each in plan.rules.items()},
+        }
+    )
+
+
+def _in_parts(ends: list[Gates], old: Delivery, new: Delivery) -> Delivery:
+    """A lot whose shipments go at several times, also at the ends of its ranges."""
+    value, late, early = (_parts(law, old, new, end) for law, end in zip(ends, ENDS, strict=True))
+    if value == late == early == ():
         return new
-    ready = new.ready or new.at
+    return new.model_copy(update={"parts": value, "parts_late": late or None, "parts_early": early or None})
+
+
+def _parts(law: Gates, old: Delivery, new: Delivery, end: End) -> Parts:
+    """The parts of a lot at one end: each is ready as long after its shipment as the last one."""
+    ready, gpus = new.ready or new.at, new.gpus
+    if end is not None:
+        ready = new.ready_range[1 - end] if new.ready_range else ready
+        gpus = new.gpus_range[end] if new.gpus_range else gpus
+    gate = law.gate(old.model_copy(update={"gpus": gpus}), new.to_ship or old.at)
+    if len(gate.shipments) < 2 and gate.at is not None:
+        return ()
     after = ready - gate.shipments[-1].at if ready < NEVER and gate.shipments else timedelta()
     parts = [(each.gpus, each.at + after) for each in gate.shipments]
-    left = new.gpus - sum(gpus for gpus, _ in parts)
-    return new.model_copy(update={"parts": (*parts, *(((left, NEVER),) if left > 0 else ()))})
+    left = gpus - sum(gpus for gpus, _ in parts)
+    return (*parts, *(((left, NEVER),) if left > 0 else ()))

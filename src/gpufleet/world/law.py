@@ -25,6 +25,7 @@ from gpufleet.models.export_expression import ExpressionError, read_expression
 from gpufleet.models.export_inputs import BY_COLUMN, Value, complete
 from gpufleet.models.export_policies import AUTHORITIES, DUTY_FREE, NONE, UNKNOWN
 from gpufleet.models.export_rules import Rule, compile_rules
+from gpufleet.plan.chain_times import NEVER
 
 if TYPE_CHECKING:
     from gpufleet.plan import Delivery, Plan
@@ -108,6 +109,11 @@ class Law:
 
     def held(self, lot: Delivery) -> bool:
         """Whether law is asked about a lot: its site has a country, and it has not come yet."""
+        never = lot.stopped is not None and lot.at >= NEVER  # cancelled before it comes
+        return self.crosses(lot) and not never
+
+    def crosses(self, lot: Delivery) -> bool:
+        """Whether law would be asked about a lot, cancelled or not."""
         return self.plan.sites[lot.to].country is not None and lot.status not in ("delivered", "online")
 
     def authorities(self, lot: Delivery) -> tuple[str, ...]:

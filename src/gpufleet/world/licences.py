@@ -108,7 +108,7 @@ class Gates:
 
     def gate(self, lot: Delivery, ready: datetime) -> Gate:
         """The gate of one lot from a moment on; as `gate_of`."""
-        if not self.law.held(lot):
+        if not self.law.crosses(lot):
             return Gate(ready, (), (Shipment(ready, lot.gpus, (), 0.0),))
         left = self._left.get(lot.name)
         return self._walk(lot, ready, self._ceilings() if left is None else dict(left))
@@ -165,7 +165,7 @@ class Gates:
             left -= taken
             if not left:
                 return Gate(here, tuple(waits), tuple(parts))
-            _add(waits, self._wait(lot, needs, (here, there), pool))
+            _add(waits, self._wait(lot, needs, (here, there), pool), begins=bool(taken))
         return Gate(None, tuple(waits), tuple(parts))
 
     def _turns(self, lot: Delivery, ready: datetime) -> list[datetime]:
@@ -303,10 +303,10 @@ def _until(plan: Plan, licence: Licence) -> date | None:
     return plan.local(licence.until).date() if licence.until else None
 
 
-def _add(waits: list[Wait], wait: Wait) -> None:
-    """Add a wait; one that goes on for the same reason is made longer."""
+def _add(waits: list[Wait], wait: Wait, *, begins: bool) -> None:
+    """Add a wait; one that goes on for the same reason is made longer, but if a part has gone between."""
     before = waits[-1] if waits else None
-    if before and before.until == wait.from_ and before[2:] == wait[2:]:
+    if before and not begins and before.until == wait.from_ and before[2:] == wait[2:]:
         waits[-1] = before._replace(until=wait.until)
     else:
         waits.append(wait)

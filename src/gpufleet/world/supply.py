@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
 from gpufleet.plan.money_lots import ordered_at
@@ -136,7 +137,7 @@ def _variant(plan: Plan, end: int) -> Plan:
         at = lot.at_range[1 - end] if lot.at_range else lot.at
         ordered = lot.ordered_range[1 - end] if lot.ordered_range else lot.ordered
         ready = lot.ready_range[1 - end] if lot.ready_range else lot.ready
-        parts = lot.parts if lot.gpus_range is None and lot.ready_range is None else ()
+        parts = (lot.parts_early if end else lot.parts_late) or ()
         dates = {"at": at, "ordered": ordered, "ready": ready, "parts": parts}
         lots.append(lot.model_copy(update={"gpus": gpus, **dates}))
     sites = {name: _site_variant(site, end) for name, site in plan.sites.items()}
@@ -185,7 +186,17 @@ def counts_of(plan: Plan, names: Names, ends_s: Ints) -> Counts:
     )
     powered, online = _in_service(fleet, len(lots), ends_s)
     retired, dark = _retired(fleet, len(lots), ends_s)
-    return Counts(gpus * (ordered_s < ends_s), delivered, powered, online, retired, dark)
+    cancelled = np.array([cancelled_by(plan, lot, ends_s) for lot in lots], np.bool_).reshape(delivered.shape)
+    ordered = np.where(cancelled, delivered, gpus * (ordered_s < ends_s))  # what has come stays ordered
+    return Counts(ordered, delivered, powered, online, retired, dark)
+
+
+def cancelled_by(plan: Plan, lot: Delivery, ends_s: Ints) -> NDArray[np.bool_]:
+    """Whether a lot is cancelled, at some times, s from the plan's start."""
+    if lot.stopped is None:
+        return np.zeros(ends_s.size, np.bool_)
+    found: NDArray[np.bool_] = plan.seconds(lot.stopped) < ends_s
+    return found
 
 
 def _delivered(plan: Plan, lot: Delivery, ends_s: Ints) -> Ints:

@@ -10,7 +10,8 @@ import numpy as np
 
 from gpufleet.base.arrays import Ints
 from gpufleet.base.money import MICRO, Money, minor_of
-from gpufleet.models.economics import Rates, divided, nearest
+from gpufleet.base.rates import Rates
+from gpufleet.models.economics import divided, nearest
 from gpufleet.plan.money_kinds import PriceStep, price_at
 from gpufleet.world.supply import month_ends
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from gpufleet.models.economics import exact, written_off
+from gpufleet.base.rates import exact
+from gpufleet.models.economics import written_off
 from gpufleet.plan.money import PER_ARRIVAL, Cost
 from gpufleet.plan.money_lots import selected
 from gpufleet.results.money.energy import Meter, energy
