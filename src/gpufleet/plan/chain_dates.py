@@ -14,6 +14,7 @@ from gpufleet.plan.slot_turns import Sharing
 if TYPE_CHECKING:
     from gpufleet.plan.chain import LeadTimes
     from gpufleet.plan.plan import Plan
+    from gpufleet.plan.purses import Purse
     from gpufleet.plan.supply import Delivery
 
 ENDS: Final[tuple[End, ...]] = (None, 0, 1)
@@ -61,7 +62,17 @@ def dated(plan: Plan, gates: Sequence[Gate] = ()) -> Plan:
 def sharing_of(plan: Plan) -> Sharing:
     """The slots of a plan, as its lots share them."""
     products = {name: system.product for name, system in plan.systems.items()} if plan.slots else {}
-    return Sharing(tuple(plan.slots.values()), products, plan.start, ZoneInfo(plan.time_zone))
+    slots, zone = tuple(plan.slots.values()), ZoneInfo(plan.time_zone)
+    return Sharing(slots, products, plan.start, zone, _purses(plan))
+
+
+def _purses(plan: Plan) -> tuple[Purse, ...]:
+    """The budgets that lots wait for."""
+    if plan.money is None or all(line.when_short != "wait" for line in plan.money.funding.values()):
+        return ()
+    from gpufleet.plan.purses import purses_of
+
+    return purses_of(plan)
 
 
 def _dates(

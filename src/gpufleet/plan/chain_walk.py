@@ -1,8 +1,8 @@
 """The way of lots from step to step, and what sets each date: the arithmetic of the chain.
 
 A step is reached at the latest of: its own date, the step before plus its lead time, all milestones that it
-needs, and its turn in a slot that it shares with others. The cause of its date is what came last. What has
-happened already (a lot that is delivered or online) waits for nothing any more.
+needs, its turn in a slot that it shares with others, and when a budget can pay it. The cause of its date is
+what came last. What has happened already (a lot that is delivered or online) waits for nothing any more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gpufleet.plan.chain import STEPS
 from gpufleet.plan.chain_times import NEVER, Times, later
+from gpufleet.plan.purses import Payments
 from gpufleet.plan.slot_turns import Sharing, Turns
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Reached(NamedTuple):
 
     step: str
     at: datetime | None
-    cause: str  # date, lead, milestone, slot, law, before (no time after the step before), cancelled
-    name: str  # of the milestone or slot; of a cancelled lot why it is, or the lot that stands in for it
+    cause: str  # date, lead, milestone, slot, funding, law, before (no time after the step before), cancelled
+    name: str  # of the milestone, slot, budget; of a cancelled lot why, or the lot that stands in for it
     path: str  # of the plan, behind the cause
     instead: Reached | None = None  # of a cancelled lot the step that it would have taken next
 
@@ -61,6 +62,9 @@ def walk_all(
             assert sharing is not None
             users = [lot for lot in lots if slot.holds(lot, sharing.products[lot.system])]
             _take_turns(Turns(slot, sharing), slot, users, times, found)
+        for purse in sharing.purses if sharing else ():
+            if purse.step == step:
+                _pay(Payments(purse), [lot for lot in lots if lot.name in purse.lots], times, found)
     return {lot.name: cut(lot, tuple(found[lot.name])) for lot in lots}
 
 
@@ -68,19 +72,46 @@ def _take_turns(
     turns: Turns, slot: Slot, lots: Sequence[Delivery], times: Times, found: dict[str, list[Reached]]
 ) -> None:
     """Let lots take a step in a slot, in the order in which they are ready; who has to wait is later."""
+    for ready, lot in _asks(lots, slot.step, times, found):
+        if not passed(lot, slot.step):
+            at = turns.take(ready, times.gpus(lot), lot.cancelled.at if lot.cancelled else NEVER)
+            _put_off(found[lot.name], ready, Reached(slot.step, at, "slot", slot.name, f"slots.{slot.name}"))
+
+
+def _pay(payments: Payments, lots: Sequence[Delivery], times: Times, found: dict[str, list[Reached]]) -> None:
+    """Pay for lots out of a budget, in the order in which they are ready; who has to wait is later."""
+    purse = payments.purse
+    for ready, lot in _asks(lots, purse.step, times, found):
+        if passed(lot, purse.step):
+            payments.spend(lot, times.gpus(lot), ready)
+            continue
+        at = payments.take(lot, ready, times.gpus(lot), lot.cancelled.at if lot.cancelled else NEVER)
+        step = Reached(purse.step, at, "funding", purse.name, f"money.funding.{purse.name}")
+        _put_off(found[lot.name], ready, step)
+
+
+def _asks(
+    lots: Sequence[Delivery], step: str, times: Times, found: dict[str, list[Reached]]
+) -> list[tuple[datetime, Delivery]]:
+    """Who is ready to take a step, and when, in this order; who never is asks for nothing."""
     asks = []
     for row, lot in enumerate(lots):
         steps = found[lot.name]
-        known = steps[-1] if steps and steps[-1].step == slot.step else None
-        ready = known.at if known else _in_time(lot, times, steps, slot.step)
-        if ready is not None and not passed(lot, slot.step):
-            asks.append((ready, row, known is not None))
-    for ready, row, is_known in sorted(asks):
-        lot = lots[row]
-        at = turns.take(ready, times.gpus(lot), lot.cancelled.at if lot.cancelled else NEVER)
-        if at > ready:
-            step = Reached(slot.step, None if at >= NEVER else at, "slot", slot.name, f"slots.{slot.name}")
-            found[lot.name][-1:] = [step] if is_known else [*found[lot.name][-1:], step]
+        known = bool(steps) and steps[-1].step == step
+        ready = steps[-1].at if known else _in_time(lot, times, steps, step)
+        if ready is not None:
+            asks.append((ready, row))
+    return [(ready, lots[row]) for ready, row in sorted(asks)]
+
+
+def _put_off(steps: list[Reached], ready: datetime, step: Reached) -> None:
+    """Put a step off until its turn, if that is later than the lot is ready."""
+    assert step.at is not None
+    if step.at <= ready:
+        return
+    if steps and steps[-1].step == step.step:
+        steps.pop()
+    steps.append(step if step.at < NEVER else step._replace(at=None))
 
 
 def _in_time(lot: Delivery, times: Times, steps: list[Reached], step: str) -> datetime | None:

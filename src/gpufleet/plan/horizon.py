@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpufleet.base.errors import Finding
 from gpufleet.base.say import say
+from gpufleet.plan.chain_times import NEVER
 from gpufleet.plan.check import check
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ def beyond_the_end(plan: Plan) -> Iterator[Finding]:
 def _lots(plan: Plan) -> Iterator[Finding]:
     for i, lot in enumerate(plan.deliveries):
         if lot.at < plan.end or lot.stopped:
+            continue
+        if lot.at >= NEVER:
+            says = say(
+                "{lot} ({gpus:,} GPUs) never comes, as far as the plan says", lot=lot.name, gpus=lot.gpus
+            )
+            fix = say("`gpufleet why` of a run says what it waits for")
+            yield Finding(at=lot.line, says=says, fix=fix)
             continue
         values = {
             "lot": lot.name, "gpus": lot.gpus,

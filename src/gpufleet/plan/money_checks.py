@@ -13,6 +13,7 @@ from gpufleet.plan.check import check
 from gpufleet.plan.money import Cost
 from gpufleet.plan.money_kinds import price_at
 from gpufleet.plan.money_lots import currencies_of, dues, prices_of, selected, sites_of
+from gpufleet.plan.purses import is_of_lots, paid_out_of
 
 if TYPE_CHECKING:
     from gpufleet.base.money import Money
@@ -333,3 +334,38 @@ def declining_to_nothing(plan: Plan) -> Iterator[Finding]:
         if cost.is_asset and plan.money.left_of(cost) <= 0:
             says = say("`{cost}` has nothing left at the end, and is written off by shares", cost=cost.name)
             yield Finding(at=cost.line, says=says, fix=say("write `left: 0.1`, or `method: straight-line`"))
+
+
+@check("P253", "a budget that lots cannot wait for", severity="error")
+def cannot_wait(plan: Plan) -> Iterator[Finding]:
+    """Lots wait for a budget (`when_short: wait`) that pays for lots only (a price for each GPU, node or MW,
+    or a share of one, once), all at one step, and that no other budget is within.
+
+    Example::
+
+        funding: {chips: {payer: state, ceilings: {2026: 1 TKRW}, when_short: wait}}
+        costs: {power: {kind: power, price: 100 KRW/kWh, paid_by: chips}}
+    """
+    funding = plan.money.funding if plan.money else {}
+    for line in funding.values():
+        if line.when_short != "wait" or plan.money is None:
+            continue
+        costs = list(paid_out_of(plan.money, line))
+        wrong = [cost.name for cost in costs if not is_of_lots(cost)]
+        if wrong:
+            says = say(
+                "`{line}` pays for {wrong:, } too, which are not paid when lots come",
+                line=line.name,
+                wrong=wrong,
+            )
+            yield Finding(
+                at=line.line, says=says, fix=say("pay them out of another line, or write `when_short: owe`")
+            )
+        if len({cost.due for cost in costs}) > 1:
+            says = say(
+                "`{line}` pays at several steps: {due:, }", line=line.name, due=sorted({c.due for c in costs})
+            )
+            yield Finding(at=line.line, says=says, fix=say("write the same `due` in all costs that it pays"))
+        if any(each.within == line.name for each in funding.values()):
+            says = say("lots wait for `{line}`, and others are within it", line=line.name)
+            yield Finding(at=line.line, says=says, fix=say("let lots wait for its parts"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gpufleet.base.money import MICRO, Money
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gpufleet.plan.plan import Plan
     from gpufleet.plan.supply import Delivery
 
+W_PER_MW: Final = 10**6
 _PER_NODE: Final = ("USD/server", "USD/node")
 
 
@@ -97,6 +99,20 @@ def prices_of(plan: Plan, cost: Cost | Income, lot: Delivery) -> tuple[PriceStep
         return cost.price
     found = catalogue_price(plan, lot)
     return (found,) if found else ()
+
+
+def units_of(plan: Plan, lot: Delivery, gpus: int, per: str) -> Fraction:
+    """GPUs of a lot as what a price is for: GPUs, nodes (a last one in part is one), or MW of its site."""
+    if per == "GPU":
+        return Fraction(gpus)
+    nodes = -(-gpus // plan.systems[lot.system].gpus_per_node)
+    return Fraction(nodes) if per == "node" else nodes * node_mw(plan, lot)
+
+
+def node_mw(plan: Plan, lot: Delivery) -> Fraction:
+    """Rated power of a node of a lot from the grid, MW."""
+    rated_w = plan.systems[lot.system].rated_node_w or 0.0
+    return Fraction(round(rated_w * plan.sites[lot.to].pue), W_PER_MW)
 
 
 def currencies_of(plan: Plan, part: Cost | Income) -> Iterator[str]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from gpufleet.plan.chain_times import NEVER
 
 if TYPE_CHECKING:
+    from gpufleet.plan.purses import Purse
     from gpufleet.plan.slots import Slot
     from gpufleet.plan.supply import Delivery
 
@@ -18,21 +19,23 @@ LAST_MONTH: Final = 9000 * 12
 
 
 class Sharing(NamedTuple):
-    """The slots of a plan, and how its months are counted."""
+    """The slots and budgets of a plan that lots share, and how its months are counted."""
 
     slots: tuple[Slot, ...] = ()
     products: Mapping[str, str] = {}  # by system
     start: datetime = NEVER
     zone: ZoneInfo = ZoneInfo("UTC")
+    purses: tuple[Purse, ...] = ()
 
     def at(self, step: str) -> Iterable[Slot]:
         """The slots in which lots take a step."""
         return (slot for slot in self.slots if slot.step == step)
 
     def hold(self, lot: Delivery, step: str | None = None) -> bool:
-        """Whether a lot takes a step in any slot; None: whichever step."""
+        """Whether a lot takes a step in any slot, or out of any budget; None: whichever step."""
         slots = self.slots if step is None else self.at(step)
-        return any(slot.holds(lot, self.products[lot.system]) for slot in slots)
+        paid = any(lot.name in purse.lots for purse in self.purses if step in (None, purse.step))
+        return paid or any(slot.holds(lot, self.products[lot.system]) for slot in slots)
 
     def month_of(self, moment: datetime) -> int:
         """The month of a moment, counted from year 0."""

@@ -56,6 +56,7 @@ def cause_words(cause: str, name: str | None) -> Said:
 
 _NAMED: Final[Mapping[str, Callable[[str], Said]]] = {
     "milestone": lambda name: say("waits for milestone {name}", name=name),
+    "funding": lambda name: say("waits for money of {name}", name=name),
     "slot": lambda name: say("waits for its turn in slot {name}", name=name),
     "replaced": lambda name: say("cancelled: {lot} stands in for it", lot=name),
     "cancelled": lambda name: say("cancelled: {why}", why=name) if name else say("cancelled"),

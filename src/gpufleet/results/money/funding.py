@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpufleet.base.money import MICRO, minor_of
 from gpufleet.models.economics import nearest
+from gpufleet.plan.purses import currency_of
 from gpufleet.results.money.flows import PAID, Books, Flow, new_year_s
 
 if TYPE_CHECKING:
@@ -56,11 +57,6 @@ def _asked(books: Books, flows: Iterable[Flow]) -> dict[str, dict[int, int]]:
             found[name][year] = found[name].get(year, 0) + amount
             name = funding[name].within
     return found
-
-
-def currency_of(line: Funding) -> str:
-    """The currency of a budget."""
-    return next(iter(line.ceilings.values())).currency
 
 
 def ceiling_of(line: Funding, year: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from gpufleet.base.arrays import Ints
 from gpufleet.models.economics import nearest
 from gpufleet.plan.money import Cost, Income
-from gpufleet.plan.money_lots import dues, prices_of, selected
+from gpufleet.plan.money_lots import dues, node_mw, prices_of, selected, units_of
 from gpufleet.results.money.flows import Books, Rounded, Sum, priced
 from gpufleet.results.money.service import Service
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gpufleet.plan.supply import Delivery
 
 HOUR_S: Final = 3600
-W_PER_MW: Final = 10**6
 
 
 def arrivals(books: Books, cost: Cost) -> Iterator[Sum]:
@@ -30,25 +29,12 @@ def arrivals(books: Books, cost: Cost) -> Iterator[Sum]:
         steps = prices_of(books.plan, cost, lot)
         before, currency = 0, steps[0].price.currency
         for due in dues(books.plan, cost, lot):
-            units = _units(books, lot, before + due.gpus, steps) - _units(books, lot, before, steps)
+            per = steps[0].price.per
+            after, earlier = before + due.gpus, before
+            units = units_of(books.plan, lot, after, per) - units_of(books.plan, lot, earlier, per)
             before += due.gpus
             amount, low, high = (nearest(each) for each in priced(steps, due.at_s, units))
             yield Sum(due.at_s, lot.name, lot.to, amount, low, high, currency, units)
-
-
-def _units(books: Books, lot: Delivery, gpus: int, steps: Sequence[PriceStep]) -> Fraction:
-    """GPUs of a lot as what a price is for: GPUs, nodes (a last one in part is one), or MW of its site."""
-    system, per = books.plan.systems[lot.system], steps[0].price.per
-    if per == "GPU":
-        return Fraction(gpus)
-    nodes = -(-gpus // system.gpus_per_node)
-    return Fraction(nodes) if per == "node" else nodes * _node_mw(books, lot)
-
-
-def _node_mw(books: Books, lot: Delivery) -> Fraction:
-    """Rated power of a node of a lot from the grid, MW."""
-    rated_w = books.plan.systems[lot.system].rated_node_w or 0.0
-    return Fraction(round(rated_w * books.plan.sites[lot.to].pue), W_PER_MW)
 
 
 def amounts(books: Books, part: Cost | Income) -> Iterator[Sum]:
@@ -105,7 +91,7 @@ def _time_units(books: Books, lot: Delivery, per: str, gpu_s: int, begin_s: int)
     if per == "GPU-year":
         return years
     nodes = years / books.plan.systems[lot.system].gpus_per_node
-    return nodes if per == "node-year" else nodes * _node_mw(books, lot)
+    return nodes if per == "node-year" else nodes * node_mw(books.plan, lot)
 
 
 def _month_s(books: Books, at_s: int) -> int:
