@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
 import pytest
 from tests.conftest import ROOT
+from tests.stories.record import Record, planned, read, recorded
 
-from gpufleet import load_plan
+from gpufleet import load_plan, simulate
 from gpufleet.plan.plan import Plan
 from gpufleet.plan.sums import total_of
 from gpufleet.plan.training import TrainingWorkload
 from gpufleet.plan.workloads import CampaignWorkload, ProfileWorkload
 from gpufleet.results.lock import lock_of
 from gpufleet.results.to_date import arrivals_of, due_of
+from gpufleet.world.chain import with_law
 from gpufleet.world.names import Names
 from gpufleet.world.supply import Staircase, staircase
 
 KOREA: Final = ROOT / "plans" / "korea-260k"
 PLEDGES: Final = ("government", "samsung", "sk", "hyundai", "naver")
+PLEDGED: Final = tuple(f"nvidia-{tenant}" for tenant in PLEDGES)
 PATH: Final = {"path-purchases": 28_000, "path-supercomputer": 9_000, "path-centre": 15_000}
 
 ROWS: Final = {
@@ -46,8 +49,10 @@ ROWS: Final = {
     "KR052": ("sk-manufacturing",),
 }
 """Rows of the public record, and the lots that are what they say."""
-
-Record = dict[str, dict[str, str]]
+ARRIVALS: Final = {"KR010": ("r1-naver",), "KR011": ("r1-kakao",), "KR030": ("r1-nhn-beta",),
+                   "KR050": ("existing-base",)}  # fmt: skip
+"""Rows that say of lots that they are there; an operator's own part is taken to come with the state's."""
+TOGETHER: Final = {"r1-naver-own": "r1-naver", "r1-kakao-own": "r1-kakao"}
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +68,7 @@ def stairs(korea: Plan) -> Staircase:
 @pytest.fixture(scope="module")
 def record(shared: Path) -> Record:
     """The public record, by the id of a row."""
-    found: Record = {}
-    for file in ("programmes/korea.csv", "programmes/seed_claims.csv", "economics/assumptions.csv"):
-        path = shared / "data" / file
-        if not path.is_file():
-            pytest.skip(f"needs third-party data: {path} is not there")
-        with path.open(encoding="utf-8", newline="") as rows:
-            found |= {row["id"]: row for row in csv.DictReader(rows)}
-    return found
+    return read(shared, "programmes/korea.csv", "programmes/seed_claims.csv", "economics/assumptions.csv")
 
 
 def gpus(plan: Plan, *names: str) -> int:
@@ -271,8 +269,8 @@ def test_4_848_of_the_47_664_that_are_due_have_come(korea: Plan) -> None:
     assert came["r1-naver-own"] == {"assumption": 760}  # by its status alone
 
 
-def test_half_a_year_slip_moves_all_that_has_not_come(korea: Plan) -> None:
-    late = load_plan(KOREA, scenarios=["half-a-year-slip"])
+def test_slip_moves_all_that_has_not_come(korea: Plan) -> None:
+    late = load_plan(KOREA, scenarios=["slip"])
     for before, after in zip(korea.deliveries, late.deliveries, strict=True):
         moved = after.at - before.at
         if korea.known_by_today(before.at):
@@ -295,7 +293,7 @@ def test_a_late_grid_keeps_ulsan_dark_for_a_year(korea: Plan, stairs: Staircase)
 
 
 def test_quotas_of_rubin_come_with_the_gpus_late_or_not() -> None:
-    for scenarios in ([], ["half-a-year-slip"]):
+    for scenarios in ([], ["slip"]):
         plan = load_plan(KOREA, scenarios=scenarios)
         sums: dict[int, int] = {}
         for queue in ("projects", "industry", "research"):
@@ -304,6 +302,60 @@ def test_quotas_of_rubin_come_with_the_gpus_late_or_not() -> None:
         lots = {lot.name: lot for lot in plan.deliveries}
         comes = [(plan.seconds(lots[name].at), lots[name].gpus) for name in ("r2-rubin", "centre-2")]
         assert sums == {comes[0][0]: comes[0][1], comes[1][0]: comes[0][1] + comes[1][1]}
+
+
+def test_a_freeze_holds_what_is_due_in_2027_and_nothing_else(korea: Plan) -> None:
+    frozen = with_law(load_plan(KOREA, scenarios=["freeze-2027"]))
+    moved = {}
+    for before, after in zip(korea.deliveries, frozen.deliveries, strict=True):
+        if before.at != after.at:
+            moved[before.name] = (korea.local(before.at).year, frozen.local(after.at).date())
+    assert moved == dict.fromkeys(
+        ("r2-b300", "r2-rubin", "ulsan-1-aws", "ulsan-1-sk", "samsung-1", "naver-1"), (2027, date(2028, 1, 1))
+    )
+
+
+def test_newer_products_come_at_the_rate_of_round_2(korea: Plan, record: Record) -> None:
+    newer = load_plan(KOREA, scenarios=["newer-product"])
+    rate = int(record["KR032"]["quantity"]) / int(record["KR031"]["quantity"])
+    for before, after in zip(korea.deliveries, newer.deliveries, strict=True):
+        if after.system == before.system:
+            assert after.gpus == before.gpus
+            continue
+        assert before.status == "pledged"
+        assert korea.local(before.at).date() >= date(2028, 7, 1)
+        assert after.gpus == pytest.approx(rate * before.gpus, abs=36)
+    assert gpus(korea, "") - gpus(newer, "") == 52_112
+    for queue in ("projects", "industry", "research"):
+        assert newer.queues[queue].quota["GB300"] == 0
+    late = sum(newer.queues[queue].quota["Rubin-VR200"] for queue in ("projects", "industry", "research"))
+    assert late == gpus(newer, "r2-rubin", "centre-")
+
+
+@pytest.mark.parametrize("name", ["", "slip", "ulsan-grid-late", "freeze-2027", "newer-product"])
+def test_the_readme_says_what_is_online_in_each_scenario(name: str) -> None:
+    plan = with_law(load_plan(KOREA, scenarios=[name] if name else []))
+    steps = staircase(plan, Names.of(plan))
+    ends = [steps.months.index(f"{year}-12") for year in (2027, 2028, 2029, 2030)]
+    pledged = [i for i, lot in enumerate(plan.deliveries) if any(p in PLEDGED for p in lot.counts_toward)]
+    online = steps.value.online
+    rows = {
+        cells[0].strip("`"): numbers(cells[1:]) for cells in table_under("(`gpufleet run plans/korea-260k")
+    }
+    assert rows[name or "as planned"] == [
+        *online[:, ends].sum(axis=0).tolist(), *online[pledged][:, ends].sum(axis=0).tolist()
+    ]  # fmt: skip
+
+
+def test_a_run_says_the_same(tmp_path: Path) -> None:
+    """Without jobs, but for the first month's."""
+    sets = ["jobs_until=2025-01-02"]
+    run = simulate(load_plan(KOREA, sets=sets, scenarios=["slip"]), out=tmp_path / "run")
+    rows = run.supply.filter((pl.col("step") == "online") & pl.col("lot").is_not_null()).unique(
+        ["month", "lot"]
+    )
+    sums = dict(rows.group_by("month").agg(pl.col("gpus").sum()).iter_rows())
+    assert (sums["2028-12"], sums["2030-12"]) == (122_800, 276_016)
 
 
 def test_one_scenario_turns_lending_off(korea: Plan) -> None:
@@ -353,6 +405,18 @@ def test_a_lot_is_what_its_row_says(korea: Plan, record: Record, row: str) -> No
 def test_all_lots_are_held_against_a_row(korea: Plan) -> None:
     held = {name for names in ROWS.values() for name in names}
     assert {lot.name for lot in korea.deliveries} - held == {"existing-base"}
+
+
+def test_every_lot_is_as_far_as_the_record_says(korea: Plan, record: Record) -> None:
+    """On 30 June 2026."""
+    day = date(2026, 6, 30)
+    rows: dict[str, list[str]] = {}
+    for row, names in (*ROWS.items(), *ARRIVALS.items()):
+        for name in names:
+            rows.setdefault(name, []).append(row)
+    for lot in korea.deliveries:
+        expected = recorded(record, rows[TOGETHER.get(lot.name, lot.name)], day)
+        assert planned(korea, lot, day) == expected, lot.name
 
 
 def test_a_promise_is_what_its_row_says(korea: Plan, record: Record) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from gpufleet.plan import Plan
 from gpufleet.plan.load import load_plan
+from gpufleet.world.chain import with_law
 from gpufleet.world.licences import Gate, gate_of, gates
 
 PlanOf = Callable[..., Plan]
@@ -254,3 +255,14 @@ def test_a_named_buyer_up_to_its_quantity(plan_of: PlanOf) -> None:
     assert one < 35_000 < two
     assert day(found.planned["lot"]) == "2025-12-01"
     assert found.planned["second"].at is None
+
+
+def test_an_ordered_lot_is_asked_about_when_it_is_to_come(plan_of: PlanOf) -> None:
+    """Its order says nothing of when it is made: it is shipped for the day that the plan writes."""
+    text = HEAD.format(to="cn", system="box", gpus=800, at="2025-05-01", more=", ordered: 2025-01-15")
+    plan = with_law(plan_of(text + "licences: {first: {to: CN, from: 2025-08-08, status: granted}}\n"))
+    lot = plan.deliveries[0]
+    assert [f"{plan.local(moment):%Y-%m-%d}" for moment in (lot.at, lot.ordered) if moment] == [
+        "2025-08-08",
+        "2025-01-15",
+    ]

@@ -174,11 +174,10 @@ def _next(
 
 
 def _licensed(lot: Delivery, times: Times, before: datetime | None, gate: Gate) -> Reached:
-    """When law lets a lot go: from when it is made, or else in time to come at its date."""
-    ready = before
-    if ready is None:
-        way = sum(times.lead_s(lot, step, usual=False)[0] for step in ("shipped", "delivered"))
-        ready = times.of(lot.at, lot.at_range) - timedelta(seconds=way)
+    """When law lets a lot go: from when it is made, and not before it must, to come at its date."""
+    way = sum(times.lead_s(lot, step, usual=False)[0] for step in ("shipped", "delivered"))
+    in_time = times.of(lot.at, lot.at_range) - timedelta(seconds=way)
+    ready = in_time if before is None else max(before, in_time) if lot.at_stated else before
     at, path = gate(lot, ready)
     return Reached("licensed", at, "before" if at == ready else "law", "", path)
 
