@@ -26,6 +26,16 @@ def nearest(value: Fraction) -> int:
     return round(value)
 
 
+def ratio(above: int, below: int) -> int:
+    """A ratio of whole numbers to the nearest whole number, as `nearest`, without a fraction on the way.
+
+    >>> ratio(5, 2), ratio(7, 2), ratio(-1, 3), ratio(-5, 2)
+    (2, 4, 0, -2)
+    """
+    whole, rest = divmod(above, below)
+    return whole + (2 * rest > below or (2 * rest == below and whole % 2 == 1))
+
+
 # --- dividing -----------------------------------------------------------------------------------------------
 
 
@@ -40,13 +50,17 @@ def divided(amount: int, shares: Sequence[Fraction]) -> list[int]:
     >>> divided(100, [Fraction(1, 3)] * 3), divided(7, [Fraction(1), Fraction(0)])
     ([33, 34, 33], [7, 0])
     """
-    whole = sum(shares, Fraction())
-    if whole <= 0 or min(shares) < 0:
+    if len(shares) == 1 and shares[0] > 0:
+        return [amount]
+    below = math.lcm(*(share.denominator for share in shares))
+    parts = [share.numerator * (below // share.denominator) for share in shares]
+    whole = sum(parts)
+    if whole <= 0 or min(parts) < 0:
         raise ValueError("shares must not be negative, and not all 0")
-    edges, run = [0], Fraction()
-    for share in shares:
-        run += share
-        edges.append(nearest(amount * run / whole))
+    edges, run = [0], 0
+    for part in parts:
+        run += part
+        edges.append(ratio(amount * run, whole))
     return [after - before for before, after in pairwise(edges)]
 
 
@@ -70,7 +84,8 @@ def written_off(cost: int, left: Fraction, life_s: int, age_s: int, method: Meth
     """
     age_s = min(max(age_s, 0), life_s)
     if method == "straight-line":
-        return nearest(cost * (1 - left) * Fraction(age_s, life_s))
+        gone = left.denominator - left.numerator
+        return ratio(cost * gone * age_s, left.denominator * life_s)
     if age_s == life_s:
         return nearest(cost * (1 - left))
     return nearest(cost * (1 - Fraction(float(left) ** (age_s / life_s))))

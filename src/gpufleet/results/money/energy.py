@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -82,14 +84,21 @@ def _prices(books: Books, cost: Cost, site: Site) -> Tariffs:
         at_s = np.array([max(step.from_s, -(10**11)) for step in cost.price], np.int64)
         return Tariffs(at_s, _micro(cost.price).T, cost.price[0].price.currency)
     tariff = books.money.tariffs[cost.tariff]
-    hours = hours_of(ZoneInfo(site.time_zone), 0, books.plan.horizon_s, books.plan.start)
+    hours = _hours(site.time_zone, books.plan.horizon_s, books.plan.start)
     at_s = hours[0]
     micro = np.zeros((3, at_s.size), np.int64)
     for band in tariff.bands:
         mine = _inside(band, hours)
         step = np.searchsorted([each.from_s for each in band.price], at_s[mine], side="right") - 1
         micro[:, mine] = _micro(band.price)[step].T
-    return Tariffs(at_s, micro, tariff.bands[0].price[0].price.currency)
+    turns = np.append(True, (np.diff(micro) != 0).any(axis=0))
+    return Tariffs(at_s[turns], micro[:, turns], tariff.bands[0].price[0].price.currency)
+
+
+@lru_cache(maxsize=8)
+def _hours(zone: str, horizon_s: int, start: datetime) -> tuple[Ints, ...]:
+    """The local hours of a plan; sites of one zone share them."""
+    return hours_of(ZoneInfo(zone), 0, horizon_s, start)
 
 
 def _inside(band: Band, hours: Sequence[Ints]) -> NDArray[np.bool_]:

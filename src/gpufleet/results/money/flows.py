@@ -120,18 +120,29 @@ class Books:
 
     def to_home(self, amount: int, currency: str, at_s: int) -> int:
         """An amount in the report's currency, rounded once."""
+        if currency == self.home:
+            return amount
         return nearest(self.rates.minor(amount, currency, self.home, at_s))
+
+    def ends_at_home(self, each: Sum) -> tuple[int, int, int]:
+        """An amount and the ends of its range in the report's currency."""
+        home = self.to_home(each.amount, each.currency, each.at_s)
+        if each.low == each.high:
+            return home, home, home
+        low, high = (self.to_home(n, each.currency, each.at_s) for n in (each.low, each.high))
+        return home, low, high
 
     def flows(
         self, flow: str, item: str, kind: str, sums: Iterable[Sum], shares: Mapping[str, Fraction]
     ) -> Iterator[Flow]:
         """Each sum as flows of its payers, which make it up to the last unit."""
+        parts_of = list(shares.values())
         for each in sums:
             month = self.clock.month(each.at_s)
             if month >= len(self.clock.months):
                 continue  # after the plan's end
-            home = [self.to_home(n, each.currency, each.at_s) for n in (each.amount, each.low, each.high)]
-            parts = [divided(n, list(shares.values())) for n in (each.amount, *home)]
+            home = self.ends_at_home(each)
+            parts = [divided(n, parts_of) for n in (each.amount, *home)]
             for name, *amounts in zip(shares, *parts, strict=True):
                 line = name if name in self.money.funding else None
                 yield Flow(

@@ -102,12 +102,17 @@ def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]
     for each in sums:
         if each.at_s >= books.plan.horizon_s:
             continue
-        bought = [books.to_home(n, each.currency, each.at_s) for n in (each.amount, each.low, each.high)]
-        before = [_gone(n, left, life_s, -each.at_s, books) for n in bought]
+        bought = books.ends_at_home(each)
+        alike = len(set(bought)) == 1
+        costs = bought[:1] if alike else bought
+        before = [_gone(n, left, life_s, -each.at_s, books) for n in costs]
         for end_s in ends:
-            now = [_gone(n, left, life_s, end_s - each.at_s, books) for n in bought]
+            if end_s <= each.at_s:
+                continue
+            now = [_gone(n, left, life_s, end_s - each.at_s, books) for n in costs]
             if now != before:
-                first, low, high = (after - earlier for after, earlier in zip(now, before, strict=True))
+                parts = [after - earlier for after, earlier in zip(now, before, strict=True)]
+                first, low, high = parts * 3 if alike else parts
                 yield Sum(end_s - 1, each.lot, each.site, first, low, high, books.home)
             before = now
 
