@@ -25,6 +25,7 @@ class Due(NamedTuple):
 
     gpus: int
     at_s: int
+    ready_s: int  # when they serve, but for power
 
 
 def selected(plan: Plan, part: Selecting) -> list[Delivery]:
@@ -58,12 +59,12 @@ def ordered_at(plan: Plan, lot: Delivery) -> datetime:
 
 def dues(plan: Plan, cost: Cost, lot: Delivery) -> list[Due]:
     """When a lot is to be paid, in parts if it comes in parts. What never comes is not paid."""
-    if cost.due == "ordered":
-        return [Due(lot.gpus, plan.seconds(ordered_at(plan, lot)))]
     ready = lot.ready or lot.at
+    if cost.due == "ordered":
+        return [Due(lot.gpus, plan.seconds(ordered_at(plan, lot)), plan.seconds(ready))]
     before = ready - lot.at if cost.due == "delivered" else ready - ready
     parts = lot.parts or ((lot.gpus, ready),)
-    return [Due(gpus, plan.seconds(at - before)) for gpus, at in parts if at < NEVER]
+    return [Due(gpus, plan.seconds(at - before), plan.seconds(at)) for gpus, at in parts if at < NEVER]
 
 
 def catalogue_price(plan: Plan, lot: Delivery) -> PriceStep | None:

@@ -165,7 +165,7 @@ def _cash_table(run: Run, paid: pl.DataFrame, years: list[str]) -> Table:
 
 def _titled(run: Run, payer: str) -> str:
     """A payer by its title."""
-    return str(run.plan["money"]["payers"].get(payer, {}).get("title") or payer)
+    return str(run.plan["money"]["payers"][payer].get("title") or payer)
 
 
 def costs(run: Run) -> Table | None:
@@ -280,7 +280,7 @@ def summary_lines(run: Run) -> list[str]:
     by_payer = measured.by(run, "money_paid", "payer")
     minor = minor_of(currency)
     parts = [
-        say("{payer} {amount}", payer=_titled(run, payer), amount=amount(round(value * minor), currency))
+        say("{payer} {amount}", payer=payer, amount=amount(round(value * minor), currency))
         for payer, value in sorted(by_payer.items(), key=lambda pair: -pair[1])[:4]
     ]
     lines = [
@@ -288,11 +288,11 @@ def summary_lines(run: Run) -> list[str]:
     ]
     gap = largest_gap(run)
     if gap is not None:
-        lines.append(say("  funding gap: {gap}", gap=gap_words(gap)))
+        lines.append(say("funding gap: {gap}", gap=gap_words(gap)))
     hours = measured.by(run, "cost_per_gpu_h", "product")
     if hours:
         some = [f"{product} {cost:,.2f}" for product, cost in list(hours.items())[:4]]
         lines.append(
-            say("  a GPU-hour in service costs, {currency}: {some:, }", currency=currency, some=some)
+            say("a GPU-hour in service costs, {currency}: {some:, }", currency=currency, some=some)
         )
     return [str(line) for line in lines]

@@ -284,8 +284,8 @@ def _trained(view: View, style: Style) -> str:
 
 def _money(view: View, style: Style) -> str:
     """What is paid, by whom, and what lacks, of a plan with money."""
-    lines = [clean(line) for line in money.summary_lines(view.run)]
-    return "\n".join([style.bold(lines[0]), *lines[1:]]) if lines else ""
+    lines = [_wrapped(line, style.width - 2) for line in money.summary_lines(view.run)]
+    return "\n".join([style.bold(lines[0]), *(f"  {line}" for line in lines[1:])]) if lines else ""
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

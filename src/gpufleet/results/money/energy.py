@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpufleet.base.arrays import Ints
-from gpufleet.models.tariffs import KWH_J, energy_cost, energy_cut, hours_of
+from gpufleet.models.tariffs import energy_cost, energy_cut, hours_of
 from gpufleet.plan.money import Cost
 from gpufleet.plan.money_lots import sites_of
 from gpufleet.results.money.flows import Books, Rounded, Sum
@@ -64,9 +64,8 @@ def _months(books: Books, name: str, prices: Tariffs, begins: Ints, joules: Ints
     for row in np.unique(month).tolist():
         mine = month == row
         costs = [_cost(micro[step[mine]], joules[mine], prices.currency) for micro in prices.micro]
-        kwh = Fraction(int(joules[mine].sum()), KWH_J)
         amounts = rounded((costs[0], costs[1], costs[2]))
-        yield Sum(int(books.clock.ends_s[row]) - 1, None, name, *amounts, prices.currency, kwh)
+        yield Sum(int(books.clock.ends_s[row]) - 1, None, name, *amounts, prices.currency)
 
 
 def _cost(micro: Ints, joules: Ints, currency: str) -> Fraction:

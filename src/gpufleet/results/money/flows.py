@@ -40,7 +40,7 @@ class Sum(NamedTuple):
     low: int
     high: int
     currency: str
-    units: Fraction = Fraction(0)  # GPUs, nodes, GPU-years, kWh, ...: what the price was times
+    serves_s: int | None = None  # from when what is bought serves; None: from then on
 
     def times(self, share: Fraction) -> Three:
         """A share of it, not rounded."""
@@ -49,7 +49,7 @@ class Sum(NamedTuple):
     def part(self, share: Fraction) -> Sum:
         """A share of it, each amount rounded once."""
         amount, low, high = (nearest(each) for each in self.times(share))
-        return self._replace(amount=amount, low=low, high=high, units=Fraction())
+        return self._replace(amount=amount, low=low, high=high)
 
 
 class Flow(NamedTuple):

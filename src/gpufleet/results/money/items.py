@@ -34,7 +34,7 @@ def arrivals(books: Books, cost: Cost) -> Iterator[Sum]:
             units = units_of(books.plan, lot, after, per) - units_of(books.plan, lot, earlier, per)
             before += due.gpus
             amount, low, high = (nearest(each) for each in priced(steps, due.at_s, units))
-            yield Sum(due.at_s, lot.name, lot.to, amount, low, high, currency, units)
+            yield Sum(due.at_s, lot.name, lot.to, amount, low, high, currency, due.ready_s)
 
 
 def amounts(books: Books, part: Cost | Income) -> Iterator[Sum]:
@@ -68,7 +68,7 @@ def over_time(books: Books, part: Cost | Income, service: Service, used: Used | 
             whole_s = books.clock.year_s(begin) if per == "year" else _month_s(books, begin)
             units = Fraction(end - begin, whole_s)
             amounts_of = rounded(priced(part.price, begin, units))
-            yield Sum(end - 1, None, None, *amounts_of, currency, units)
+            yield Sum(end - 1, None, None, *amounts_of, currency)
         return
     if used is not None and isinstance(part, Income) and per == "GPU-h" and part.hours == "used":
         yield from used.sums(books, part, cuts)
@@ -80,7 +80,7 @@ def over_time(books: Books, part: Cost | Income, service: Service, used: Used | 
             if busy:
                 units = _time_units(books, lot, per, busy, begin)
                 amounts_of = rounded(priced(part.price, begin, units))
-                yield Sum(end - 1, lot.name, lot.to, *amounts_of, currency, units)
+                yield Sum(end - 1, lot.name, lot.to, *amounts_of, currency)
 
 
 def _time_units(books: Books, lot: Delivery, per: str, gpu_s: int, begin_s: int) -> Fraction:
@@ -131,4 +131,4 @@ class Used:
             if gpu_s:
                 units = Fraction(gpu_s, HOUR_S)
                 amounts_of = rounded(priced(part.price, begin, units))
-                yield Sum(end - 1, None, None, *amounts_of, part.price[0].price.currency, units)
+                yield Sum(end - 1, None, None, *amounts_of, part.price[0].price.currency)

@@ -14,7 +14,7 @@ from gpufleet.models.economics import written_off
 from gpufleet.plan.money import PER_ARRIVAL, Cost
 from gpufleet.plan.money_lots import selected
 from gpufleet.results.money.energy import Meter, energy
-from gpufleet.results.money.flows import BEFORE, PAID, RECEIVED, WRITTEN_OFF, Books, Flow, Rounded, Sum
+from gpufleet.results.money.flows import PAID, RECEIVED, WRITTEN_OFF, Books, Flow, Rounded, Sum
 from gpufleet.results.money.items import Used, amounts, arrivals, over_time
 from gpufleet.results.money.service import Service
 
@@ -96,20 +96,21 @@ def _yearly(
 
 
 def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]:
-    """What is written off of each thing that was bought, month by month, in the report's currency."""
+    """What is written off of each thing that was bought, from when it serves, month by month."""
     life_s, left = books.money.life_of(cost), exact(books.money.left_of(cost))
     ends = books.clock.ends_s.tolist()
     for each in sums:
-        if each.at_s >= books.plan.horizon_s:
+        since_s = each.at_s if each.serves_s is None else each.serves_s
+        if since_s >= books.plan.horizon_s:
             continue
         bought = books.ends_at_home(each)
         alike = len(set(bought)) == 1
         costs = bought[:1] if alike else bought
-        before = [_gone(n, left, life_s, -each.at_s, books) for n in costs]
+        before = [_gone(n, left, life_s, -since_s, books) for n in costs]
         for end_s in ends:
-            if end_s <= each.at_s:
+            if end_s <= since_s:
                 continue
-            now = [_gone(n, left, life_s, end_s - each.at_s, books) for n in costs]
+            now = [_gone(n, left, life_s, end_s - since_s, books) for n in costs]
             if now != before:
                 parts = [after - earlier for after, earlier in zip(now, before, strict=True)]
                 first, low, high = parts * 3 if alike else parts
@@ -119,8 +120,3 @@ def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]
 
 def _gone(cost: int, left: Fraction, life_s: int, age_s: int, books: Books) -> int:
     return written_off(cost, left, life_s, age_s, books.money.method)
-
-
-def before_the_plan(flows: Iterable[Flow]) -> int:
-    """What was paid before the plan begins, smallest units of the report's currency."""
-    return sum(flow.home for flow in flows if flow.flow == PAID and flow.month == BEFORE)
