@@ -59,7 +59,7 @@ def write_supply(supply: Path, shortage: Path, plan: Plan, names: Names, lock: M
     stairs = staircase(plan, names)
     for path, columns, rows in (
         (supply, SUPPLY, _supply_rows(plan, stairs)),
-        (shortage, SHORTAGE, _shortage_rows(plan, stairs, lock)),
+        (shortage, SHORTAGE, shortage_rows(plan, stairs, lock)),
     ):
         with TableWriter(path, columns) as writer:
             writer.write(rows.values)
@@ -150,7 +150,8 @@ def _trust(plan: Plan, path: str, *keys: str) -> str | None:
 # --- shortage
 
 
-def _shortage_rows(plan: Plan, stairs: Staircase, lock: Mapping[str, Any]) -> _Rows:
+def shortage_rows(plan: Plan, stairs: Staircase, lock: Mapping[str, Any]) -> _Rows:
+    """What is missing, by promise, lot, month, step and cause: the rows of shortage.parquet."""
     rows = _Rows(SHORTAGE)
     missing = [list(_missing(plan, stairs, i, lock)) for i in range(len(plan.deliveries))]
     alone = uncovered(plan)
