@@ -15,7 +15,7 @@ from benchmarks.measure import Row
 
 NAMES: Final = (
     *("backlog", "bare", "demand", "easy", "growth"),
-    *("own", "pipeline", "reference", "sharing", "start", "worlds"),
+    *("own", "pipeline", "reference", "sharing", "start", "supply", "worlds"),
 )
 HEAD: Final = """\
 # Benchmarks

@@ -25,6 +25,10 @@ DONE: Final = {"delivered": STEPS.index("delivered"), "online": len(STEPS) - 1}
 """By status the last step that has happened already."""
 
 
+_TIES: Final = ("before", "lead", "date", "milestone")
+"""Of causes that are reached at one moment the last one of these counts."""
+
+
 class Reached(NamedTuple):
     """One step of a lot: when, and why not before. `at` = None: never, as far as is known."""
 
@@ -167,7 +171,9 @@ def _next(
         if gate is not None and not passed(lot, step):
             yield _licensed(lot, times, before, gate)
     else:
-        bounds = sorted(_bounds(lot, times, step, before), key=lambda bound: bound[0])
+        bounds = sorted(
+            _bounds(lot, times, step, before), key=lambda bound: (bound[0], _TIES.index(bound[1]))
+        )
         if bounds:
             at, cause, name, path = bounds[-1]
             yield Reached(step, at, cause, name, path)
@@ -187,12 +193,12 @@ def _bounds(
 ) -> Iterator[tuple[datetime, str, str, str]]:
     """Moments before which a step is not reached: when, cause, name of a milestone, path of the plan."""
     part, here = f"deliveries.{lot.name}", passed(lot, step)
-    if before is not None:
-        lead_s, path = (0, part) if here else times.lead_s(lot, step, usual=not lot.at_stated)
-        yield later(before, lead_s), "lead" if lead_s else "before", "", path
     stated, extent, path = stated_of(lot, step)
     if stated is not None:
         yield times.of(stated, extent), "date", "", path
+    if before is not None and not (here and stated):  # what has happened has happened on its date
+        lead_s, path = (0, part) if here else times.lead_s(lot, step, usual=not lot.at_stated)
+        yield later(before, lead_s), "lead" if lead_s else "before", "", path
     for name in getattr(lot.needs, step, ()) if lot.needs and not here else ():
         yield times.milestone[name], "milestone", name, f"milestones.{name}"
 

@@ -41,6 +41,23 @@ def counting(plan: Plan, lot: Delivery, ends_s: Ints) -> NDArray[np.bool_]:
     return begun & ~gone
 
 
+def uncovered(plan: Plan) -> dict[str, int]:
+    """GPUs of each cancelled lot for which no other one stands in; all of one that nothing replaces."""
+    there: dict[str, int] = {}
+    for lot in plan.deliveries:
+        if not lot.stopped:
+            name = lot.whole or lot.name
+            there[name] = there.get(name, 0) + lot.gpus
+    found: dict[str, int] = {}
+    for lot in plan.deliveries:
+        if lot.stopped and lot.cancelled:
+            by = lot.cancelled.replaced_by or ""
+            covered = min(lot.gpus, there.get(by, 0))
+            there[by] = there.get(by, 0) - covered
+            found[lot.name] = lot.gpus - covered
+    return found
+
+
 def _for(old: Delivery, new: Delivery) -> bool:
     """Whether one lot is cancelled because another one stands in for it."""
     return old.cancelled is not None and old.cancelled.replaced_by in (new.name, new.whole)

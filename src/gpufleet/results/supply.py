@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gpufleet.base.arrays import Floats, Ints
-from gpufleet.results.cancelled import counting, left_over
+from gpufleet.results.cancelled import counting, left_over, uncovered
 from gpufleet.results.chain import Stuck, stuck_in
 from gpufleet.results.column import Column
 from gpufleet.results.columns import SHORTAGE, SUPPLY
@@ -60,7 +60,7 @@ def write_supply(supply: Path, shortage: Path, plan: Plan, names: Names, lock: M
     stairs = staircase(plan, names)
     for path, columns, rows in (
         (supply, SUPPLY, _supply_rows(plan, stairs)),
-        (shortage, SHORTAGE, _shortage_rows(plan, stairs, lock)),
+        (shortage, SHORTAGE, shortage_rows(plan, stairs, lock)),
     ):
         with TableWriter(path, columns) as writer:
             writer.write(rows.values)
@@ -151,35 +151,53 @@ def _trust(plan: Plan, path: str, *keys: str) -> str | None:
 # --- shortage
 
 
-def _shortage_rows(plan: Plan, stairs: Staircase, lock: Mapping[str, Any]) -> _Rows:
+def shortage_rows(plan: Plan, stairs: Staircase, lock: Mapping[str, Any]) -> _Rows:
+    """What is missing, by promise, lot, month, step and cause: the rows of shortage.parquet."""
     rows = _Rows(SHORTAGE)
     missing = [list(_missing(plan, stairs, i, lock)) for i in range(len(plan.deliveries))]
+    alone = uncovered(plan)
     for row, name in enumerate(plan.promises):
         mine = [i for i, lot in enumerate(plan.deliveries) if name in lot.counts_toward]
         online = stairs.value.online[mine].sum(axis=0)
-        made = stairs.pledged[row] > 0
         due = np.minimum(stairs.due[row], stairs.pledged[row])
         late = np.maximum(0, due - online)
-        counts = {i: counting(plan, plan.deliveries[i], stairs.ends_s) for i in mine}
-        live = sum((plan.deliveries[i].gpus * counts[i] for i in mine), np.zeros_like(due))
-        rest = np.maximum(0, stairs.pledged[row] - live)
-        parts = []
-        for part in (part for i in mine for part in missing[i]):
-            if part.cancelled:  # what others stand in for is missing no more
-                gpus = np.minimum(part.gpus, rest)
-                rest = rest - gpus
-            else:
-                gpus = part.gpus * counts[part.lot]
-            parts.append(part._replace(gpus=gpus * made))
+        parts, rest = _of_promise(plan, stairs, row, [part for i in mine for part in missing[i]], alone)
         for part in sorted(parts, key=lambda part: -SHORT_STEPS.index(part.step)):
             late = _add_short(plan, rows, stairs, part, name, late, due)
         at = _at(lock, f"promises.{name}.gpus", f"promises.{name}")
-        _add_short(plan, rows, stairs, _Missing(-1, "not_ordered", at, rest * made), name, late, due)
+        _add_short(plan, rows, stairs, _Missing(-1, "not_ordered", at, rest), name, late, due)
     for i, lot in enumerate(plan.deliveries):
         for part in missing[i] if not lot.counts_toward else ():
             if part.step in ("not_powered", "not_online") and not part.gone:
                 _add_short(plan, rows, stairs, part, None, None, None)
     return rows
+
+
+def _of_promise(
+    plan: Plan, stairs: Staircase, row: int, missing: list[_Missing], alone: Mapping[str, int]
+) -> tuple[list[_Missing], Ints]:
+    """What is missing of a promise, by lot, and GPUs for which there is no lot; together no GPU twice.
+
+    Args: row: of the promise; missing: of all its lots; alone: GPUs of cancelled lots for which no other
+          stands in.
+    """
+    made = stairs.pledged[row] > 0
+    counts = {
+        i: counting(plan, lot, stairs.ends_s)
+        for i, lot in enumerate(plan.deliveries)
+        if list(plan.promises)[row] in lot.counts_toward
+    }
+    live = sum((plan.deliveries[i].gpus * mine for i, mine in counts.items()), np.zeros_like(stairs.due[row]))
+    rest = np.maximum(0, stairs.pledged[row] - live)
+    parts = []
+    for part in missing:
+        if part.cancelled:  # what others stand in for is missing no more
+            gpus = np.minimum(np.minimum(part.gpus, alone[plan.deliveries[part.lot].name]), rest)
+            rest = rest - gpus
+        else:
+            gpus = part.gpus * counts[part.lot]
+        parts.append(part._replace(gpus=gpus * made))
+    return parts, rest * made
 
 
 def _add_short(

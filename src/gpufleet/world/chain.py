@@ -47,7 +47,16 @@ def _gate(law: Gates, to_ship: dict[str, datetime]) -> Gate:
 
 
 def at_end(plan: Plan, end: Literal[0, 1]) -> Plan:
-    """The plan with its law and the counts of its lots at one end of their ranges: 0 = few and late."""
+    """The plan with its law and the counts of its lots at one end of their ranges: 0 = few and late.
+
+    Without such ranges it is the plan itself.
+    """
+    if not (
+        any(lot.gpus_range for lot in plan.deliveries)
+        or any(each.from_range or each.until_range for each in plan.licences.values())
+        or any(each.from_range or each.until_range for each in plan.rules.values())
+    ):
+        return plan
     lots = (
         lot.model_copy(update={"gpus": lot.gpus_range[end]}) if lot.gpus_range else lot
         for lot in plan.deliveries
