@@ -196,3 +196,9 @@ def test_a_gap_is_told_with_its_line(whole: Run) -> None:
     assert whole.measure("funding_gap", line="chips", year="2026") == 436_000_000
     place = whole.funding["place"][0]
     assert place.startswith("plan.yaml:")
+
+
+def test_what_is_sold_is_received_when_it_comes(tmp_path: Path) -> None:
+    sale = {"price": "10 kUSD/GPU", "to": "state", "lots": "b"}
+    flows = list(flows_of(books_of(tmp_path, costs={}, income={"sale": sale}, funding={})))
+    assert [(f.month, f.flow, f.amount, f.home) for f in flows] == [(7, "received", 16_000_000, 192_000_000)]

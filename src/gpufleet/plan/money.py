@@ -116,6 +116,10 @@ class Selecting(Sourced):
         None
     )
     until: Annotated[datetime | None, Key(Moment(), "when it ends; left out: never")] = None
+    due: Annotated[
+        Literal["ordered", "delivered", "accepted"],
+        Key(Choice(DUE), "step at which a price for each GPU, node or MW is due"),
+    ] = "delivered"
     at: Annotated[datetime | None, Key(Moment(), "when an amount is paid, at once")] = None
 
 
@@ -147,9 +151,6 @@ class Cost(Selecting):
         float,
         Key(Number(above=True, most=1.0), "share of rated power that is drawn where no meter runs"),
     ] = 1.0
-    due: Annotated[
-        Literal["ordered", "delivered", "accepted"], Key(Choice(DUE), "step at which a lot is paid")
-    ] = "delivered"
     paid_by: Annotated[
         dict[str, Fraction], Key(PaidBy(), "a payer or funding line, or several and their shares")
     ]
@@ -184,13 +185,16 @@ class Cost(Selecting):
 
 
 class Income(Selecting):
-    """What somebody gets: rent, subsidies."""
+    """What somebody gets: rent, subsidies, sales."""
 
     name: str
     title: Annotated[str | None, Key(Text(), "what people call it")] = None
     price: Annotated[
         tuple[PriceStep, ...],
-        Key(Prices(("", *PER_TIME)), "an amount, or a price for a GPU-h, GPU-year, year, month"),
+        Key(
+            Prices(("", *PER_ARRIVAL, *PER_TIME)),
+            "an amount; or a price for a GPU, node, MW (when lots come), for a GPU-h, GPU-year, year, month",
+        ),
     ]
     hours: Annotated[
         Literal["used", "online"],

@@ -10,7 +10,7 @@ from gpufleet.base.errors import Finding
 from gpufleet.base.rates import NoRateError, Rates
 from gpufleet.base.say import Said, say
 from gpufleet.plan.check import check
-from gpufleet.plan.money import Cost
+from gpufleet.plan.money import PER_ARRIVAL, Cost
 from gpufleet.plan.money_kinds import price_at
 from gpufleet.plan.money_lots import currencies_of, dues, prices_of, selected, sites_of
 from gpufleet.plan.purses import is_of_lots, paid_out_of
@@ -28,7 +28,8 @@ def first_need_s(plan: Plan, part: Cost | Income) -> int:
     first = part.at or part.from_
     if first is not None:
         return plan.seconds(first)
-    if not isinstance(part, Cost) or not part.is_asset:
+    per = part.price[0].price.per if part.price else ""
+    if per not in PER_ARRIVAL and not (isinstance(part, Cost) and part.is_asset):
         return 0
     return min((due.at_s for lot in selected(plan, part) for due in dues(plan, part, lot)), default=0)
 

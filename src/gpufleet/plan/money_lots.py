@@ -57,7 +57,7 @@ def ordered_at(plan: Plan, lot: Delivery) -> datetime:
     return min(lot.ordered, lot.at) if lot.ordered is not None else latest
 
 
-def dues(plan: Plan, cost: Cost, lot: Delivery) -> list[Due]:
+def dues(plan: Plan, cost: Cost | Income, lot: Delivery) -> list[Due]:
     """When a lot is to be paid, in parts if it comes in parts. What never comes is not paid."""
     ready = lot.ready or lot.at
     if cost.due == "ordered":

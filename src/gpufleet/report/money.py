@@ -292,7 +292,5 @@ def summary_lines(run: Run) -> list[str]:
     hours = measured.by(run, "cost_per_gpu_h", "product")
     if hours:
         some = [f"{product} {cost:,.2f}" for product, cost in list(hours.items())[:4]]
-        lines.append(
-            say("a GPU-hour in service costs, {currency}: {some:, }", currency=currency, some=some)
-        )
+        lines.append(say("a GPU-hour in service costs, {currency}: {some:, }", currency=currency, some=some))
     return [str(line) for line in lines]

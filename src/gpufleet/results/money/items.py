@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HOUR_S: Final = 3600
 
 
-def arrivals(books: Books, cost: Cost) -> Iterator[Sum]:
+def arrivals(books: Books, cost: Cost | Income) -> Iterator[Sum]:
     """What lots cost when they are due: a price for each GPU, node or MW."""
     for lot in selected(books.plan, cost):
         steps = prices_of(books.plan, cost, lot)

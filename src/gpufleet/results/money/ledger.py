@@ -11,7 +11,7 @@ import numpy as np
 
 from gpufleet.base.rates import exact
 from gpufleet.models.economics import written_off
-from gpufleet.plan.money import PER_ARRIVAL, Cost
+from gpufleet.plan.money import PER_ARRIVAL, Cost, Income
 from gpufleet.plan.money_lots import selected
 from gpufleet.results.money.energy import Meter, energy
 from gpufleet.results.money.flows import PAID, RECEIVED, WRITTEN_OFF, Books, Flow, Rounded, Sum
@@ -44,8 +44,7 @@ def flows_of(
                 WRITTEN_OFF, cost.name, cost.kind, _written_off(books, cost, done[cost.name]), cost.paid_by
             )
     for each in money.income.values():
-        sums = amounts(books, each) if not each.price[0].price.per else over_time(books, each, service, used)
-        yield from books.flows(RECEIVED, each.name, "income", sums, each.to)
+        yield from books.flows(RECEIVED, each.name, "income", _income(books, each, service, used), each.to)
 
 
 def _sums(books: Books, cost: Cost, service: Service, meters: Mapping[str, Meter]) -> Iterator[Sum]:
@@ -56,6 +55,14 @@ def _sums(books: Books, cost: Cost, service: Service, meters: Mapping[str, Meter
     if cost.price == () or per in PER_ARRIVAL:
         return arrivals(books, cost)
     return over_time(books, cost, service) if per else amounts(books, cost)
+
+
+def _income(books: Books, each: Income, service: Service, used: Used | None) -> Iterator[Sum]:
+    """What an income comes to."""
+    per = each.price[0].price.per
+    if per in PER_ARRIVAL:
+        return arrivals(books, each)
+    return over_time(books, each, service, used) if per else amounts(books, each)
 
 
 def _shares(books: Books, cost: Cost, service: Service, done: Mapping[str, list[Sum]]) -> Iterator[Sum]:
