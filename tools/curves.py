@@ -16,13 +16,18 @@ from typing import Any
 
 import polars as pl
 
+from gpufleet.catalog.curves import GemmCurve
 from gpufleet.catalog.load import gpus
-from gpufleet.catalog.rows import FOLDER
+from gpufleet.catalog.rows import FOLDER, column_names
 from gpufleet.models.fitting import Fitted, fit_collective, fit_gemm
 
 _DTYPES = {"bfloat16": "bf16", "fp8": "fp8", "fp8_block": "mxfp8", "nvfp4": "fp4"}
 _OPERATIONS = {"all_gather": "all_gather", "reduce_scatter": "reduce_scatter", "all_reduce": "all_reduce",
                "alltoall": "all_to_all"}  # fmt: skip
+_WAVES = {"A100-SXM4-80GB": 108 * 256.0 * 128.0}
+"""Elements of a result that are computed at a time, where measured times go up in steps of it: one tile of
+256 x 128 (NVIDIA, Matrix Multiplication Background, 2023) on each of 108 multiprocessors (NVIDIA, A100 Tensor
+Core GPU Architecture, 2020). Kernels for Hopper and later share out the work evenly: no steps are seen."""
 _WORST_PCT = 25.0
 """A curve that misses by more is not shipped: GPUs that reach each other over a shared bus of the host."""
 
@@ -38,9 +43,13 @@ def gemm_rows(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
         m, n, k = (part[column].to_numpy().astype(float) for column in "mnk")
         seconds = part["latency_ms"].to_numpy() * 1e-3
         bandwidth = row.need("memory_bw_gbs") * 1e9
-        found = fit_gemm(m, n, k, seconds, peak_flops=peak * 1e12, memory_bw=bandwidth, dtype=dtype)
+        wave = _WAVES.get(str(product))
+        found = fit_gemm(
+            m, n, k, seconds, peak_flops=peak * 1e12, memory_bw=bandwidth, dtype=dtype, wave=wave
+        )
         about = {"id": f"{product}/{dtype}", "product": product, "dtype": dtype}
-        yield _row(about, found, part)
+        row = _row(about, found, part)
+        yield {name: row.get(name) for name in column_names(GemmCurve)} | {"wave": wave}
 
 
 def collective_rows(table: pl.DataFrame) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from gpufleet.base.arrays import Floats
 from gpufleet.base.errors import GpufleetError, Place, explain_codes, finding
 from gpufleet.base.say import say
 from gpufleet.catalog import Gpu, SystemRow, gpus, resolve_product, systems
-from gpufleet.catalog.curves import CollectiveCurve, GemmCurve
+from gpufleet.catalog.curves import CollectiveCurve, GemmCurve, gemm_curves
 from gpufleet.catalog.rows import Row, own_folder
 from gpufleet.models.collectives import OPERATIONS
 from gpufleet.models.fitting import LEAST_SAMPLES, Fitted, fit_collective, fit_gemm
@@ -266,12 +266,13 @@ def _gemm_curves(measured: Measured, name: str, base: Gpu, notes: list[str]) -> 
         if peak is None or base.memory_bw_gbs is None or len(rows) < LEAST_SAMPLES:
             notes.append(say("{dtype}: {n} times, no curve", dtype=dtype.upper(), n=len(rows)))
             continue
-        m, n, k, seconds = rows.T
-        fitted = fit_gemm(
-            m, n, k, seconds, peak_flops=peak * 1e12, memory_bw=base.memory_bw_gbs * 1e9, dtype=dtype
-        )
+        known = gemm_curves().get((base.id, dtype))
+        wave = known.wave if known else None
+        bandwidth = base.memory_bw_gbs * 1e9
+        fitted = fit_gemm(*rows.T, peak_flops=peak * 1e12, memory_bw=bandwidth, dtype=dtype, wave=wave)
         if _close(fitted, dtype.upper(), notes):
-            yield GemmCurve(line=0, id=f"{name}/{dtype}", product=name, dtype=dtype, **_of(fitted, measured))
+            about = {**_of(fitted, measured), "wave": wave}
+            yield GemmCurve(line=0, id=f"{name}/{dtype}", product=name, dtype=dtype, **about)
 
 
 def _collective_curves(

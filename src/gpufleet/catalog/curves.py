@@ -13,7 +13,7 @@ from gpufleet.catalog.rows import Row, read
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GemmCurve(Row):
-    """How long a matrix product takes on one product in one number type: five numbers of a closed form."""
+    """How long a matrix product takes on one product in one number type: the numbers of a closed form."""
 
     file: ClassVar[str] = "catalog/gemm_curves.csv"
     product: str
@@ -23,6 +23,8 @@ class GemmCurve(Row):
     area: float
     launch_us: float
     memory_efficiency: float
+    wave: float | None = None
+    split_depth: float | None = None
     rows: int
     error_pct: float
     large_error_pct: float

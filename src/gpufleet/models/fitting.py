@@ -13,8 +13,10 @@ from gpufleet.models.gemm import BYTES, CAST, gemm_s
 from gpufleet.models.layout import DTYPES
 
 GEMM_PARAMETERS: Final = ("efficiency", "depth", "area", "launch_us", "memory_efficiency")
+WAVE_PARAMETERS: Final = (*GEMM_PARAMETERS, "split_depth")
 COLLECTIVE_PARAMETERS: Final = ("start_us", "hop_us", "efficiency", "copy", "ramp")
 _GEMM_PRIOR: Final = np.log([0.7, 150.0, 2e5, 4e-6, 0.8])
+_WAVE_PRIOR: Final = np.append(_GEMM_PRIOR, np.log(700.0))
 _COLLECTIVE_PRIOR: Final = np.log([6e-6, 1e-6, 0.85, 0.2, 0.8])
 _GEMM_PULL: Final = 0.3
 _COLLECTIVE_PULL: Final = 0.2
@@ -58,11 +60,20 @@ def least_squares(residuals: Callable[[Floats], Floats], start: Floats, rounds: 
 
 
 def fit_gemm(
-    m: Floats, n: Floats, k: Floats, seconds: Floats, *, peak_flops: float, memory_bw: float, dtype: str
+    m: Floats,
+    n: Floats,
+    k: Floats,
+    seconds: Floats,
+    *,
+    peak_flops: float,
+    memory_bw: float,
+    dtype: str,
+    wave: float | None = None,
 ) -> Fitted:
     """The curve of matrix products of one product in one number type.
 
-    Args: m, n, k: elements, seconds: measured, shape (n_samples,); peak_flops: FLOP/s; memory_bw: bytes/s.
+    Args: m, n, k: elements, seconds: measured, shape (n_samples,); peak_flops: FLOP/s; memory_bw: bytes/s;
+          wave: elements, as in `gemm_s`.
 
     >>> sizes = np.array([512.0, 1024, 2048, 4096, 8192, 1024, 4096, 8192])
     >>> s = 2 * sizes**3 / 700e12 + 5e-6
@@ -75,11 +86,14 @@ def fit_gemm(
     weight = np.where(large, 1.0, np.where(m >= 128, 0.3, 0.1))
 
     def time(p: Floats) -> Floats:
-        efficiency, depth, area, launch, memory = np.exp(p)
+        efficiency, depth, area, launch, memory, *split = np.exp(p)
         return gemm_s(m, n, k, rate=peak_flops * efficiency, depth=depth, area=area, launch=launch,
-                      bandwidth=memory_bw * memory, size=BYTES[code], cast=CAST[code])  # fmt: skip
+                      bandwidth=memory_bw * memory, size=BYTES[code], cast=CAST[code],
+                      wave=wave or 0.0, split=split[0] if split else 0.0)  # fmt: skip
 
-    return _fitted(time, seconds, weight, large, _GEMM_PRIOR, _GEMM_PULL, GEMM_PARAMETERS)
+    if wave is None:
+        return _fitted(time, seconds, weight, large, _GEMM_PRIOR, _GEMM_PULL, GEMM_PARAMETERS)
+    return _fitted(time, seconds, weight, large, _WAVE_PRIOR, _GEMM_PULL, WAVE_PARAMETERS)
 
 
 def fit_collective(operation: str, gpus: Floats, size: Floats, seconds: Floats, *, link_bw: float) -> Fitted:

@@ -96,7 +96,7 @@ class Machine:
     product: str
     curve_of: str  # the product whose measured curves are used
     peak_flops: Floats  # FLOP/s, dense, per dtype
-    gemm: Floats  # rows: efficiency, depth, area, memory efficiency; columns: dtypes
+    gemm: Floats  # rows: efficiency, depth, area, memory efficiency, wave, split; columns: dtypes
     memory_bytes: float
     memory_bw: float  # bytes/s
     domain: int  # GPUs of a scale-up domain
@@ -139,7 +139,7 @@ class Machine:
         Args: m, n, k: elements, shape (n_layouts,) or one for all; dtype: rows of DTYPES; cast: whether the m
               x k matrix is still BF16; copies: groups of a grouped product.
         """
-        efficiency, depth, area, memory = self.gemm[:, dtype]
+        efficiency, depth, area, memory, wave, split = self.gemm[:, dtype]
         rate = self.peak_flops[dtype] * efficiency * self.sustained[dtype]
         return gemm_s(
             m,
@@ -153,6 +153,8 @@ class Machine:
             size=BYTES[dtype],
             cast=CAST[dtype] * (self.constants.cast if cast else 0.0),
             copies=copies,
+            wave=wave,
+            split=split,
         )
 
     def collective(self, operation: str, size: Any, n: Any, stride: Any, far_share: Any = 1.0) -> Floats:
@@ -307,7 +309,8 @@ def _gemm(measured: str, share: float) -> Floats:
         if row is None:
             columns.append(columns[-1])
         else:
-            columns.append((row.efficiency * share, row.depth, row.area, row.memory_efficiency))
+            waves = (row.wave or 0.0, row.split_depth or 0.0)
+            columns.append((row.efficiency * share, row.depth, row.area, row.memory_efficiency, *waves))
     return np.array(columns).T
 
 

@@ -37,6 +37,13 @@ _SCORE_BYTES: Final = (
     11.0,
 )  # of unfused attention, moved per score: softmax, mask, dropout; and backward
 
+_LOSS_BYTES: Final = ((38.0, 14.0), (14.0, 14.0))
+"""Moved per score of the vocabulary, forward and backward; first with the software of unfused attention, its
+loss in FP32 kernel by kernel: 6 to convert, 4 for the largest, 8 each to subtract it, for exponentials and to
+divide, 4 for their sum; backward 8 to scale, 6 to convert."""
+_TABLE_BYTES: Final = 8.0
+"""Moved per element of the table of embeddings, to zero its gradient and add it to sums in FP32."""
+
 
 class Work(NamedTuple):
     """Seconds of computing, forward and backward. Shape (n_layouts,)."""
@@ -103,12 +110,15 @@ def ends_work(model: Architecture, layouts: Layouts, at: Machine) -> Work:
     half = np.zeros_like(layouts.dtype)
     columns = model.vocab / layouts.tp
     copies = 1 + model.predicted_tokens
-    forward = copies * at.linear_s(tokens, columns, model.hidden, half, cast=False)
-    back = copies * (at.linear_s(tokens, model.hidden, columns, half, cast=False)
-                     + at.linear_s(columns, model.hidden, tokens, half, cast=False))  # fmt: skip
-    scores = tokens * columns / at.memory_bw * at.constants.elementwise
-    zero = np.zeros_like(forward)
-    return Work(forward, zero, copies * 14.0 * scores, back, zero, copies * 14.0 * scores, zero)
+    gemm = copies * at.linear_s(tokens, columns, model.hidden, half, cast=False)
+    gemm_back = copies * (at.linear_s(tokens, model.hidden, columns, half, cast=False)
+                          + _to_weights(tokens, columns, model.hidden, 1.0, half, at))  # fmt: skip
+    scores = copies * tokens * columns / at.memory_bw * at.constants.elementwise
+    loss, loss_back = (np.where(layouts.attention == 1, *each) * scores for each in _LOSS_BYTES)
+    # In a pipeline the first stage has the table, which is not the one that the others wait for.
+    table = np.where(layouts.pp == 1, _TABLE_BYTES * columns * model.hidden / at.memory_bw, 0.0)
+    zero = np.zeros_like(gemm)
+    return Work(gemm, zero, loss, gemm_back, zero, loss_back + table, zero)
 
 
 def _linears(model: Architecture, layouts: Layouts, at: Machine, tokens: Floats) -> tuple[Floats, Floats]:
