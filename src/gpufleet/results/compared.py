@@ -167,7 +167,7 @@ def plan_value(path: str, value: Any, clock: Clock) -> str:
     >>> plan_value("deliveries.a.parts", [[400, "2026-11-01T15:00:00Z"]], clock)
     '400 GPUs: 2026-11-02'
     >>> plan_value("deliveries.a.at", "9000-01-01T00:00:00Z", clock)
-    'never'
+    'at no time'
     """
     if isinstance(value, list):
         return _list(path, value, clock)
@@ -179,7 +179,7 @@ def plan_value(path: str, value: Any, clock: Clock) -> str:
         return _number(path, value)
     if _MOMENT.fullmatch(value):
         moment = datetime.fromisoformat(value)
-        return say("never") if moment >= NEVER else when(moment.astimezone(ZoneInfo(clock.zone)))
+        return say("at no time") if moment >= NEVER else when(moment.astimezone(ZoneInfo(clock.zone)))
     return str(value)
 
 
