@@ -13,7 +13,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.models.economics import nearest
 from gpufleet.plan.money import Cost, Income
 from gpufleet.plan.money_lots import dues, node_mw, prices_of, selected, units_of
-from gpufleet.results.money.flows import Books, Rounded, Sum, priced
+from gpufleet.results.money.flows import Books, Rounded, Sum, new_year_s, priced
 from gpufleet.results.money.service import Service
 
 if TYPE_CHECKING:
@@ -49,10 +49,17 @@ def amounts(books: Books, part: Cost | Income) -> Iterator[Sum]:
     assert part.until is not None
     first, last = plan.seconds(part.from_), plan.seconds(part.until)
     inside = books.clock.ends_s[(books.clock.ends_s > first) & (books.clock.ends_s < last)]
-    cuts = [first, *([0] if first < 0 < last else []), *inside.tolist(), last]
+    cuts = [first, *_before(books, first, last), *inside.tolist(), last]
     for begin, end in pairwise(cuts):
         part_of = Fraction(end - begin, last - first)
         yield Sum(end - 1, None, None, *rounded(priced(part.price[:1], first, part_of)), currency)
+
+
+def _before(books: Books, first_s: int, last_s: int) -> list[int]:
+    """Where what is paid before the plan begins is cut: at its start, and where years begin."""
+    years = range(books.plan.local(first_s).year + 1, books.plan.local(0).year + 1)
+    turns = {0, *(new_year_s(books.plan, year) for year in years)}
+    return sorted(at for at in turns if first_s < at < last_s and at <= 0)
 
 
 def over_time(books: Books, part: Cost | Income, service: Service, used: Used | None = None) -> Iterator[Sum]:
