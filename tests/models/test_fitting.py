@@ -46,16 +46,28 @@ def test_the_curve_of_exact_collectives_is_found_again() -> None:
     assert fitted.values["efficiency"] == pytest.approx(0.9, rel=0.1)
 
 
-@pytest.mark.parametrize("product", ["H100-SXM5-80GB", "B200-SXM"])
+def test_a_part_of_a_wave_takes_as_long_as_a_whole_one() -> None:
+    def seconds(rows: float, depth: float, **more: float) -> float:
+        about = {"rate": 1e12, "depth": 0.0, "area": 0.0, "launch": 0.0, "bandwidth": 1e30, "size": 2.0}
+        return float(gemm_s(rows, 1000.0, depth, **about, wave=1e6, **more))
+
+    unsplit = {"split": 1e9}
+    assert seconds(1001, 64, **unsplit) == seconds(2000, 64, **unsplit) == 2 * seconds(1000, 64, **unsplit)
+    assert seconds(500, 64) == pytest.approx(seconds(1000, 64) / 2)  # smaller tiles
+    # A sum of many terms is worth splitting, so that the last wave is a half or a quarter.
+    assert seconds(1001, 64, split=60) == seconds(1001, 64, **unsplit)
+    assert seconds(1001, 8192, split=60) == pytest.approx(1.25 / 2 * seconds(2000, 8192, **unsplit), rel=0.02)
+
+
+@pytest.mark.parametrize("product", ["A100-SXM4-80GB", "H100-SXM5-80GB", "B200-SXM"])
 def test_recorded_products_give_the_shipped_curves(product: str, shared: Path) -> None:
     measured, row = read_measured(shared / "data" / "perf", product), gpus()[product]
     peaks = {"bf16": row.bf16_tflops, "fp8": row.fp8_tflops, "mxfp8": row.fp8_tflops, "fp4": row.fp4_tflops}
     assert set(measured.gemm) == {dtype for name, dtype in gemm_curves() if name == product}
     for dtype, times in measured.gemm.items():
         shipped = gemm_curves()[product, dtype]
-        fitted = fit_gemm(
-            *times.T, peak_flops=peaks[dtype] * 1e12, memory_bw=row.need("memory_bw_gbs") * 1e9, dtype=dtype
-        )
+        rates = {"peak_flops": peaks[dtype] * 1e12, "memory_bw": row.need("memory_bw_gbs") * 1e9}
+        fitted = fit_gemm(*times.T, **rates, dtype=dtype, wave=shipped.wave)
         assert fitted.samples == shipped.rows
         assert fitted.large_error_pct == pytest.approx(shipped.large_error_pct, abs=0.2)
         for name, value in fitted.values.items():
