@@ -41,8 +41,8 @@ def chain(run: Run) -> Table | None:
 
 
 def causes(run: Run) -> Table | None:
-    """GPUs that are not online at the end of each year, by step and cause; None without chains."""
-    if run.chain.is_empty() or run.shortage.is_empty():
+    """GPUs that are not online at the end of each year, by step and cause; None where none is missing."""
+    if run.shortage.is_empty():
         return None
     months = run.supply.get_column("month").unique().sort().to_list()
     sums = _sums(run, list({month[:4]: month for month in months}.values()))
@@ -51,26 +51,32 @@ def causes(run: Run) -> Table | None:
         (say("because"), "text"), (say("line of the plan"), "place"),
     ]  # fmt: skip
     rows = [
-        (month, gpus, _next(step, stuck), _because(step, cause), place)
-        for month, step, stuck, cause, place, gpus in sums.iter_rows()
+        (month, gpus, _next(step, stuck), _because(step, cause, bare=bare), place)
+        for month, step, stuck, cause, place, bare, gpus in sums.iter_rows()
     ]
     return table(say("What holds GPUs back"), columns, rows) if rows else None
 
 
 def _sums(run: Run, months: list[str]) -> pl.DataFrame:
-    """GPUs that are missing at the end of some months, by step and cause; each lot once."""
-    keys = ["month", "step", "stuck", "cause", "place"]
-    of_lot = run.shortage.filter(pl.col("month").is_in(months)).unique(["lot", *keys], maintain_order=True)
+    """GPUs that are missing at the end of some months, by step and cause; each lot once.
+
+    Promises stand side by side: what has no lot counts for those that the answer speaks of.
+    """
+    keys = ["month", "step", "stuck", "cause", "place", "bare"]
+    main = [*main_promises(run.plan["promises"])]
+    mine = pl.col("lot").is_not_null() | pl.col("promise").is_in(main)
+    rows = run.shortage.filter(pl.col("month").is_in(months), mine).with_columns(bare=pl.col("lot").is_null())
+    of_lot = rows.unique(["lot", *keys], maintain_order=True)
     sums = of_lot.group_by(keys, maintain_order=True).agg(pl.col("gpus").sum())
     return sums.sort(["month", "gpus", "place"], descending=[False, True, False]).select(*keys, "gpus")
 
 
 def missing(run: Run) -> tuple[Said, list[tuple[str, Said]]] | None:
-    """What holds GPUs back in the month that the answer speaks of, the most first; None without chains.
+    """What holds GPUs back in the month that the answer speaks of, the most first; None: nothing does.
 
     Returns: a heading, and per cause a number of GPUs and what they wait for.
     """
-    if run.chain.is_empty() or run.shortage.is_empty():
+    if run.shortage.is_empty():
         return None
     month, _ = month_of(run, main_promises(run.plan["promises"]))
     sums = _sums(run, [month])
@@ -85,9 +91,9 @@ def missing(run: Run) -> tuple[Said, list[tuple[str, Said]]] | None:
             f"{gpus:,}",
             say("wait to be {step}: {why} ({place})", step=_next(step, stuck), why=why, place=place),
         )
-        if (why := _because(step, cause)) and stuck != CANCELLED
+        if (why := _because(step, cause, bare=bare)) and stuck != CANCELLED
         else (f"{gpus:,}", say("{why} ({place})", why=why, place=place))
-        for _, step, stuck, cause, place, gpus in sums.iter_rows()
+        for _, step, stuck, cause, place, bare, gpus in sums.iter_rows()
     ]
     return head, rows
 
@@ -99,7 +105,10 @@ def _next(step: str, stuck: str | None) -> Said:
     return say("–") if stuck == CANCELLED else STEP_WORDS[word] if word else say("in service")
 
 
-def _because(step: str, cause: str | None) -> Said:
+def _because(step: str, cause: str | None, *, bare: bool) -> Said:
+    """What holds a step; `bare`: of what was promised and has no lot."""
+    if bare:
+        return say("no lot of the plan is for it")
     if cause:
         kind, _, name = cause.partition(" ")
         return cause_words(kind, name)

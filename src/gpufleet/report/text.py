@@ -153,7 +153,7 @@ def _promises(view: View, style: Style) -> str:
 
 
 def _missing(view: View, style: Style) -> str:
-    """What holds GPUs back, the most first, if lots have chains."""
+    """What holds GPUs back, the most first."""
     found = chain.missing(view.run)
     if found is None:
         return ""
