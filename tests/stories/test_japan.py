@@ -157,7 +157,7 @@ def test_support_by_company_is_what_the_record_says(record: Record) -> None:
 
 
 def test_the_readme_says_the_same_of_the_money(readme: str) -> None:
-    text = readme.partition("## METI's support, by company")[2].partition("## What if")[0]
+    text = readme.partition("## METI's support, by company")[2].partition("## What it costs")[0]
     lines = [line for line in text.splitlines() if line.startswith("|")][2:]
     found = [float(re.sub(r"[*| ]", "", line.split("|")[2])) for line in lines]
     assert found == [50.1, 10.24, 7.7, 2.56, 1.93, 72.5, 5.3, 42.1, 119.9]
@@ -172,6 +172,21 @@ def test_milestones_name_the_money(japan: Plan) -> None:
     lines = {"meti-sakura": 50.1, "meti-kddi": 10.24, "meti-softbank-1": 5.3, "meti-softbank-2": 42.1}
     for name, bn in lines.items():
         assert f"{bn} bn JPY" in titles[name]
+
+
+def test_budgets_are_the_money_of_the_record(japan: Plan, record: Record) -> None:
+    assert japan.money is not None
+    whole = {
+        name: sum(money.value for money in line.ceilings.values())
+        for name, line in japan.money.funding.items()
+    }
+    assert whole["ten-trillion"] == float(record["SC019"]["quantity"]) == 10**13
+    rows = {
+        "meti-sakura": "JP006", "meti-kddi": "JP007", "meti-rutilea": "JP008", "meti-gmo": "JP009",
+        "meti-highreso": "JP010", "meti-softbank-1": "JP012", "meti-softbank-2": "JP013", "physical-ai": "JP014",
+    }  # fmt: skip
+    for name, row in rows.items():
+        assert whole[name] == float(record[row]["quantity"]), name
 
 
 # --- what hangs on what
