@@ -131,6 +131,23 @@ def test_why_tells_what_is_cancelled(cli: Any, run_of: Path) -> None:
     assert "never delivered" in cli("why", run_of, "promises.all").out
 
 
+def test_why_tells_where_a_lot_is_stuck_and_since_when(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(f"as_of: 2027-06-10\n{PLAN}")
+    done = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "run", "--quiet")
+    assert done.code == 0, done
+    said = cli("why", tmp_path / "run", "first/2").out
+    assert (
+        "on 2027-06-10 it is delivered since 2027-05-01, and waits to be installed, until 2027-11-01: "
+        "waits for its turn in slot crews"
+    ) in said
+    found = json.loads(cli("why", tmp_path / "run", "domestic", "--json").out)["stuck"]
+    assert (found["last"]["step"], found["last"]["on"]) == ("delivered", "2027-06-07")
+    assert (found["next"]["step"], found["next"]["cause"]) == ("installed", "slot")
+    assert json.loads(cli("why", tmp_path / "run", "first/1", "--json").out)["stuck"] is None
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert 'id="table-stuck"' in page
+
+
 def test_the_summary_and_the_page_tell_what_holds_gpus_back(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
     said = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "again").out

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from gpufleet.base.say import Said, say
 from gpufleet.results import folder
 from gpufleet.results.explain_law import LotLaw, law_of
-from gpufleet.results.lot_chain import ChainStep, cancelled_words, chain_of, left_over_words
+from gpufleet.results.lot_chain import ChainStep, cancelled_words, chain_of, left_over_words, stuck_on
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
@@ -84,6 +84,7 @@ class LotExplanation:
             },
             "beyond_the_plan": bool(self.beyond),
             "chain": [each._asdict() for each in self.chain],
+            "stuck": self._stuck_json(),
             "in_service": steps,
             "held": [self._held_json(held) for held in self.held],
             "actual_gpus": self.arrived[0] if self.arrived else None,
@@ -91,6 +92,14 @@ class LotExplanation:
             "export_law": self.law.to_json(),
             "time_zone": self.zone,
         }
+
+    def _stuck_json(self) -> dict[str, Any] | None:
+        """Where the lot is today, since when, and what it waits for."""
+        stuck = stuck_on(self.chain, self.today)
+        if stuck is None:
+            return None
+        last = stuck.last._asdict() if stuck.last else None
+        return {"as_of": self.today, "last": last, "next": stuck.next._asdict()}
 
     def _held_json(self, held: Held) -> dict[str, Any]:
         until = None if held.until_s is None else self._moment(held.until_s)
@@ -145,6 +154,8 @@ class LotExplanation:
         if lot.get("operator"):
             rows.append(say("  run by {operator}", operator=lot["operator"]))
         rows += left_over_words(lot["gpus"], self.chain)
+        if stuck := stuck_on(self.chain, self.today):
+            rows.append(stuck.text(self.today))
         if self.arrived and any(self.arrived):  # else it is not due yet
             rows.append(self._arrived(*self.arrived))
         return [str(row) for row in rows]
