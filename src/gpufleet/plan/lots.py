@@ -48,13 +48,11 @@ def lots_of(values: dict[str, Any], reader: Reader) -> dict[str, Any]:
 def _name_origins(declared: tuple[Delivery, ...], reader: Reader) -> None:
     """Call lots without a name in paths as in results: their numbers change when others become several."""
     origins = reader.origins
-    for i, lot in enumerate(declared):
-        if f"deliveries.{lot.name}" in origins:
-            continue
-        mine = [path for path in origins if path == f"deliveries.{i}" or path.startswith(f"deliveries.{i}.")]
-        for path in mine:
-            tail = path.removeprefix(f"deliveries.{i}")
-            origins[f"deliveries.{lot.name}{tail}"] = origins.pop(path)
+    unnamed = {str(i): lot.name for i, lot in enumerate(declared) if f"deliveries.{lot.name}" not in origins}
+    for path in [path for path in origins if path.startswith("deliveries.")] if unnamed else []:
+        section, number, *keys = path.split(".", 2)
+        if number in unnamed:
+            origins[".".join([section, unnamed[number], *keys])] = origins.pop(path)
 
 
 def _lots(

@@ -291,7 +291,7 @@ class Plan(Keyed):
             name=self.name,
             start=self.local(self.start).date(),
             end=self.local(self.end).date(),
-            gpus=sum(d.gpus for d in self.deliveries),
+            gpus=sum(d.gpus for d in self.deliveries if not d.stopped),
             sites=say("{n:,} site", "{n:,} sites", n=len(self.sites)),
             queues=say("{n:,} queue", "{n:,} queues", n=len(self.queues)),
             tenants=say("{n:,} tenant", "{n:,} tenants", n=len(self.tenants)),

@@ -90,15 +90,17 @@ def _sized(
         )  # fmt: skip
         reader.report("P206", says.line, told, say("write `gpus`, or leave the lot out"))
         gpus = per_node
-    words = {"new": new.name, "gpus": gpus, "ratio": float(ratio), "gone": gone, "old": old.name}
-    reader.note(
-        say(
-            "{new} has {gpus:,} GPUs in whole nodes: {ratio:.4g} for each of the {gone:,} of {old} for which "
-            "it stands in",
-            **words,
-        )
-    )
+    reader.note(_note(new, old, gpus, gone, ratio))
     return new.model_copy(update={"gpus": gpus, "nodes": gpus // per_node})
+
+
+def _note(new: Delivery, old: Delivery, gpus: int, gone: int, ratio: Fraction) -> str:
+    words = {"new": new.name, "gpus": gpus, "ratio": float(ratio), "gone": gone, "old": old.name}
+    return say(
+        "{new} has {gpus:,} GPUs in whole nodes: {ratio:.4g} for each of the {gone:,} of {old} for which "
+        "it stands in",
+        **words,
+    )
 
 
 def _ratio(

@@ -108,12 +108,11 @@ class Law:
         return (*self.rules.rules, *self.own.rules)
 
     def held(self, lot: Delivery) -> bool:
-        """Whether law is asked about a lot: its site has a country, and it has not come yet."""
-        never = lot.stopped is not None and lot.at >= NEVER  # cancelled before it comes
-        return self.crosses(lot) and not never
+        """Whether law is asked about a lot: it `crosses`, and is not cancelled before it comes."""
+        return self.crosses(lot) and not (lot.stopped and lot.at >= NEVER)
 
     def crosses(self, lot: Delivery) -> bool:
-        """Whether law would be asked about a lot, cancelled or not."""
+        """Whether a lot's site has a country, and it has not come yet."""
         return self.plan.sites[lot.to].country is not None and lot.status not in ("delivered", "online")
 
     def authorities(self, lot: Delivery) -> tuple[str, ...]:
