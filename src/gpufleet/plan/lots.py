@@ -183,7 +183,7 @@ def _summed(one: Any, by_lot: Mapping[str, list[Delivery]]) -> Any:
     """A sum with all lots that the declared ones have become."""
     names = (each.name for name in one.lots for each in by_lot.get(name, ()))
     parts = [name for name in one.lots if name not in by_lot]
-    return one.model_copy(update={"lots": tuple(dict.fromkeys([*names, *parts]))})
+    return one.model_copy(update={"lots": (*names, *parts)})
 
 
 def _check_actuals(actuals: Iterable[Any], lots: tuple[Delivery, ...], reader: Reader) -> None:
