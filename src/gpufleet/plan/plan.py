@@ -196,11 +196,13 @@ class Plan(Keyed):
                     raise reader.pass_on(error, part.line) from error
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
-        values |= lots_of(values, reader)
-        if circle := circle_of(values.get("milestones", {})):
+        circle = circle_of(values.get("milestones", {}))
+        if circle:
             says = say("{names:, } wait for each other", names=circle)
             at = values["milestones"][circle[0]].line
             reader.report("P201", at, says, say("take one `after` away, or give one of them a date"))
+        values |= lots_of(values, reader)
+        if circle:
             raise UnreadableError("milestones")
         queues = _all_queues(values["tenants"], reader)
         values["queues"] = limited(queues, values.get("partitions", {}))

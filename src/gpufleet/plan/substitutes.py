@@ -26,7 +26,7 @@ def in_place_of(
 ) -> tuple[tuple[Delivery, ...], Cuts]:
     """The lots with the GPUs of those that stand in for others, and what is cancelled of which lot.
 
-    Raises: UnreadableError, with the findings recorded.
+    What is wrong is recorded; the lots are not to be used then.
     """
     lots = {lot.name: lot for lot in declared}
     cuts: Cuts = {lot.name: [lot.cancelled] for lot in declared if lot.cancelled}
@@ -34,7 +34,8 @@ def in_place_of(
     if circle:
         says = say("{names:, } stand in for each other", names=circle)
         at = lots[circle[0]].line
-        raise reader.refuse("P206", at, says, say("take `replaces` out of one of them"))
+        reader.report("P206", at, says, say("take `replaces` out of one of them"))
+        return declared, cuts
     for name in order:
         lot = lots[name]
         if lot.replaces is None:
