@@ -226,3 +226,29 @@ actuals: [{lot: c, at: 2027-01-01, gpus: 8}]
 """)
     found = [(each.code, each.at.line if each.at else 0) for each in error.value.findings]
     assert found == [("P203", 10), ("P204", 11), ("P203", 14)]
+
+
+def test_a_table_cancels_and_replaces(tmp_path: Path) -> None:
+    (tmp_path / "lots.csv").write_text(
+        "name,to,system,gpus,at,ordered,cancelled,replaces\n"
+        ",hall,DGX B200,64,2027-03-01,,2027-02-01,\n"
+        "a,hall,DGX B200,64,2027-03-01,,,\n"
+        "b,hall,DGX B200,,2027-06-01,2027-02-03,,a\n"
+    )
+    (tmp_path / "plan.yaml").write_text(HEAD.replace("deliveries:\n", "deliveries: lots.csv\n"))
+    plan = load_plan(tmp_path / "plan.yaml")
+    assert gpus(plan) == {"#1": 64, "a": 64, "b": 64}
+    assert [lot.stopped for lot in plan.deliveries] == [at("2027-02-01"), at("2027-02-03"), None]
+    assert "64 GPUs at" in str(plan)
+
+
+def test_a_part_is_no_whole_lot_and_counts_once(plan_of: Callable[..., Plan]) -> None:
+    text = "  - {name: a, to: hall, system: npu, gpus: 8, at: 2027-03-01, parts: [{gpus: 4}]}\n"
+    with pytest.raises(GpufleetError) as error:
+        plan_of(f"{text}  - {{name: b, to: hall, system: npu, at: 2027-03-01, replaces: a/1}}\n")
+    assert [(each.code, "a/1 is a part" in str(each.says)) for each in error.value.findings] == [
+        ("P206", True)
+    ]
+    with pytest.raises(GpufleetError) as error:
+        plan_of(f"{text}sums: {{all: {{lots: [a, a/1]}}}}\n")
+    assert "P092" in [each.code for each in error.value.findings]

@@ -131,6 +131,23 @@ def test_why_tells_what_is_cancelled(cli: Any, run_of: Path) -> None:
     assert "never delivered" in cli("why", run_of, "promises.all").out
 
 
+def test_why_tells_where_a_lot_is_stuck_and_since_when(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(f"as_of: 2027-06-10\n{PLAN}")
+    done = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "run", "--quiet")
+    assert done.code == 0, done
+    said = cli("why", tmp_path / "run", "first/2").out
+    assert (
+        "on 2027-06-10 it is delivered since 2027-05-01, and waits to be installed, until 2027-11-01: "
+        "waits for its turn in slot crews"
+    ) in said
+    found = json.loads(cli("why", tmp_path / "run", "domestic", "--json").out)["stuck"]
+    assert (found["last"]["step"], found["last"]["on"]) == ("delivered", "2027-06-07")
+    assert (found["next"]["step"], found["next"]["cause"]) == ("installed", "slot")
+    assert json.loads(cli("why", tmp_path / "run", "first/1", "--json").out)["stuck"] is None
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert 'id="table-stuck"' in page
+
+
 def test_the_summary_and_the_page_tell_what_holds_gpus_back(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
     said = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "again").out
@@ -168,3 +185,42 @@ def test_parts_of_a_difference_sum_to_the_whole(cli: Any, tmp_path: Path) -> Non
         online[cut] = int(rows["gpus"].sum())
     lost = {cut: online[()] - gpus for cut, gpus in online.items()}
     assert lost == {(): 0, ("first",): 64, ("second",): 128, names: 192}
+
+
+LAW = """\
+gpufleet: 1
+name: law
+start: 2025-01-01
+end: 2026-06-01
+time_zone: Asia/Shanghai
+sites: {hall: {power: 100 MW, pue: 1.3, country: CN}}
+systems:
+  box: {product: H20, gpus_per_node: 8, node_power: 8 kW}
+  home: {product: Ascend-910C, gpus_per_node: 8, node_power: 8 kW}
+licences: {first: {to: CN, products: H20, from: 2025-08-08, gpus: 496}}
+milestones: {grid: {kind: grid, at: 2025-09-20}}
+deliveries:
+  - {name: spring, to: hall, system: box, gpus: 800, at: 2025-05-01, needs: {accepted: grid},
+     parts: [{gpus: 200}, {gpus: 200, at: 2025-06-01, cancelled: {at: 2025-07-01, because: law}}]}
+  - {name: late, to: hall, system: box, gpus: 400, at: 2025-02-01, needs: {installed: grid}}
+  - {name: sub, to: hall, system: home, replaces: {lot: late, at: 2025-04-01, by: compute}, at: 2025-09-01}
+tenants: {lab: {}}
+"""
+
+
+def test_law_parts_and_a_domestic_product(cli: Any, tmp_path: Path) -> None:
+    """Law lets the parts go in August; all wait for the grid on 20 September, however they were shipped.
+
+    An H20 does 148 TFLOPS dense BF16, an Ascend 910C about 800: 400 are 72 in whole nodes.
+    """
+    (tmp_path / "plan.yaml").write_text(LAW)
+    done = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "run", "--quiet")
+    assert done.code == 0, done
+    by_month = steps(tmp_path / "run", "spring", "online")
+    assert (by_month["2025-08"], by_month["2025-09"]) == (0, 400)
+    said = cli("why", tmp_path / "run", "deliveries.spring").out
+    assert "lot spring/2: its 200 GPUs are cancelled on 2025-07-01: law" in said
+    assert "without power" not in said  # they wait for the grid's milestone, not for the site's power
+    assert "lot sub: all 72 GPUs are online from 2025-09-01" in cli("why", tmp_path / "run", "sub").out
+    said = cli("why", tmp_path / "run", "late").out
+    assert "400 GPUs are delivered by then: stock that is left over" in said

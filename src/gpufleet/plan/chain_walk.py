@@ -18,6 +18,7 @@ from gpufleet.plan.purses import Payments
 from gpufleet.plan.slot_turns import Sharing, Turns
 
 if TYPE_CHECKING:
+    from gpufleet.plan.plan import Plan
     from gpufleet.plan.slots import Slot
     from gpufleet.plan.supply import Delivery
 
@@ -229,3 +230,8 @@ def reached_at(steps: tuple[Reached, ...], step: str) -> datetime | None:
 def stopped_at(steps: tuple[Reached, ...]) -> datetime | None:
     """When a lot is cancelled; None if it never is."""
     return next((each.at for each in steps if each.step == "cancelled"), None)
+
+
+def crosses(plan: Plan, lot: Delivery) -> bool:
+    """Whether law is asked about a lot, cancelled or not: its site has a country, and it has not come yet."""
+    return plan.sites[lot.to].country is not None and lot.status not in DONE

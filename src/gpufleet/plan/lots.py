@@ -48,13 +48,11 @@ def lots_of(values: dict[str, Any], reader: Reader) -> dict[str, Any]:
 def _name_origins(declared: tuple[Delivery, ...], reader: Reader) -> None:
     """Call lots without a name in paths as in results: their numbers change when others become several."""
     origins = reader.origins
-    for i, lot in enumerate(declared):
-        if f"deliveries.{lot.name}" in origins:
-            continue
-        mine = [path for path in origins if path == f"deliveries.{i}" or path.startswith(f"deliveries.{i}.")]
-        for path in mine:
-            tail = path.removeprefix(f"deliveries.{i}")
-            origins[f"deliveries.{lot.name}{tail}"] = origins.pop(path)
+    unnamed = {str(i): lot.name for i, lot in enumerate(declared) if f"deliveries.{lot.name}" not in origins}
+    for path in [path for path in origins if path.startswith("deliveries.")] if unnamed else []:
+        section, number, *keys = path.split(".", 2)
+        if number in unnamed:
+            origins[".".join([section, unnamed[number], *keys])] = origins.pop(path)
 
 
 def _lots(
@@ -185,7 +183,7 @@ def _summed(one: Any, by_lot: Mapping[str, list[Delivery]]) -> Any:
     """A sum with all lots that the declared ones have become."""
     names = (each.name for name in one.lots for each in by_lot.get(name, ()))
     parts = [name for name in one.lots if name not in by_lot]
-    return one.model_copy(update={"lots": tuple(dict.fromkeys([*names, *parts]))})
+    return one.model_copy(update={"lots": (*names, *parts)})
 
 
 def _check_actuals(actuals: Iterable[Any], lots: tuple[Delivery, ...], reader: Reader) -> None:

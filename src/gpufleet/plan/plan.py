@@ -201,11 +201,13 @@ class Plan(Keyed):
                     raise reader.pass_on(error, part.line) from error
         values["systems"] = systems
         values["deliveries"] = tuple(d.counted(systems[d.system]) for d in values["deliveries"])
-        values |= lots_of(values, reader)
-        if circle := circle_of(values.get("milestones", {})):
+        circle = circle_of(values.get("milestones", {}))
+        if circle:
             says = say("{names:, } wait for each other", names=circle)
             at = values["milestones"][circle[0]].line
             reader.report("P201", at, says, say("take one `after` away, or give one of them a date"))
+        values |= lots_of(values, reader)
+        if circle:
             raise UnreadableError("milestones")
         queues = _all_queues(values["tenants"], reader)
         values["queues"] = limited(queues, values.get("partitions", {}))
@@ -296,7 +298,7 @@ class Plan(Keyed):
             name=self.name,
             start=self.local(self.start).date(),
             end=self.local(self.end).date(),
-            gpus=sum(d.gpus for d in self.deliveries),
+            gpus=sum(d.gpus for d in self.deliveries if not d.stopped),
             sites=say("{n:,} site", "{n:,} sites", n=len(self.sites)),
             queues=say("{n:,} queue", "{n:,} queues", n=len(self.queues)),
             tenants=say("{n:,} tenant", "{n:,} tenants", n=len(self.tenants)),

@@ -26,7 +26,7 @@ def in_place_of(
 ) -> tuple[tuple[Delivery, ...], Cuts]:
     """The lots with the GPUs of those that stand in for others, and what is cancelled of which lot.
 
-    Raises: UnreadableError, with the findings recorded.
+    What is wrong is recorded; the lots are not to be used then.
     """
     lots = {lot.name: lot for lot in declared}
     cuts: Cuts = {lot.name: [lot.cancelled] for lot in declared if lot.cancelled}
@@ -34,7 +34,8 @@ def in_place_of(
     if circle:
         says = say("{names:, } stand in for each other", names=circle)
         at = lots[circle[0]].line
-        raise reader.refuse("P206", at, says, say("take `replaces` out of one of them"))
+        reader.report("P206", at, says, say("take `replaces` out of one of them"))
+        return declared, cuts
     for name in order:
         lot = lots[name]
         if lot.replaces is None:
@@ -90,15 +91,17 @@ def _sized(
         )  # fmt: skip
         reader.report("P206", says.line, told, say("write `gpus`, or leave the lot out"))
         gpus = per_node
-    words = {"new": new.name, "gpus": gpus, "ratio": float(ratio), "gone": gone, "old": old.name}
-    reader.note(
-        say(
-            "{new} has {gpus:,} GPUs in whole nodes: {ratio:.4g} for each of the {gone:,} of {old} for which "
-            "it stands in",
-            **words,
-        )
-    )
+    reader.note(_note(new, old, gpus, gone, ratio))
     return new.model_copy(update={"gpus": gpus, "nodes": gpus // per_node})
+
+
+def _note(new: Delivery, old: Delivery, gpus: int, gone: int, ratio: Fraction) -> str:
+    words = {"new": new.name, "gpus": gpus, "ratio": float(ratio), "gone": gone, "old": old.name}
+    return say(
+        "{new} has {gpus:,} GPUs in whole nodes: {ratio:.4g} for each of the {gone:,} of {old} for which "
+        "it stands in",
+        **words,
+    )
 
 
 def _ratio(

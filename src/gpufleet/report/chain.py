@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -11,6 +12,7 @@ from gpufleet.base.say import Said, say
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.results.answer_supply import CANCELLED, main_promises, month_of
 from gpufleet.results.chain import STEP_WORDS, cause_words
+from gpufleet.results.lot_chain import chain_of, stuck_on
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -38,6 +40,39 @@ def chain(run: Run) -> Table | None:
         for lot, step, at, early, late, cause, name, place in run.chain.select(wanted).iter_rows()
     ]
     return table(say("The chain of each lot"), columns, rows)
+
+
+def stuck(run: Run) -> Table | None:
+    """Where each lot is today (`as_of`), since when, and what it waits for; None if none waits."""
+    if run.chain.is_empty():
+        return None
+    today = str(datetime.fromisoformat(run.plan["as_of"]).astimezone(ZoneInfo(run.time_zone)).date())
+    columns: list[tuple[str, Kind]] = [
+        (say("lot"), "name"), (say("GPUs"), "whole"), (say("last step"), "text"), (say("since"), "text"),
+        (say("waits to be"), "text"), (say("until"), "text"), (say("because"), "text"),
+        (say("line of the plan"), "place"),
+    ]  # fmt: skip
+    rows = []
+    for lot in run.chain.get_column("lot").unique(maintain_order=True).to_list():
+        found = stuck_on(chain_of(run, lot), today)
+        if found is None:
+            continue
+        last, ahead = found
+        rows.append((
+            lot,
+            run.plan["deliveries"][lot]["gpus"],
+            STEP_WORDS[last.step] if last else say("none"),
+            last.on if last else "",
+            STEP_WORDS[ahead.step],
+            ahead.on or say("never"),
+            cause_words(ahead.cause, ahead.name),
+            ahead.at,
+        ))  # fmt: skip
+    return (
+        table(say("Where each lot is on {day}", day=date.fromisoformat(today)), columns, rows)
+        if rows
+        else None
+    )
 
 
 def causes(run: Run) -> Table | None:

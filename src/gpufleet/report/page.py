@@ -98,6 +98,7 @@ class Page:
     sums: Table | None
     chain: Table | None
     causes: Table | None
+    stuck: Table | None
     against: Against | None
     campaigns: Figure | None
     why: tuple[Figure, ...]
@@ -152,6 +153,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         sums=sums.sums(run),
         chain=chain.chain(run),
         causes=chain.causes(run),
+        stuck=chain.stuck(run),
         against=against(run, other, ledger) if other is not None else None,
         campaigns=replace(planned, until=until) if planned else None,
         why=tuple(replace(f, until=until) for f in (figures.waiting(view), figures.waiting_by_tenant(view))),

@@ -12,7 +12,7 @@ from gpufleet.base.say import Said, say
 from gpufleet.results import folder
 from gpufleet.results.chain import never_comes
 from gpufleet.results.explain_law import LotLaw, law_of
-from gpufleet.results.lot_chain import ChainStep, cancelled_words, chain_of, left_over_words
+from gpufleet.results.lot_chain import ChainStep, cancelled_words, chain_of, left_over_words, stuck_on
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.to_date import actual_of, planned_of
 from gpufleet.world.save import load_world
@@ -85,6 +85,7 @@ class LotExplanation:
             },
             "beyond_the_plan": bool(self.beyond),
             "chain": [each._asdict() for each in self.chain],
+            "stuck": self._stuck_json(),
             "in_service": steps,
             "held": [self._held_json(held) for held in self.held],
             "actual_gpus": self.arrived[0] if self.arrived else None,
@@ -92,6 +93,14 @@ class LotExplanation:
             "export_law": self.law.to_json(),
             "time_zone": self.zone,
         }
+
+    def _stuck_json(self) -> dict[str, Any] | None:
+        """Where the lot is today, since when, and what it waits for."""
+        stuck = stuck_on(self.chain, self.today)
+        if stuck is None:
+            return None
+        last = stuck.last._asdict() if stuck.last else None
+        return {"as_of": self.today, "last": last, "next": stuck.next._asdict()}
 
     def _held_json(self, held: Held) -> dict[str, Any]:
         until = None if held.until_s is None else self._moment(held.until_s)
@@ -148,6 +157,8 @@ class LotExplanation:
         if lot.get("operator"):
             rows.append(say("  run by {operator}", operator=lot["operator"]))
         rows += left_over_words(lot["gpus"], self.chain)
+        if stuck := stuck_on(self.chain, self.today):
+            rows.append(stuck.text(self.today))
         if self.arrived and any(self.arrived):  # else it is not due yet
             rows.append(self._arrived(*self.arrived))
         return [str(row) for row in rows]
@@ -258,7 +269,6 @@ def why_lot(run: Run, name: str) -> LotExplanation:
     chain = chain_of(run, name)
     at_s = _seconds(run, lot["at"])
     stopped = lot.get("stopped") is not None
-    ready_s = _seconds(run, lot["ready"]) if lot.get("ready") and not lot.get("parts") else at_s
     zone = lock["sites"][lot["to"]]["time_zone"]
     extent = lot.get("at_range")
     return LotExplanation(
@@ -273,7 +283,7 @@ def why_lot(run: Run, name: str) -> LotExplanation:
         delivered_range=(_day(extent[0], zone), _day(extent[1], zone)) if extent else None,
         beyond=_day(lock["end"], zone) if at_s >= end_s and not stopped else "",
         service=tuple(service),
-        held=() if at_s >= end_s or stopped else tuple(_held(run, name, service, max(0, at_s, ready_s))),
+        held=() if stopped else tuple(_held(run, name, service)),
         arrived=(actual_of(lock)[name], planned_of(lock)[name]) if lock["actuals"] else None,
         today=_day(lock["as_of"], run.time_zone),
         at=_line(lock, f"{PREFIX}{name}"),
@@ -284,28 +294,37 @@ def why_lot(run: Run, name: str) -> LotExplanation:
     )
 
 
-def _held(run: Run, name: str, service: list[Service], at_s: int) -> list[Held]:
-    """The times in which GPUs of a lot that have come are not in service, and the lines behind that."""
+def _held(run: Run, name: str, service: list[Service]) -> list[Held]:
+    """The times in which GPUs of a lot that are ready are not in service, and the lines behind that."""
     lock, lot = run.plan, run.plan["deliveries"][name]
     power, gone = f"sites.{lot['to']}.power", _gone(run, name)
-    before = [step for step in service if step.from_s <= at_s]
-    first = before[-1] if before else Service(at_s, 0, 0, 0)
+    ready = _ready(run, lot)
+    first_s = min(at_s for _, at_s in ready)
+    times = {first_s, *(at_s for _, at_s in ready), *(s.from_s for s in service if s.from_s > first_s)}
     found: list[Held] = []
     going: dict[str, Held] = {}
-    for step in [first._replace(from_s=at_s), *(s for s in service if s.from_s > at_s)]:
+    for t_s in sorted(t_s for t_s in times if t_s < _seconds(run, lock["end"])):
+        there = sum(gpus for gpus, at_s in ready if at_s <= t_s)
+        step = next((s for s in reversed(service) if s.from_s <= t_s), Service(t_s, 0, 0, 0))
         lacks = {
-            "not_powered": (lot["gpus"] - step.powered, power),
+            "not_powered": (there - step.powered, power),
             "not_online": (step.powered - step.online - step.retired, power),
             "retired": (step.retired, gone),
         }
         for word, (gpus, path) in lacks.items():
             now = going.pop(word, None)
             if now is not None and now.gpus != gpus:
-                found.append(now._replace(until_s=step.from_s))
+                found.append(now._replace(until_s=t_s))
                 now = None
-            if gpus:
-                going[word] = now or Held(word, gpus, step.from_s, None, path, _line(lock, path))
+            if gpus > 0:
+                going[word] = now or Held(word, gpus, t_s, None, path, _line(lock, path))
     return sorted([*found, *going.values()], key=lambda held: held.from_s)
+
+
+def _ready(run: Run, lot: dict[str, Any]) -> list[tuple[int, int]]:
+    """GPUs of a lot that may have power from a second on; what was there before the start is from then on."""
+    parts = lot.get("parts") or [[lot["gpus"], lot.get("ready") or lot["at"]]]
+    return [(gpus, max(0, _seconds(run, at))) for gpus, at in parts]
 
 
 def _gone(run: Run, name: str) -> str:

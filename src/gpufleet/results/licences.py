@@ -52,9 +52,15 @@ def _of_lot(found: Gates, lot: Delivery) -> Iterator[Row]:
         "gpus": lot.gpus,
     }
     bands = list(found.law.bands(lot, first, until))
-    for band in bands:
-        if _concerned(found, lot, [each for each in bands if _group(each) == _group(band)]):
-            yield {**_EMPTY, **common, **_verdict(found, lot, band)}
+    said = [
+        band
+        for band in bands
+        if _concerned(found, lot, [each for each in bands if _group(each) == _group(band)])
+    ]
+    if not said and not gate.waits:
+        return  # bought at home, and nobody has anything to say of it
+    for band in said:
+        yield {**_EMPTY, **common, **_verdict(found, lot, band)}
     for wait in gate.waits:
         yield {**_EMPTY, **common, **_wait(plan, lot, wait)}
     for shipment in gate.shipments:

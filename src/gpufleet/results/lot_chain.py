@@ -58,6 +58,36 @@ def chain_of(run: Run, name: str) -> tuple[ChainStep, ...]:
     return tuple(ChainStep(*row) for row in rows.iter_rows())
 
 
+class Stuck(NamedTuple):
+    """Where a lot is on a day: the last step that it has taken, and the one that it waits for."""
+
+    last: ChainStep | None  # None: it has taken none yet
+    next: ChainStep
+
+    def text(self, day: str) -> Said:
+        """Where the lot is, since when, and until when it waits for what."""
+        words = {
+            "day": spoken_day(day),
+            "step": STEP_WORDS[self.next.step],
+            "why": cause_words(self.next.cause, self.next.name),
+            "until": say("never") if self.next.on is None else spoken_day(self.next.on),
+        }
+        if self.last is None:
+            return say("  on {day} it waits to be {step}, until {until}: {why}", **words)
+        return say(
+            "  on {day} it is {last} since {since}, and waits to be {step}, until {until}: {why}",
+            last=STEP_WORDS[self.last.step], since=spoken_day(self.last.on or ""), **words,
+        )  # fmt: skip
+
+
+def stuck_on(chain: tuple[ChainStep, ...], day: str) -> Stuck | None:
+    """Where a lot is on a day, such as 2027-03-01; None if it waits for nothing, or is cancelled."""
+    taken = [each for each in chain if each.on is not None and each.on[:10] <= day[:10]]
+    rest = chain[len(taken) :]
+    ended = any(each.step == "cancelled" for each in (*taken, *rest[:1]))
+    return None if ended or not rest else Stuck(taken[-1] if taken else None, rest[0])
+
+
 def cancelled_words(lot: str, gpus: int, chain: tuple[ChainStep, ...]) -> Said | None:
     """That a lot is cancelled, and why; None if it is not."""
     end = next((each for each in chain if each.step == "cancelled"), None)

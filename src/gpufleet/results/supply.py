@@ -181,11 +181,11 @@ def _of_promise(
     Args: row: of the promise; missing: of all its lots; alone: GPUs of cancelled lots for which no other
           stands in.
     """
-    made = stairs.pledged[row] > 0
+    made, name = stairs.pledged[row] > 0, list(plan.promises)[row]
     counts = {
         i: counting(plan, lot, stairs.ends_s)
         for i, lot in enumerate(plan.deliveries)
-        if list(plan.promises)[row] in lot.counts_toward
+        if name in lot.counts_toward
     }
     live = sum((plan.deliveries[i].gpus * mine for i, mine in counts.items()), np.zeros_like(stairs.due[row]))
     rest = np.maximum(0, stairs.pledged[row] - live)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gpufleet.plan.chain_dates import ENDS, dated
-from gpufleet.plan.chain_times import NEVER, End
+from gpufleet.plan.chain_dates import ENDS, dated, sharing_of
+from gpufleet.plan.chain_times import NEVER, End, Times
+from gpufleet.plan.chain_walk import reached_at, walk
 from gpufleet.world.licences import Gates, gates
 
 if TYPE_CHECKING:
@@ -79,15 +80,25 @@ def _in_parts(ends: list[Gates], old: Delivery, new: Delivery) -> Delivery:
 
 
 def _parts(law: Gates, old: Delivery, new: Delivery, end: End) -> Parts:
-    """The parts of a lot at one end: each is ready as long after its shipment as the last one."""
-    ready, gpus = new.ready or new.at, new.gpus
-    if end is not None:
-        ready = new.ready_range[1 - end] if new.ready_range else ready
-        gpus = new.gpus_range[end] if new.gpus_range else gpus
+    """The parts of a lot at one end: each takes the steps after its own shipment.
+
+    Where the lot had to wait for a slot, all of it is through only with its last part.
+    """
+    gpus = new.gpus_range[end] if new.gpus_range and end is not None else new.gpus
     gate = law.gate(old.model_copy(update={"gpus": gpus}), new.to_ship or old.at)
     if len(gate.shipments) < 2 and gate.at is not None:
         return ()
-    after = ready - gate.shipments[-1].at if ready < NEVER and gate.shipments else timedelta()
-    parts = [(each.gpus, each.at + after) for each in gate.shipments]
+    plan = law.law.plan
+    lot = next((lot for lot in plan.declared_lots if lot.name == new.name), new)
+    times = Times(plan.milestones, plan.lead_times, end)
+    shared = sharing_of(plan).hold(lot)
+    last = new.ready_range[1 - end] if new.ready_range and end is not None else new.ready
+    parts = [(each.gpus, last if shared and last else _ready(lot, times, each.at)) for each in gate.shipments]
     left = gpus - sum(gpus for gpus, _ in parts)
     return (*parts, *(((left, NEVER),) if left > 0 else ()))
+
+
+def _ready(lot: Delivery, times: Times, shipped: datetime) -> datetime:
+    """When a part of a lot is ready that may go at a moment."""
+    steps = walk(lot, times, lambda lot, _: (shipped, f"deliveries.{lot.name}"))
+    return reached_at(steps, "accepted") or reached_at(steps, "delivered") or shipped

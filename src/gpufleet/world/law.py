@@ -26,6 +26,7 @@ from gpufleet.models.export_inputs import BY_COLUMN, Value, complete
 from gpufleet.models.export_policies import AUTHORITIES, DUTY_FREE, NONE, UNKNOWN
 from gpufleet.models.export_rules import Rule, compile_rules
 from gpufleet.plan.chain_times import NEVER
+from gpufleet.plan.chain_walk import crosses
 
 if TYPE_CHECKING:
     from gpufleet.plan import Delivery, Plan
@@ -108,13 +109,8 @@ class Law:
         return (*self.rules.rules, *self.own.rules)
 
     def held(self, lot: Delivery) -> bool:
-        """Whether law is asked about a lot: its site has a country, and it has not come yet."""
-        never = lot.stopped is not None and lot.at >= NEVER  # cancelled before it comes
-        return self.crosses(lot) and not never
-
-    def crosses(self, lot: Delivery) -> bool:
-        """Whether law would be asked about a lot, cancelled or not."""
-        return self.plan.sites[lot.to].country is not None and lot.status not in ("delivered", "online")
+        """Whether law is asked about a lot: it crosses a border, and is not cancelled before it comes."""
+        return crosses(self.plan, lot) and not (lot.stopped and lot.at >= NEVER)
 
     def authorities(self, lot: Delivery) -> tuple[str, ...]:
         """Authorities that have a say: where no border is crossed, only that of the buyer's side."""

@@ -17,6 +17,7 @@ from gpufleet.base.errors import Place
 from gpufleet.base.say import say
 from gpufleet.models.export import Verdict
 from gpufleet.models.export_policies import POLICIES, UNKNOWN
+from gpufleet.plan.chain_walk import crosses
 from gpufleet.world.law import PRACTICE, Law, cited, in_order, ready_of, undecided
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Gates:
 
     def gate(self, lot: Delivery, ready: datetime) -> Gate:
         """The gate of one lot from a moment on; as `gate_of`."""
-        if not self.law.crosses(lot):
+        if not crosses(self.law.plan, lot):
             return Gate(ready, (), (Shipment(ready, lot.gpus, (), 0.0),))
         left = self._left.get(lot.name)
         return self._walk(lot, ready, self._ceilings() if left is None else dict(left))
