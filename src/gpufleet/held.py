@@ -6,7 +6,7 @@ The tables of a run sum how long each job waited for what, not when. The engine 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from gpufleet.results.columns import MEANINGS
 from gpufleet.results.explain import STATE_WORDS
 from gpufleet.results.find import called, find_job, row_of
 from gpufleet.results.moments import when
+from gpufleet.results.power_now import PowerNow, power_now
 from gpufleet.world.layout import REFUSALS, RUNNING, STATES, WAITING, Jobs, Outcomes
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ class Held:
     waited_s: int  # by then, over all attempts
     product: str | None  # of one that runs
     site: str | None
+    power: tuple[PowerNow, ...] = ()  # of its sites, where it waits for power
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values, schema ``gpufleet.held/1``."""
-        return {**self.__dict__, "at": self.at.isoformat(), "schema": "gpufleet.held/1"}
+        power = [each._asdict() for each in self.power]
+        told = {**self.__dict__, "power": power}
+        return {**told, "at": self.at.isoformat(), "schema": "gpufleet.held/1"}
 
     def text(self) -> str:
         """The answer for people."""
@@ -74,6 +78,7 @@ class Held:
     def _behind(self) -> Iterator[Said]:
         if self.behind is not None and self.refusal in ("order", "reservation"):
             yield say("  it stands behind job {number}", number=self.behind)
+        yield from (say("  {text}", text=each.text()) for each in self.power)
 
 
 def held_at(run: Run, job: int | str, moment: str) -> Held:
@@ -88,8 +93,22 @@ def held_at(run: Run, job: int | str, moment: str) -> Held:
     t_s = read_moment(moment, scene.known)
     clock = scene.world.clock._replace(end_s=t_s + 1, finish=0)
     found = _Found(row["job"])
-    engine.run(scene.world._replace(clock=clock), _until(scene.arrivals, t_s), found.take)
-    return _told(run, scene, found, t_s)
+    summary = engine.run(scene.world._replace(clock=clock), _until(scene.arrivals, t_s), found.take)
+    held = _told(run, scene, found, t_s)
+    if held.refusal != "power":
+        return held
+    world, cls = scene.world, _class_of(scene.arrivals, found.job)
+    return replace(held, power=power_now(world, scene.names, cls, row["gpus"], summary.power, scene.grid))
+
+
+def _class_of(arrivals: Arrivals, job: int) -> int:
+    """The class of a job."""
+    first = 0
+    for batch in arrivals.batches():
+        if job < first + len(batch.gpus):
+            return int(batch.cls[job - first])
+        first += len(batch.gpus)
+    raise AssertionError(job)
 
 
 def _until(arrivals: Arrivals, t_s: int) -> Iterator[Jobs]:

@@ -22,6 +22,7 @@ from gpufleet.plan import (
     promised,
     ratings,
     sharing_checks,
+    slowing,
 )
 from gpufleet.plan.chain_dates import dated
 from gpufleet.plan.check import run_checks
@@ -51,6 +52,7 @@ __all__ = [
     "promised",
     "ratings",
     "sharing_checks",
+    "slowing",
 ]
 
 

@@ -31,8 +31,8 @@ MODEL: Final = (
         "GPUs leave only where the plan retires them."
     ),
     say(
-        "Power limits how many GPUs are online, by rated power × PUE. Power really drawn, energy, cooling "
-        "and cost are not modelled."
+        "Power limits how many GPUs are online, by rated power × PUE. What is drawn, its caps and its energy "
+        "count only where the plan has `power`; cooling and cost are not modelled."
     ),
     say("Jobs come when the trace or plan says, however long others wait; nobody gives up."),
     say(

@@ -75,6 +75,9 @@ TITLES: Final = {
     "peak_mw": say("highest power from the grid"),
     "p99_mw": say("power from the grid, P99"),
     "carbon_t": say("carbon, CO2 equivalent"),
+    "over_cap_h": say("time above the cap"),
+    "over_cap_mwh": say("energy above the cap"),
+    "slowed_gpu_h": say("GPU-hours lost to slowing"),
     "assumed_actual_gpus": say("GPUs arrived by today, assumed"),
 }
 """Names of the measures as people read them."""
