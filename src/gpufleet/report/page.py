@@ -216,6 +216,7 @@ def _detail(view: View) -> list[Figure | None]:
         figures.utilisation(view),
         fragmentation.over_time(view),
         power.over_time(view),
+        power.by_site(view),
         figures.waits_by_tenant(view),
         figures.waits_by_size(view),
         figures.compared(view),
