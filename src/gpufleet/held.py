@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpufleet.base.arrays import Ints
 from gpufleet.base.say import Said, say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.crowd import Past
@@ -23,6 +24,7 @@ from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_now
 from gpufleet.results.find import called, find_job, row_of
 from gpufleet.results.limits_now import LimitNow, limits_now
 from gpufleet.results.moments import when
+from gpufleet.results.power_now import PowerNow, power_now
 from gpufleet.results.rooms_now import RoomThen, rooms_now
 from gpufleet.trial import faults_told
 from gpufleet.world.layout import REFUSALS, RUNNING, STATES, Outcomes
@@ -44,6 +46,7 @@ class Numbers:
     rooms: tuple[RoomThen, ...]
     limits: tuple[LimitNow, ...]  # of its user, project or array
     quotas: tuple[QuotaThen, ...]  # where queues share
+    power: tuple[PowerNow, ...]  # of the sites with a cap where it may run
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -54,6 +57,7 @@ class Numbers:
             "rooms": [each._asdict() for each in self.rooms],
             "limits": [each._asdict() for each in self.limits],
             "quotas": [quota_json(each) for each in self.quotas],
+            "power": [each._asdict() for each in self.power],
         }
 
     def lines(self, refusal: str) -> Iterator[Said]:
@@ -61,6 +65,8 @@ class Numbers:
         yield from (each.text(self.queue) for each in self.rooms)
         if refusal == "limit":
             yield from (each.text() for each in self.limits if each.refuses(self.gpus))
+        if refusal == "power":
+            yield from (each.text() for each in self.power)
         yield from (each.text() for each in self.quotas)
 
 
@@ -156,8 +162,8 @@ def held_at(run: Run, job: int | str, moment: str) -> Held:
     clock = scene.world.clock._replace(end_s=t_s + 1, finish=0)
     past = _Past(row["job"], t_s)
     with faults_told(scene.names.queues):
-        engine.run(scene.world._replace(clock=clock), past.batches(scene.arrivals), past.take)
-    return _told(run, scene, past)
+        summary = engine.run(scene.world._replace(clock=clock), past.batches(scene.arrivals), past.take)
+    return _told(run, scene, past, summary.power)
 
 
 class _Past(Past):
@@ -186,7 +192,7 @@ class _Past(Past):
         return job
 
 
-def _told(run: Run, scene: Scene, past: _Past) -> Held:
+def _told(run: Run, scene: Scene, past: _Past, power: Ints) -> Held:
     row, world = past.row, scene.world
     name, at = called(row_of(run, past.job)), scene.local(past.t_s)
     if not row:
@@ -205,7 +211,7 @@ def _told(run: Run, scene: Scene, past: _Past) -> Held:
         product=scene.names.products[world.cells.product[row["cell"]]] if runs else None,
         site=scene.names.sites[world.cells.site[row["cell"]]] if runs else None,
         root=_root(run, past, root) if root != past.job else None,
-        numbers=_numbers(scene, past, root) if waits else None,
+        numbers=_numbers(scene, past, root, power) if waits else None,
     )
 
 
@@ -213,7 +219,7 @@ def _root(run: Run, past: _Past, job: int) -> Root:
     return Root(job, called(row_of(run, job)), REFUSALS[past.waiting[job].refusal])
 
 
-def _numbers(scene: Scene, past: _Past, job: int) -> Numbers:
+def _numbers(scene: Scene, past: _Past, job: int, power: Ints) -> Numbers:
     """What a job that waits could have, when all that happened at the moment has happened."""
     world, names, t_s = scene.world, scene.names, past.t_s
     cls, running = past.cls_of(job), past.holdings(scene.world)
@@ -226,4 +232,5 @@ def _numbers(scene: Scene, past: _Past, job: int) -> Numbers:
         rooms=rooms_now(world, names, cls, running, t_s),
         limits=limits_now(world, names, cls, accounts, running, t_s),
         quotas=quotas_now(world, names, cls, now, t_s),
+        power=power_now(world, names, cls, past.gpus_of(job), power, scene.grid),
     )

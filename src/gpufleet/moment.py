@@ -19,11 +19,14 @@ from gpufleet.base.say import Said, say, tell
 from gpufleet.crowd import Crowd
 from gpufleet.plan.asked_job import AskedJob, Known
 from gpufleet.plan.limits import limits_in_lock, limits_on
+from gpufleet.plan.power import kinds_of
 from gpufleet.results import folder
 from gpufleet.results.columns import MEANINGS, RULES, WORDS
+from gpufleet.results.explain_power import kinds_in
 from gpufleet.results.explain_sharing import QuotaThen, quota_json, quotas_now
 from gpufleet.results.limits_now import LimitNow, limits_now
 from gpufleet.results.moments import when
+from gpufleet.results.power_now import Grid, PowerNow, power_now
 from gpufleet.results.rooms_now import RoomThen, rooms_now
 from gpufleet.trial import faults_told, try_own
 from gpufleet.world.layout import REFUSALS, REFUSED, RUNNING
@@ -48,6 +51,8 @@ class Scene:
     names: Names
     known: Known
     called: Called  # what jobs are called, by number
+    grid: Grid  # of its sites
+    kinds: tuple[str, ...]  # of work; empty without a section `power`
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Scene:
@@ -60,6 +65,7 @@ class Scene:
         known = Known(
             ZoneInfo(plan.time_zone), plan.start, plan.jobs_end, list(plan.queues), built.names.products,
             plan.priorities, plan.shares, partial(limits_on, plan),
+            tuple(kinds_of(plan)) if plan.power is not None else (),
         )  # fmt: skip
 
         def called(numbers: list[int]) -> dict[int, str]:
@@ -74,7 +80,9 @@ class Scene:
                     break
             return found
 
-        return cls(built.world, built.demand.arrivals, built.names, known, called)
+        grid = {name: (site.pue, site.overhead_w) for name, site in plan.sites.items()}
+        kinds = tuple(kinds_of(plan)) if plan.power is not None else ()
+        return cls(built.world, built.demand.arrivals, built.names, known, called, grid, kinds)
 
     @classmethod
     def of_run(cls, run: Run) -> Scene:
@@ -88,7 +96,7 @@ class Scene:
         priorities = run.plan.get("priorities", {})
         known = Known(
             ZoneInfo(run.time_zone), run.start, end, names.queues, names.products, priorities,
-            world.shared is not None, partial(limits_in_lock, run.plan),
+            world.shared is not None, partial(limits_in_lock, run.plan), kinds_in(run.plan),
         )  # fmt: skip
 
         def called(numbers: list[int]) -> dict[int, str]:
@@ -96,7 +104,8 @@ class Scene:
             found = rows.collect(engine="streaming").iter_rows()
             return {number: _called(workload, name, number) for number, workload, name in found}
 
-        return cls(world, arrivals, names, known, called)
+        grid = {name: (site["pue"], site["overhead_w"]) for name, site in run.plan["sites"].items()}
+        return cls(world, arrivals, names, known, called, grid, kinds_in(run.plan))
 
     def local(self, t_s: int) -> datetime:
         """Local time of a second."""
@@ -140,6 +149,7 @@ class JobAnswer:
     limits: tuple[LimitNow, ...]  # of its user, project or array, as it comes
     quotas: tuple[QuotaThen, ...]  # when it comes, before anything is decided
     rooms: tuple[RoomThen, ...]  # with those who would give way where they are
+    power: tuple[PowerNow, ...] = ()  # of its sites, with it where it starts
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values, schema ``gpufleet.admit-job/1``."""
@@ -166,6 +176,7 @@ class JobAnswer:
             "quotas": [quota_json(each) for each in self.quotas],
             "limits": [each._asdict() for each in self.limits],
             "rooms": [each._asdict() for each in self.rooms],
+            "power": [each._asdict() for each in self.power],
         }
 
     def text(self) -> str:
@@ -174,6 +185,8 @@ class JobAnswer:
         lines += [f"  {self._victim(each)}" for each in self.victims]
         if not self.starts:
             lines += [f"  {each.text(self.job.queue)}" for each in self.rooms]
+        if self.refusal == "power":
+            lines += [f"  {each.text()}" for each in self.power]
         lines += [f"  {each.text()}" for each in self.limits]
         return "\n".join([*lines, *(f"  {each.text()}" for each in self.quotas)])
 
@@ -230,7 +243,8 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
     from gpufleet.engine import run as engine
     from gpufleet.world.joined import with_class
 
-    world, cls, accounts = with_class(scene.world, scene.names, job, scene.known.limits_of(job))
+    kind = scene.kinds.index(job.power) if job.power is not None else 0
+    world, cls, accounts = with_class(scene.world, scene.names, job, scene.known.limits_of(job), kind)
     clock = world.clock._replace(end_s=t_s + 1, finish=0)
     crowd = Crowd(job, cls, t_s)
     with faults_told(scene.names.queues):
@@ -252,6 +266,7 @@ def ask(scene: Scene, job: AskedJob, t_s: int) -> JobAnswer:
         limits=limits_now(world, scene.names, cls, accounts, running_now, t_s),
         quotas=_quotas(scene, world, cls, crowd, victims),
         rooms=rooms_now(world, scene.names, cls, running_now, t_s),
+        power=power_now(world, scene.names, cls, job.gpus, summary.power, scene.grid),
     )
 
 

@@ -12,6 +12,7 @@ from gpufleet.world.layout import (
     LIMIT,
     NOT_ONLINE,
     OWN_QUOTA,
+    POWER,
 )
 
 from .lending import GPU, Lending, key_of, queue_name
@@ -34,7 +35,8 @@ class Nodes(words.Room):
         self.held: list[dict[int, int]] = []
 
     def admits(self, work: words.Work, flavor: str) -> bool:
-        return self.sim.within_limits(self.jobs[work.key], int(flavor))
+        job, product = self.jobs[work.key], int(flavor)
+        return self.sim.within_limits(job, product) and self.sim.power_lets(job, product)
 
     def place(self, work: words.Work, flavor: str, gone: AbstractSet[str]) -> int:
         job, left = self.jobs[work.key], [self.jobs[key] for key in gone]
@@ -56,14 +58,19 @@ class Nodes(words.Room):
             self.sim.give_way(self.jobs[victim.work.key], self.jobs[work.key], victim.reason)
 
     def hold(self, work: words.Work, request: words.Amounts) -> None:
-        _, held = self.sim.place_now(self.jobs[work.key], product_of(request))
+        job = self.jobs[work.key]
+        option, held = self.sim.place_now(job, product_of(request))
         self._use(held, 1)
+        if self.sim.meters:
+            self.sim.meters.hold(job, option)
         self.held.append(held)
 
     def let_go(self) -> None:
         for held in self.held:
             self._use(held, -1)
         self.held.clear()
+        if self.sim.meters:
+            self.sim.meters.held.clear()
 
     def _use(self, held: dict[int, int], sign: int) -> None:
         for n, gpus in held.items():
@@ -210,7 +217,7 @@ class CyclePass:
             if lane not in self.looked_at:
                 continue
             refusal = self.refusal(first)
-            if refusal == NOT_ONLINE or (refusal == LIMIT and self.sim.has_ended(first)):
+            if refusal in (NOT_ONLINE, POWER) or (refusal == LIMIT and self.sim.has_ended(first)):
                 cause = self.sim.never(first)
             else:
                 cause = 0

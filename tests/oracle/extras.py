@@ -34,7 +34,7 @@ def with_extras(world: World, jobs: Jobs, seed: int) -> tuple[World, Jobs]:
     if random.random() < 0.75:
         world = world._replace(accounts=_accounts(random, world))
         world = _with_joined_islands(world)
-    if world.shared is None and random.random() < 0.4:
+    if random.random() < 0.4:
         world = _with_power(random, world)
     if random.random() < 0.5:
         world = world._replace(gates=_gates(random, world, jobs))
@@ -106,7 +106,13 @@ def _with_power(random: Random, world: World) -> World:
     t_s, site, cap_w = (_ints(row[i] for row in caps) for i in range(3))
     kind = _ints(random.randrange(n_kinds) for _ in range(n_classes))
     world = world._replace(
-        power=Power(idle, kinds.astype(np.int64), kind, t_s, site, cap_w, most, random.randint(0, 1))
+        power=Power(
+            *(idle, kinds.astype(np.int64), kind, t_s, site, cap_w, most),
+            class_kept=_ints(int(random.random() < 0.3) for _ in range(n_classes)),
+            **_levels(random, world, idle, kinds),
+            cell_speed=np.ones(n_cells),
+            over_cap=random.randint(0, 1),
+        )
     )
     queue, cell = world.queues.island.copy(), world.cells.island.copy()
     for at in range(n_sites):
@@ -115,6 +121,28 @@ def _with_power(random: Random, world: World) -> World:
             queue[queue == other] = there[0]
             cell[cell == other] = there[0]
     return world._replace(queues=world.queues._replace(island=queue), cells=world.cells._replace(island=cell))
+
+
+def _levels(random: Random, world: World, idle: Any, kinds: Any) -> dict[str, Any]:
+    """Some sites slow jobs down: power falls to that of a free GPU, speed by a line or a step."""
+    n_sites = int(world.cells.site.max(initial=0)) + 1
+    if random.random() < 0.4:
+        return {"site_low": _ints([100] * n_sites), "level_w": _none(), "level_speed": _none()}
+    low = [random.choice((100, random.randint(1, 99))) for _ in range(n_sites)]
+    share = np.array([max(level, low[site]) for level in range(101) for site in world.cells.site.tolist()])
+    share = share.reshape(101, 1, -1)
+    watts = idle + (kinds[None] - idle) * share // 100
+    steady = np.array([random.random() < 0.3 for _ in range(len(kinds))])[None, :, None]
+    speed = 10_000 * (share + (100 - share) * random.choice((0, 30, 90)) // 100)
+    return {
+        "site_low": _ints(low),
+        "level_w": np.where(steady, kinds[None], watts).astype(np.int64),
+        "level_speed": (np.where(steady, 1_000_000, speed) + 0 * watts).astype(np.int64),
+    }
+
+
+def _none() -> Any:
+    return np.zeros((0, 0, 0), np.int64)
 
 
 def _gates(random: Random, world: World, jobs: Jobs) -> Gates | None:

@@ -16,6 +16,7 @@ from gpufleet.world.layout import (
     NO_WISH,
     NOT_ONLINE,
     OWN_QUOTA,
+    POWER,
     PRIORITY,
     RESERVATION,
     RETURNING,
@@ -166,7 +167,8 @@ class Lending(Simulation):
         return view
 
     def has_no_place_because(self, job: Job, option: Option, gone: list[Job]) -> int:
-        """0 if the job has a place, else NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY or RESERVATION."""
+        """0 if the job has a place, else NOT_ONLINE, NO_FREE, FRAGMENTED, TOPOLOGY,
+        RESERVATION or POWER."""
         view, wish = self.view(option, gone), self.wish(job)
         cause = self.why_not(job, option, view)
         if cause:
@@ -174,7 +176,14 @@ class Lending(Simulation):
         if not wish_fits(self.sets.may_use(job, view), option.cell, job.gpus, wish, self.site):
             return TOPOLOGY
         open_now = self.open_now(job, option, view)
-        return 0 if wish_fits(open_now, option.cell, job.gpus, wish, self.site) else RESERVATION
+        if not wish_fits(open_now, option.cell, job.gpus, wish, self.site):
+            return RESERVATION
+        return self.refused_by_power(job, option)
+
+    def power_lets(self, job: Job, product: int) -> bool:
+        """Whether the cap of some site admits the job on this product."""
+        options = [option for option in job.options if option.cell.product == product]
+        return not all(self.refused_by_power(job, option) for option in options)
 
     def place_now(self, job: Job, product: int) -> tuple[Option, dict[int, int]]:
         """The first option of the product that fits, and the nodes there."""
@@ -263,6 +272,8 @@ class Lending(Simulation):
                 causes.append(OWN_QUOTA)
             elif not self.ever_within_limits(job, option.cell.product):
                 causes.append(LIMIT)
+            elif self.meters and not self.meters.ever_admits(job, option):
+                causes.append(POWER)
             elif not wish_can_fit(self.usable(job, option), option.cell, job.gpus, self.wish(job), self.site):
                 causes.append(TOPOLOGY)
             elif self._ever_holds(job, option):

@@ -165,6 +165,7 @@ class Job:
     held: dict[int, int] = field(default_factory=dict)  # node index -> GPUs
     ends: int = 0
     ends_killed: bool = False
+    progress: int = 0  # of this attempt, millionths of a second at full speed
     # what is reported
     state: int = -1
     first_start: int = -1
@@ -178,6 +179,7 @@ class Job:
     failures: int = 0
     lost: float = 0.0  # work
     run_s: int = 0
+    slowed: int = 0  # millionths of a second that it ran longer
     by_refusal: list[int] = field(default_factory=lambda: [0] * N_REFUSALS)
     by_root: list[int] = field(default_factory=lambda: [0] * N_REFUSALS)
 
@@ -196,12 +198,12 @@ class Job:
             return self.stands_behind.root()  # asked anew each time: it changes when that job's refusal does
         return self.reservation_root if self.why == RESERVATION else self.why
 
-    def remaining_at(self, now: int) -> float:
+    def remaining_now(self) -> float:
         """Work still to do, running or waiting (speed-1 seconds)."""
         if self.stage != ON_NODES:
             return self.remaining
         assert self.option is not None
-        return max(0.0, self.remaining - (now - self.started) * self.option.speed)
+        return max(0.0, self.remaining - self.progress / 1_000_000 * self.option.speed)
 
 
 def duration(job: Job, option: Option, policy: Policy) -> int:

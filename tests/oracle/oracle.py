@@ -102,6 +102,8 @@ def one_second(sim: Simulation) -> None:
     if step == 0 or sim.now % step == 0:
         for island in sorted(sim.due):
             one_pass(sim, island, full=sim.due.pop(island))
+    if sim.meters:
+        sim.meters.set_levels(sim)
 
 
 def one_pass(sim: Simulation, island: int, *, full: bool) -> None:
@@ -132,6 +134,13 @@ def _final_state(job: Job) -> tuple[int, int]:
     return (RUNNING if job.stage == ON_NODES else job.state), job.last_state
 
 
+def _slowed(sim: Simulation, job: Job) -> int:
+    if job.stage != ON_NODES:
+        return job.slowed
+    stop = sim.now if sim.clock.finish else sim.clock.end_s
+    return job.slowed + (stop - job.started) * 1_000_000 - job.progress
+
+
 def _outcomes(sim: Simulation) -> Outcomes:
     jobs = sim.jobs
     states = [_final_state(job) for job in jobs]
@@ -159,6 +168,7 @@ def _outcomes(sim: Simulation) -> Outcomes:
         behind=column([job.last_behind for job in jobs]),
         failures=column([job.failures for job in jobs]),
         lost_s=column([int(job.lost) for job in jobs]),
+        slowed_s=column([_slowed(sim, job) // 1_000_000 for job in jobs]),
         held_s=column([job.eligible - job.submit if job.eligible >= 0 else -1 for job in jobs]),
         wait_by_refusal_s=table([job.by_refusal for job in jobs]),
         wait_by_root_s=table([job.by_root for job in jobs]),
@@ -187,5 +197,5 @@ def _tallies(sim: Simulation, stop: int) -> Tallies:
     tallies = Tallies(dense(sim.busy, products), waiting, borrowed, sampled, kept)
     if not sim.meters:
         return tallies
-    energy, peak, level_s = sim.meters.tables(n_bins)
-    return tallies._replace(energy=energy, peak=peak, level_s=level_s)
+    energy, peak, p99, level_s, capped = sim.meters.tables(n_bins)
+    return tallies._replace(energy=energy, peak=peak, p99=p99, level_s=level_s, capped=capped)

@@ -59,16 +59,16 @@ def pass_by_placement(sim: Simulation, island: int) -> None:
 def _take_victims(sim: Simulation, job: Job) -> bool:
     """Preempt as few jobs, in their order, as make it fit. False: it would not fit without all of them."""
     options = [o for o in job.options if not sim.barred(job, o)]
-    remaining = job.remaining_at(sim.now)
+    remaining = job.remaining_now()
     victims = [
         other
         for other in sim.running()
         if any(
             other.option and other.option.cell is o.cell and sim.open_now(job, o, other.held) for o in options
         )
-        and other.remaining_at(sim.now) > remaining
+        and other.remaining_now() > remaining
     ]
-    victims.sort(key=lambda other: (-other.remaining_at(sim.now), -other.sequence))
+    victims.sort(key=lambda other: (-other.remaining_now(), -other.sequence))
     views = {o.cell.index: free_now(o.cell) for o in options}
     for taken, victim in enumerate(victims, start=1):
         assert victim.option is not None

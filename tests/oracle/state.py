@@ -47,6 +47,7 @@ from .model import (
     Node,
     Option,
     Refusal,
+    duration,
     estimate,
     estimate_at_speed_one,
     load_accounts,
@@ -122,7 +123,7 @@ class Simulation:
             return (-job.priority, 0, job.id)
         if order == SJF:
             return (estimate_at_speed_one(job, self.policy), 0, job.id)
-        return (job.remaining_at(self.now), 0 if job.stage == IN_LANE else 1, job.sequence)
+        return (job.remaining_now(), 0 if job.stage == IN_LANE else 1, job.sequence)
 
     def mark_due(self, island: int, *, full: bool) -> None:
         if island >= 0:
@@ -173,7 +174,7 @@ class Simulation:
             account.running += 1
         seconds, killed = run_length(job, option, self.policy)
         job.stage, job.started, job.option, job.held = ON_NODES, self.now, option, held
-        job.ends, job.ends_killed = self.now + seconds, killed
+        job.ends, job.ends_killed, job.progress = self.now + seconds, killed, 0
         job.attempts += 1
         job.last_cell, job.last_end = option.cell.index, -1
         job.first_start = self.now if job.first_start < 0 else job.first_start
@@ -187,6 +188,7 @@ class Simulation:
         for account in job.accounts:
             account.in_use[job.option.cell.product] -= job.gpus
             account.running -= 1
+        job.slowed += (self.now - job.started) * 1_000_000 - job.progress
         job.held, job.option, job.last_end = {}, None, self.now
 
     def end(self, job: Job) -> None:
@@ -206,7 +208,7 @@ class Simulation:
     def lose_work(self, job: Job) -> float:
         """What it did since its last checkpoint, or all of it, is lost; how much that is."""
         assert job.option is not None
-        done = min(job.remaining, (self.now - job.started) * job.option.speed)
+        done = min(job.remaining, job.progress / 1_000_000 * job.option.speed)
         every, pays = UNKNOWN_S, 0
         if self.restarts is not None:
             every, pays = (int(column[job.cls]) for column in self.restarts)
@@ -217,7 +219,7 @@ class Simulation:
 
     def preempt(self, job: Job) -> None:
         """SRTF: it waits again, keeps the work done, and pays the restart."""
-        job.remaining = job.remaining_at(self.now) + overhead(job.gpus, self.policy)
+        job.remaining = job.remaining_now() + overhead(job.gpus, self.policy)
         self._leave_nodes(job)
         job.preemptions += 1
         self._enter_lane(job)
@@ -455,6 +457,9 @@ class Simulation:
             elif job.stage == ON_NODES:
                 assert job.option is not None
                 job.run_s += seconds
+                done = seconds * 1_000_000 if not self.meters else self.meters.done(job, seconds)
+                whole = duration(job, job.option, self.policy) * 1_000_000
+                job.progress = min(whole, job.progress + done)
                 self.sets.account(job, self.now, t)
                 self._tally(self.busy[job.queue.index][job.option.cell.product], t, job.gpus)
 

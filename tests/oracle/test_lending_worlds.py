@@ -54,6 +54,6 @@ def test_everything_happens() -> None:
         result = simulate(*with_extras(*lending_world(seed), seed))
         seen.update(np.flatnonzero(result.outcomes.wait_by_refusal_s.sum(axis=0)).tolist())
         why.update(row[3] for row in result.preemptions)
-    never = {code.STARTABLE, code.BEYOND_DEPTH, code.POWER}  # where queues lend no cap of power acts
+    never = {code.STARTABLE, code.BEYOND_DEPTH}
     assert set(seen) == set(range(code.N_REFUSALS)) - never
     assert set(why) == set(range(len(REASONS)))

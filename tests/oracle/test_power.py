@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,11 @@ from gpufleet.world.layout import (
     EASY,
     NO_BACKFILL,
     NO_CAP,
+    OVER_J,
+    OVER_S,
     POWER_LEVELS,
     REFUSALS,
+    SLOW_S,
     Jobs,
     Power,
     World,
@@ -37,8 +41,25 @@ def power(*caps: tuple[int, int], idle: int = 2, kinds: tuple[int, ...] = (10,),
         cap_site=ints(0 for _ in caps),
         cap_w=ints(watts for _, watts in caps),
         most_w=ints([16 * max(kinds)]),
+        class_kept=ints(more.get("kept", [0] * len(more.get("of_class", [0])))),
+        **levels(more.get("levels"), kinds),
+        cell_speed=np.ones(1),
         over_cap=more.get("over_cap", 1),
     )
+
+
+def levels(of: Callable[[int], int] | None, kinds: tuple[int, ...], low: int = 50) -> dict[str, Any]:
+    """With ``of`` jobs at level L draw L % of what they can and run at ``of(L)`` millionths; L >= ``low``."""
+    if of is None:
+        none = np.zeros((0, 0, 0), np.int64)
+        return {"site_low": ints([100]), "level_w": none, "level_speed": none}
+    steps = [max(level, low) for level in range(101)]
+    watts = [[[watts * level // 100] for watts in kinds] for level in steps]
+    return {
+        "site_low": ints([low]),
+        "level_w": ints(watts),
+        "level_speed": ints([[[of(level)]] * len(kinds) for level in steps]),
+    }
 
 
 def simulate(world: World, some: Jobs) -> Result:
@@ -100,6 +121,70 @@ def test_a_job_above_every_cap_never_runs() -> None:
     assert REFUSALS[out.outcomes.last_refusal[0]] == "power"
 
 
+def test_a_cap_does_not_stop_who_may_not_be_stopped() -> None:
+    # From 20 to 30 only 100 W. The second job would stop, as it started last, but its class is kept: the
+    # first one goes (96 W). Were both kept, 160 W would be drawn on: 60 W too much for 10 s.
+    lanes = [[(0, 1.0)]] * 2
+    caps = ((0, NO_CAP), (20, 100), (30, NO_CAP))
+    some = jobs((0, 8, 50), (5, 8, 50), cls=[0, 1])
+    world = make([[8, 8]], lanes=lanes)
+    out = simulate(world._replace(power=power(*caps, of_class=[0, 0], kept=[0, 1])), some)
+    assert out.outcomes.end_s.tolist() == [80, 55]
+    assert out.outcomes.preemptions.tolist() == [1, 0]
+    assert out.tallies.capped[0, OVER_S].sum() == 0
+    out = simulate(world._replace(power=power(*caps, of_class=[0, 0], kept=[1, 1])), some)
+    assert out.outcomes.end_s.tolist() == [50, 55]
+    assert out.tallies.capped[0, OVER_S].sum() == 10
+    assert out.tallies.capped[0, OVER_J].sum() == 600
+
+
+def linear(level: int) -> int:
+    """Half as fast at half the power, and so on."""
+    return 10_000 * level
+
+
+def test_a_cap_slows_who_runs() -> None:
+    # Two jobs of 8 GPUs at 100 W each draw 1,600 W. From 20 on the cap is 1,200 W: level 75, speed 0.75;
+    # from 60 on 1,600 W. Until 20: 20 s each done; until 60: 30 more; the last 50 s at full speed.
+    world = make([[8, 8]], clock=(1000, 0, 10))._replace(
+        power=power((0, 1600), (20, 1200), (60, 1600), kinds=(100,), levels=linear)
+    )
+    out = simulate(world, jobs((0, 8, 100), (0, 8, 100)))
+    assert out.outcomes.end_s.tolist() == [110, 110]
+    assert out.outcomes.slowed_s.tolist() == [10, 10]
+    assert out.tallies.peak[0, :11].tolist() == [1600, 1600, *[1200] * 4, *[1600] * 5]
+    assert out.tallies.energy[0, 1].sum() == 1600 * 20 + 1200 * 40 + 1600 * 50
+    assert out.tallies.capped[0, SLOW_S].sum() == 40
+    assert out.tallies.capped[0, OVER_S].sum() == 0
+    assert out.tallies.p99[0, :7].tolist() == [1600, 1600, 1200, 1200, 1200, 1200, 1600]
+
+
+def test_a_job_that_starts_slows_the_others() -> None:
+    # The cap of 1,000 W holds one job at full speed (800 W + 16 W idle), two at level 62 (62 x 16 = 992 W).
+    world = make([[8, 8]])._replace(power=power((0, 1000), kinds=(100,), levels=linear))
+    out = simulate(world, jobs((0, 8, 100), (40, 8, 62)))
+    # The first has 60 s left at 40, the second 62: slowed, the first ends after 97 s (60 / 0.62 = 96.8), when
+    # the second has done 60.14 s, and runs its last 1.86 s at full speed.
+    assert out.outcomes.start_s.tolist() == [0, 40]
+    assert out.outcomes.end_s.tolist() == [137, 139]
+    assert out.outcomes.slowed_s.tolist() == [37, 37]
+
+
+def test_the_lowest_level_is_where_starts_are_held_back() -> None:
+    # At level 50 two jobs draw 800 W: under a cap of 799 W the second waits, and the first runs at level 97
+    # (776 W, and 16 W of the free GPUs).
+    world = make([[8, 8]])._replace(power=power((0, 799), kinds=(100,), levels=linear))
+    out = simulate(world, jobs((0, 8, 97), (0, 8, 97)))
+    assert out.outcomes.start_s.tolist() == [0, 100]
+    assert out.outcomes.wait_by_refusal_s[1, REFUSALS.index("power")] == 100
+
+
+def test_a_limit_counts_real_time_where_a_cap_slows() -> None:
+    world = make([[8, 8]])._replace(power=power((0, 416), kinds=(100,), levels=linear))
+    out = simulate(world, jobs((0, 8, 100), limit_s=[120]))  # level 50 + 16 W idle: it would take 200 s
+    assert (out.outcomes.end_s[0], out.outcomes.state[0]) == (120, 1)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 200), st.integers(1, 16), st.integers(1, 90)), min_size=1, max_size=25),
@@ -125,3 +210,30 @@ def test_power_is_never_above_a_constant_cap(
 def test_without_power_there_is_no_meter() -> None:
     out = oracle.simulate(make([[8]]), jobs((0, 8, 10)))
     assert out.tallies.energy.size == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 16), st.integers(1, 90)), min_size=1, max_size=25),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(32, 1700)), min_size=1, max_size=5),
+    st.integers(1, 99),
+    st.sampled_from([(NO_BACKFILL, 1), (NO_BACKFILL, 0), (EASY, 1), (EASY, 0), (CONSERVATIVE, 0)]),
+)
+def test_slowed_jobs_do_their_work_under_every_cap(
+    rows: list[tuple[int, int, int]], caps: list[tuple[int, int]], low: int, rules: tuple[int, int]
+) -> None:
+    """Whatever the caps: never above them, meter = parts, and nobody runs shorter than at full speed."""
+    steps = sorted({0: 1700, **dict(caps)}.items())
+    world = make([[8, 8]], clock=(1000, 1, 10), backfill=rules[0], strict=rules[1])
+    slow = power(*steps, kinds=(100,))._replace(**levels(linear, (100,), max(low, 2)))
+    some = jobs(*sorted(rows))
+    out = run(world._replace(power=slow), some, debug=True)
+    assert out.tallies.capped[0, OVER_J].sum() == 0
+    cap_at = [max((t, w) for t, w in steps if t <= second)[1] for second in range(out.end_s)]
+    for b, peak in enumerate(out.tallies.peak[0, : out.end_s // 10].tolist()):
+        assert peak <= max(cap_at[b * 10 : b * 10 + 10])
+    done = out.outcomes.state == 0
+    once = done & (out.outcomes.preemptions == 0)
+    assert (out.outcomes.run_s - out.outcomes.slowed_s == some.work_s)[once].all()
+    again = run(world._replace(power=slow), some)
+    assert all(np.array_equal(a, b) for a, b in zip(out.tallies, again.tallies, strict=True))

@@ -23,7 +23,7 @@ from gpufleet.world.layout import Jobs, World
 GROWS = ("grow_slots", "grow_lanes", "grow_bins", "grow_plan")
 PER_LANE = ("lane", "clock", "lane_first", "lane_last", "todo", "shape_mark", "shape_est")
 PER_PLANNED = ("plan", "plan_next")
-PER_BIN = ("busy", "waiting", "sampled", "energy", "peak")
+PER_BIN = ("busy", "waiting", "sampled", "energy", "peak", "p99", "capped")
 
 
 def tiny(world: World) -> State:

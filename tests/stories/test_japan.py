@@ -183,7 +183,8 @@ def test_budgets_are_the_money_of_the_record(japan: Plan, record: Record) -> Non
     assert whole["ten-trillion"] == float(record["SC019"]["quantity"]) == 10**13
     rows = {
         "meti-sakura": "JP006", "meti-kddi": "JP007", "meti-rutilea": "JP008", "meti-gmo": "JP009",
-        "meti-highreso": "JP010", "meti-softbank-1": "JP012", "meti-softbank-2": "JP013", "physical-ai": "JP014",
+        "meti-highreso": "JP010", "meti-softbank-1": "JP012", "meti-softbank-2": "JP013",
+        "physical-ai": "JP014",
     }  # fmt: skip
     for name, row in rows.items():
         assert whole[name] == float(record[row]["quantity"]), name

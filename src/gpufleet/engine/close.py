@@ -7,7 +7,8 @@ from collections.abc import Callable
 from gpufleet.engine.jit import entry
 from gpufleet.engine.life import _hand_out_later, hand_out
 from gpufleet.engine.memory import Rules, pack
-from gpufleet.engine.power import meter
+from gpufleet.engine.pace import end_pace
+from gpufleet.engine.power import close_meters
 from gpufleet.engine.room import grow_bins
 from gpufleet.engine.state import AWAY, HELD, NOW, RUNS, TOP_SLOT, WAITS, State
 from gpufleet.engine.tally import book, book_kept, leave, step
@@ -19,10 +20,12 @@ def close_slots(w: Rules, s: State, now: int) -> None:
     """Book every job that is alive up to ``now`` and put it on the list to hand out, in slot order."""
     s.scalar[NOW] = now
     if w.power:
-        meter(w, s, now)
+        close_meters(w, s)
     for i in range(s.scalar[TOP_SLOT]):
         job = s.slot[i]
         if job.status == RUNS:
+            if w.slows:
+                end_pace(w, s, i)
             job.run += now - job.start
             book_kept(w, s, i, now)
             queue, product = w.class_queue[job.cls], s.cell[job.cell].product

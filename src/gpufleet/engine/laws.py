@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpufleet.engine.memory import least_w
 from gpufleet.engine.state import ALIVE, AWAY, HELD, OVER, RUNS, WAITS, State
-from gpufleet.world.layout import World
+from gpufleet.world.layout import Power, World
 
 
 def check_laws(world: World, state: State) -> None:
@@ -47,13 +48,26 @@ def check_laws(world: World, state: State) -> None:
         counts = np.bincount(source[alive], minlength=len(state.source))
         assert (counts == state.source.alive).all(), "jobs of a source"
     if world.power is not None:
-        drawn = np.zeros_like(state.drawn)
-        for i in np.flatnonzero(status == RUNS):
-            kind, cell = world.power.class_kind[slot.cls[i]], slot.cell[i]
-            drawn[world.cells.site[cell], kind] += slot.gpus[i] * world.power.kind_w[kind, cell]
-        assert (drawn == state.drawn).all(), "power of running jobs"
+        _check_power(world, world.power, state)
     quota = world.queues.quota
     assert ((quota < 0) | (used <= quota)).all(), "quota"
     online = np.asarray(node.online) == 1
     free = np.bincount(node.cell[online], weights=node.free[online], minlength=len(state.cell))
     assert (free == state.cell.free).all(), "free GPUs per cell"
+
+
+def _check_power(world: World, power: Power, state: State) -> None:
+    """What is drawn is what free GPUs and running jobs draw."""
+    drawn, site_of = np.zeros_like(state.drawn), world.cells.site
+    least = least_w(world, power)
+    idle = np.bincount(site_of, weights=state.cell.free * power.idle_w, minlength=len(state.cap))
+    lowest = idle.copy()
+    for i in np.flatnonzero(np.asarray(state.slot.status) == RUNS):
+        cls, cell, gpus = state.slot.cls[i], state.slot.cell[i], int(state.slot.gpus[i])
+        kind, site = power.class_kind[cls], site_of[state.slot.cell[i]]
+        watts = power.level_w[state.level[site]] if power.level_w.size else power.kind_w
+        drawn[site, kind] += gpus * watts[kind, cell]
+        lowest[site] += gpus * least[kind, cell]
+    assert (drawn == state.drawn).all(), "power of running jobs"
+    assert (idle + drawn.sum(axis=1) == state.draw).all(), "power of sites"
+    assert (lowest == state.least).all(), "power of sites at their lowest level"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from gpufleet.engine import heap
 from gpufleet.engine.jit import entry, kernel
 from gpufleet.engine.memory import Rules
-from gpufleet.engine.order import ceil_s, estimate_s
+from gpufleet.engine.order import estimate_s
 from gpufleet.engine.own import note_job
+from gpufleet.engine.pace import begin_pace, end_pace, full_s, is_current, worked_s
 from gpufleet.engine.place import grant_picks, release_grants
 from gpufleet.engine.power import count_power
 from gpufleet.engine.quota import count_in_accounts, never
@@ -41,6 +42,7 @@ from gpufleet.engine.tally import book, book_kept, step
 from gpufleet.world.layout import (
     BETWEEN_PASSES,
     DONE,
+    FULL_SPEED,
     KILL_AT_LIMIT,
     KILLED,
     REFUSED,
@@ -96,6 +98,8 @@ def take_in(w: Rules, s: State, jobs: Jobs) -> None:
     job.behind, job.cell, job.grants, job.shape_no, job.lane = -1, -1, -1, -1, -1
     job.attempts, job.preemptions, job.last, job.mark, job.since = 0, 0, 0, -1, s.scalar[NOW]
     job.waited, job.failures, job.lost, job.submit, job.yields = 0, 0, 0.0, s.scalar[NOW], 0
+    if w.slows:
+        s.slowed[i] = 0
     if w.gates and _is_held(w, s, i):
         return
     become_eligible(w, s, i)
@@ -178,12 +182,14 @@ def start(w: Rules, s: State, i: int, option: int) -> None:
     job.attempts += 1
     if job.first_start < 0:
         job.first_start = now
-    duration = max(1, ceil_s(job.work / job.speed)) + w.finish_lag_s
+    duration = full_s(w, s, i)
     job.est_end = now + estimate_s(w, job.limit, duration)
     job.outcome = DONE
     if 0 < job.limit < duration and w.over_limit == KILL_AT_LIMIT:
         duration, job.outcome = job.limit, KILLED
     job.end = now + duration
+    if w.slows:
+        begin_pace(w, s, i)
     heap.push(s.ends, s.scalar[N_ENDS], (job.end << heap.SLOT_BITS) | i)
     s.scalar[N_ENDS] += 1
     grant_picks(w, s, i)
@@ -192,7 +198,7 @@ def start(w: Rules, s: State, i: int, option: int) -> None:
     if w.accounts:
         count_in_accounts(w, s, job.cls, product, job.gpus, 1)
     if w.power:
-        count_power(w, s, job.cls, cell, job.gpus)
+        count_power(w, s, job.cls, cell, job.gpus, -job.gpus)
     step(s.busy, queue, product, w.grid_s, now, job.gpus)
 
 
@@ -203,34 +209,28 @@ def stop(w: Rules, s: State, i: int) -> None:
     now = s.scalar[NOW]
     queue, product = w.class_queue[job.cls], s.cell[job.cell].product
     book_kept(w, s, i, now)
+    free = s.cell[job.cell].free
     release_grants(w, s, i)
     s.used[queue, product] -= job.gpus
     if w.accounts:
         count_in_accounts(w, s, job.cls, product, -job.gpus, -1)
     if w.power:
-        count_power(w, s, job.cls, job.cell, -job.gpus)
+        count_power(w, s, job.cls, job.cell, -job.gpus, s.cell[job.cell].free - free)
     step(s.busy, queue, product, w.grid_s, now, -job.gpus)
     job.run += now - job.start
 
 
 @kernel
-def _is_current(s: State, entry: int) -> bool:
-    """Whether an entry of the heap of ends belongs to an attempt that still runs, or to a return to come."""
-    job = s.slot[entry & heap.SLOT_MASK]
-    return bool((job.status == RUNS or job.status == AWAY) and job.end == entry >> heap.SLOT_BITS)
-
-
-@kernel
 def drop_stale_ends(s: State) -> None:
     """Have a current entry on top of the heap, or none, and keep room in it."""
-    while s.scalar[N_ENDS] > 0 and not _is_current(s, s.ends[0]):
+    while s.scalar[N_ENDS] > 0 and not is_current(s, s.ends[0]):
         heap.pop(s.ends, s.scalar[N_ENDS])
         s.scalar[N_ENDS] -= 1
     if s.scalar[N_ENDS] > len(s.ends) // 2:
         n, s.scalar[N_ENDS] = s.scalar[N_ENDS], 0
         for at in range(n):
             entry = s.ends[at]
-            if _is_current(s, entry):
+            if is_current(s, entry):
                 heap.push(s.ends, s.scalar[N_ENDS], entry)
                 s.scalar[N_ENDS] += 1
 
@@ -276,6 +276,8 @@ def end_jobs(w: Rules, s: State, t: Tree, h: Share, now: int) -> None:
         job = s.slot[i]
         _bring_near(s)
         if job.status == RUNS and job.end == now:
+            if w.slows:
+                end_pace(w, s, i)
             stop(w, s, i)
             if w.shares:
                 release(w, s, t, h, i, now)
@@ -294,7 +296,9 @@ def keep_checkpoint(w: Rules, s: State, i: int) -> float:
     Returns the work that is lost, in seconds at speed 1.
     """
     job = s.slot[i]
-    done = min(job.work, (s.scalar[NOW] - job.start) * job.speed)
+    done = min(job.work, worked_s(w, s, i) * job.speed)
+    if w.slows:
+        end_pace(w, s, i)
     step, kept = w.class_checkpoint_s[job.cls], 0.0
     if step == 0:
         kept = done
@@ -371,6 +375,7 @@ def hand_out(w: Rules, s: State) -> bool:
         out[8, at], out[9, at], out[10, at] = job.attempts, job.preemptions, job.behind
         out[11, at], out[12, at] = job.failures, int(job.lost)
         out[13, at] = s.held[i] if w.gates else 0
+        out[14, at] = s.slowed[i] // FULL_SPEED if w.slows else 0
         if not job.waited:
             out[WAITS_AT, at] = -1
         s.scalar[N_OUT] += 1

@@ -18,8 +18,8 @@ from gpufleet.engine.lanes import pass_lanes
 from gpufleet.engine.life import drop_stale_ends, end_jobs, hand_out, kill_on_node, mark_due, take_in
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.own import FAULT, NO_FAULT
+from gpufleet.engine.pace import settle_levels
 from gpufleet.engine.place import plan_service, set_service
-from gpufleet.engine.power import meter
 from gpufleet.engine.samples import take_samples
 from gpufleet.engine.sharing.admission import pass_sharing, room_for_pass
 from gpufleet.engine.sharing.state import BY_FAILURE, BY_KILL, FIRST_QUEUE, Share
@@ -230,6 +230,8 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
     while True:
         if s.fault[FAULT] != NO_FAULT:
             return OWN_FAULT
+        if w.slows:
+            settle_levels(w, s)
         if not hand_out(w, s):
             return OUT_FULL
         if s.scalar[NEXT_JOB] >= len(jobs.gpus) and not closed:
@@ -244,8 +246,6 @@ def to_next_pass(w: Rules, s: State, t: Tree, h: Share, jobs: Jobs, closed: bool
         if grid_bin > s.scalar[N_SAMPLED]:
             take_samples(w, s, now)
         s.scalar[NOW] = now
-        if w.power:
-            meter(w, s, now)
         end_jobs(w, s, t, h, now)
         _make_planned_changes(w, s, t, h, now)
         while submit == now:

@@ -44,6 +44,7 @@ from gpufleet.world.layout import (
     UNKNOWN_S,
     ClassRules,
     Failures,
+    Power,
     World,
 )
 
@@ -104,6 +105,11 @@ class Rules(NamedTuple):
     cap_site: Ints
     cap_w: Ints
     power_most_w: Ints  # (n_sites,)
+    class_kept: Ints  # (n_classes,)
+    site_low: Ints  # (n_sites,)
+    level_w: Ints  # (n_levels, n_kinds, n_cells), to the end of the arrays as in Power
+    level_speed: Ints
+    power_least_w: Ints  # (n_kinds, n_cells) at the lowest level of the cell's site
     order: int
     strict: int
     backfill: int
@@ -134,6 +140,7 @@ class Rules(NamedTuple):
     accounts: int  # how many
     gates: int
     power: int  # 1 = sites have meters
+    slows: int  # 1 = some site's cap slows jobs
     stop_over_cap: int
     n_causes: int  # refusals beyond these do not occur: their columns stay 0
 
@@ -161,6 +168,7 @@ def rules_of(world: World) -> Rules:
     numbers |= {"accounts": len(world.accounts.jobs) if world.accounts else 0}
     numbers |= {"gates": int(world.gates.gate[-1]) + 1 if world.gates else 0}
     numbers |= {"power": int(world.power is not None)}
+    numbers |= {"slows": int(world.power is not None and world.power.level_w.size > 0)}
     numbers |= {"stop_over_cap": world.power.over_cap if world.power else 0}
     plain = world.shared is None and world.accounts is None and world.power is None
     numbers |= {"n_causes": BEYOND_DEPTH + 1 if plain else N_REFUSALS}
@@ -227,10 +235,19 @@ def _gate_arrays(world: World) -> list[Any]:
 
 def _power_arrays(world: World) -> list[Any]:
     if world.power is None:
-        table: Any = np.zeros((0, 0), np.int64)
-        flat = [np.zeros(0, np.int64) for _ in range(7)]
-        return [*flat[:2], table, *flat[2:]]
-    return [own(array, np.int64) for array in (world.cells.site, *world.power[:-1])]
+        shapes = [(0,), (0,), (0, 0), *[(0,)] * 7, *[(0, 0, 0)] * 2, (0, 0)]
+        return [np.zeros(shape, np.int64) for shape in shapes]
+    power = world.power
+    tables = (world.cells.site, *power[: power._fields.index("cell_speed")], least_w(world, power))
+    return [own(array, np.int64) for array in tables]
+
+
+def least_w(world: World, power: Power) -> Ints:
+    """What a GPU of each kind and cell draws as slow as the cap of its site may make it, W."""
+    if power.level_w.size == 0:
+        return power.kind_w
+    low = power.site_low[world.cells.site]
+    return np.ascontiguousarray(power.level_w[low, :, np.arange(low.size)].T)
 
 
 def counts_domains(world: World) -> bool:

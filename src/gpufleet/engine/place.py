@@ -10,6 +10,7 @@ from gpufleet.engine.forecast import touch
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.own import own_domain, own_node, own_node_alone
+from gpufleet.engine.power import count_idle
 from gpufleet.engine.state import FREE_GRANTS, LAST_DOMAIN, N_PICKS, State
 from gpufleet.world.layout import (
     BEST_FIT,
@@ -128,11 +129,15 @@ def set_service(w: Rules, s: State, n: int, online: int) -> bool:
         _enter(w, s, n)
         s.cell[node.cell].free += node.free
         s.n_size[node.cell, node.gpus] += 1
+        if w.power:
+            count_idle(w, s, node.cell, node.free)
     else:
         _exit(w, s, n)
         s.cell[node.cell].free -= node.free
         s.n_size[node.cell, node.gpus] -= 1
         node.online = 0
+        if w.power:
+            count_idle(w, s, node.cell, -node.free)
     return True
 
 

@@ -13,6 +13,7 @@ from gpufleet.base.arrays import Ints
 from gpufleet.engine import sets
 from gpufleet.engine.masks import masks_of
 from gpufleet.engine.memory import counts_domains
+from gpufleet.engine.meters import pace_fields, power_fields
 from gpufleet.engine.own import no_fault
 from gpufleet.engine.state import (
     CELL,
@@ -39,8 +40,6 @@ from gpufleet.world.layout import (
     N_REFUSALS,
     N_SAMPLES,
     NO_BACKFILL,
-    NO_CAP,
-    POWER_LEVELS,
     SRTF,
     World,
 )
@@ -114,7 +113,8 @@ def new_state(world: World, n_slots: int = 1024, n_out: int = N_OUT_ROWS) -> Sta
         **_scratch_fields(world, n_slots),
         **_book_fields(world),
         **_gate_fields(world, n_slots),
-        **_power_fields(world),
+        **power_fields(world),
+        **pace_fields(world, n_slots),
     )
 
 
@@ -261,19 +261,6 @@ def _gate_fields(world: World, n_slots: int) -> dict[str, Any]:
     }
 
 
-def _power_fields(world: World) -> dict[str, Any]:
-    power = world.power
-    n_sites, n_kinds = (len(power.most_w), len(power.kind_w)) if power else (0, 0)
-    n_bins = int(min(world.clock.end_s // world.clock.grid_s + 2, 1 << 20))
-    return {
-        "cap": np.full(n_sites, NO_CAP, np.int64),
-        "drawn": np.zeros((n_sites, n_kinds), np.int64),
-        "energy": np.zeros((n_sites, 1 + n_kinds, n_bins + 1), np.int64),
-        "peak": np.zeros((n_sites, n_bins + 1), np.int64),
-        "level_s": np.zeros((n_sites, POWER_LEVELS + 1), np.int64),
-    }
-
-
 def _chain(slots: Any, first: int) -> Any:
     """Link the slots from ``first`` on into a list of free ones."""
     slots.link[first:] = np.arange(first + 1, len(slots) + 1)
@@ -353,7 +340,7 @@ def grow_slots(state: State) -> State:
         wait_ref=_doubled(state.wait_ref),
         wait_root=_doubled(state.wait_root),
         later=_doubled(state.later, fill=-1),
-        held=_doubled(state.held),
+        **{name: _doubled(getattr(state, name)) for name in ("held", "left", "paced", "slowed")},
         ends=_doubled(state.ends),
         roll=_doubled(state.roll, axis=1),
     )
@@ -395,7 +382,7 @@ def grow_bins(state: State, n_bins: int) -> State:
         new[..., : table.shape[-1]] = table
         return new
 
-    names = ("busy", "waiting", "sampled", "energy", "peak")
+    names = ("busy", "waiting", "sampled", "energy", "peak", "p99", "capped")
     tables: dict[str, Any] = {name: wider(getattr(state, name)) for name in names}
     return state._replace(**tables)
 

@@ -28,8 +28,7 @@ _KINDS = (
     *[np.int32] * 5,
     np.int64,
     np.int32,
-    np.int64,
-    np.int64,
+    *[np.int64] * 3,
 )  # of the columns of Outcomes
 _TYPES = (np.int64, np.int32, np.float64, np.int32, np.int64, np.int32)
 Sink = Callable[[Outcomes], None]
@@ -51,6 +50,7 @@ class Summary(NamedTuple):
     end_s: int
     n_jobs: int
     preemptions: Ints  # rows of EVENT columns, in their order
+    power: Ints  # (n_sites, 2): IT power at the end with all jobs at the lowest level, and the cap, W
 
 
 def simulate(world: World, jobs: Jobs, *, debug: bool = False) -> Result:
@@ -144,7 +144,8 @@ def run(
     n_jobs = int(state.scalar[FIRST_ID] + state.scalar[NEXT_JOB])
     end_s = int(state.scalar[NOW]) if world.clock.finish else world.clock.end_s
     preempted = np.concatenate(outbox.preempted)
-    return Summary(_tallies(state, sharing, world, end_s), end_s, n_jobs, preempted)
+    power = np.column_stack([state.least, state.cap])
+    return Summary(_tallies(state, sharing, world, end_s), end_s, n_jobs, preempted, power)
 
 
 def _with_last(batches: Iterable[Jobs]) -> Iterator[tuple[Jobs, bool]]:
@@ -249,4 +250,6 @@ def _tallies(state: State, sharing: Sharing, world: World, end_s: int) -> Tallie
         whole[..., : min(n_bins, table.shape[-1])] = table[..., :n_bins]
         return whole
 
-    return totals._replace(energy=cut(state.energy), peak=cut(state.peak), level_s=state.level_s)
+    names = ("energy", "peak", "p99", "capped")
+    tables: dict[str, Any] = {name: cut(getattr(state, name)) for name in names}
+    return totals._replace(level_s=state.level_s, **tables)

@@ -11,6 +11,7 @@ from gpufleet.engine.life import refuse_for_ever, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.node_sets import may_take
 from gpufleet.engine.order import estimate_on, insert, set_key, take_out
+from gpufleet.engine.pace import end_pace, worked_s
 from gpufleet.engine.place import change_free
 from gpufleet.engine.quota import barred, examine, lost
 from gpufleet.engine.state import NOW, PASS, RUNS, SEQUENCE, TOP_SLOT, WAITS, State
@@ -65,10 +66,10 @@ def _sort_roll(s: State, n: int) -> None:
 
 
 @kernel
-def _remaining(s: State, i: int) -> float:
+def _remaining(w: Rules, s: State, i: int) -> float:
     """Work left of running job ``i`` now."""
     job = s.slot[i]
-    return float(max(0.0, job.work - (s.scalar[NOW] - job.start) * job.speed))
+    return float(max(0.0, job.work - worked_s(w, s, i) * job.speed))
 
 
 @kernel
@@ -81,7 +82,7 @@ def _call_roll(w: Rules, s: State, island: int, running: int) -> int:
             w.class_queue[job.cls]
         ] == island:
             if job.status == RUNS:
-                job.key = _remaining(s, i)
+                job.key = _remaining(w, s, i)
             s.roll[0, n] = i
             n += 1
     _sort_roll(s, n)
@@ -103,7 +104,10 @@ def _take_in(w: Rules, s: State, island: int) -> None:
 def _preempt(w: Rules, s: State, i: int) -> None:
     """Running job ``i`` gives way: it keeps the work done and owes the restart overhead."""
     job = s.slot[i]
-    job.work = _remaining(s, i)
+    left = _remaining(w, s, i)
+    if w.slows:
+        end_pace(w, s, i)
+    job.work = left
     band = 0
     while band + 1 < len(w.overhead_s) and job.gpus > w.overhead_gpus[band]:
         band += 1
@@ -314,7 +318,7 @@ def _meet(w: Rules, s: State, lane: int, i: int) -> bool:
 def _pass_by_placement(w: Rules, s: State, island: int) -> None:
     for i in range(s.scalar[TOP_SLOT]):
         if s.slot[i].status == RUNS:
-            s.slot[i].key = _remaining(s, i)
+            s.slot[i].key = _remaining(w, s, i)
     lane = s.island[island].first_lane
     while lane >= 0:
         s.lane[lane].head = -1

@@ -25,7 +25,7 @@ SWEPT_WHOLE, SWEPT_PART, NEXT_QUOTA, PASS_STANDS, NEXT_FAULT = 22, 23, 24, 25, 2
 NEXT_OPEN, N_SAMPLED = 27, 28
 NEXT_PLANNED_S = 32  # when the plan next changes capacity, failures, quotas or windows; 0 = to be found
 N_OUT_WAITS = 33  # rows of out_ref and out_root in use
-NEXT_CAP, METERED = 34, 35  # METERED: until when power is booked
+NEXT_CAP = 34
 NEXT_GATE, GATES_DUE, LOOKED_S = 29, 30, 31  # LOOKED_S: the second of the last look at the gates
 N_SCALARS = 40
 
@@ -106,7 +106,7 @@ ISLAND = np.dtype([(name, np.int64) for name in ("first_lane", "first_new", "las
 GATE = np.dtype([(name, np.int64) for name in ("first", "last", "state")])  # jobs held; SHUT, OPENED, FAILED
 SOURCE = np.dtype([(name, np.int64) for name in ("alive", "not_done")])  # jobs that came; ended, but not done
 SHUT, OPENED, FAILED = 0, 1, 2
-N_OUTCOMES = 14  # columns of Outcomes before its two tables
+N_OUTCOMES = 15  # columns of Outcomes before its two tables
 WAITS_AT = N_OUTCOMES  # column after them: the row of out_ref and out_root; -1 = the job never waited
 
 
@@ -155,10 +155,23 @@ class State(NamedTuple):
     gate: Any  # (n_gates,) GATE
     source: Any  # (n_sources,) SOURCE
     cap: Ints  # (n_sites,) with power: IT power that the site may draw now, W
+    draw: Ints  # (n_sites,) IT power that the site draws now, W
+    least: Ints  # (n_sites,) that it would draw with all jobs at its lowest level, W
+    metered: Ints  # (n_sites,) second until which its power is booked
     drawn: Ints  # (n_sites, n_kinds) of running jobs, W
     energy: Ints  # (n_sites, 1 + n_kinds, n_bins) J
     peak: Ints  # (n_sites, n_bins) W
-    level_s: Ints  # (n_sites, POWER_LEVELS + 1)
+    p99: Ints  # (n_sites, n_bins) W, of bins that are over
+    level_s: Ints  # (n_sites, POWER_LEVELS + 1) of bins that are over
+    bin_now: Ints  # (n_sites, 3) bin that is booked, -1 = none; its lowest and highest level
+    bin_level_s: Ints  # (n_sites, POWER_LEVELS + 1) of this bin
+    capped: Ints  # (n_sites, N_CAPPED, n_bins)
+    level: Ints  # (n_sites,) at which its jobs run
+    unsettled: Ints  # (n_sites,) 1 = its level is to be looked at when the second is over
+    kind_gpus: Ints  # (n_kinds, n_cells) held by jobs of the kind, where a site slows jobs
+    left: Ints  # (n_slots,) there: what running jobs had left at ``paced``, millionths of a second
+    paced: Ints  # (n_slots,)
+    slowed: Ints  # (n_slots,) what they ran longer, millionths of a second
     held: Ints  # (n_slots,) with gates: seconds until the job was eligible, -1 = it is not yet
     shape_key: Ints  # (2^k,) hash table of (class, GPUs); -1 = empty
     shape_id: Ints  # (2^k,)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
-from gpufleet.base.errors import GpufleetError, Place, finding
+from gpufleet.base.errors import GpufleetError, Place, did_you_mean, finding
 from gpufleet.base.say import say
 from gpufleet.plan.declared import Key
 from gpufleet.plan.job_rules import JobRules
@@ -21,7 +21,7 @@ from gpufleet.plan.limits import Held
 from gpufleet.plan.moments import Duration, Moment
 from gpufleet.plan.priorities import PriorityKind
 from gpufleet.plan.reader import Reader, UnreadableError
-from gpufleet.plan.tree import Leaf, Map, parse_yaml
+from gpufleet.plan.tree import Leaf, Map, Node, parse_yaml
 from gpufleet.plan.workloads import Speeds, SpeedsKind
 
 HOUR_S: Final = 3600
@@ -44,6 +44,9 @@ class AskedJob(JobRules):
     project: Annotated[str | None, Key(Text(), "what it is for, where projects have limits")] = None
     tasks: Annotated[int, Key(Count("jobs", least=1, most=100_000), "an array of so many such jobs")] = 1
     at_once: Annotated[int | None, Key(Count("jobs", least=1), "how many of them may run at once")] = None
+    power: Annotated[
+        str | None, Key(Text(), "kind of work, one that the plan has: what it draws; left out: the default")
+    ] = None
 
     @override
     @classmethod
@@ -72,6 +75,7 @@ class Known:
     priorities: Mapping[str, int]
     shares: bool  # queues share: jobs may have rules of preemption and topology
     limits: Callable[[str, str], list[Held]]  # of users or projects (`per_user`, `per_project`) of a queue
+    kinds: tuple[str, ...] = ()  # of work, where power is counted
 
     def limits_of(self, job: AskedJob) -> list[tuple[str, str, Held]]:
         """The limits that a job counts in: each with `user` or `project`, and its name."""
@@ -101,9 +105,11 @@ def read_job(path: Path, known: Known) -> AskedJob:
         job = AskedJob.from_node(node, "", reader)
     if isinstance(node, Map) and not known.shares:
         for key in _RULES:
-            if key in node.items:
+            if key in node.items and not (key == "preemptible" and known.kinds):
                 says = say("`{key}` has no effect: no queue of the plan shares its quota", key=key)
                 reader.report("P024", node.key_at[key], says, say("leave `{key}` out", key=key))
+    if job is not None and job.power is not None and job.power not in known.kinds:
+        _unknown_kind(job.power, node, known, reader)
     if job is not None and isinstance(node, Map):
         counted = {kind for kind, _, _ in known.limits_of(job)}
         for key in ("user", "project"):
@@ -114,6 +120,17 @@ def read_job(path: Path, known: Known) -> AskedJob:
     if job is None or reader.findings:
         raise GpufleetError(*reader.findings)
     return job
+
+
+def _unknown_kind(kind: str, node: Node, known: Known, reader: Reader) -> None:
+    """Report a kind of work that no workload of the plan has."""
+    at = node.key_at["power"] if isinstance(node, Map) else node.at
+    if not known.kinds:
+        says = say("`{key}` has no effect: the plan has no section `power`", key="power")
+        reader.report("P024", at, says, say("leave `{key}` out", key="power"))
+        return
+    says = say("`{kind}` is no kind of work of the plan", kind=kind)
+    reader.report("P262", at, says, did_you_mean(kind, known.kinds, limit=20))
 
 
 def _text(path: Path) -> str:

@@ -18,7 +18,7 @@ from gpufleet.plan.tree import Leaf, Map
 LEVELS: Final = ("node", "domain", "block", "site")
 SLICE_LEVELS: Final = ("domain", "block")
 RULES: Final = ("preemptible", "topology")
-"""Fields that count only where jobs are admitted by cycles."""
+"""Fields that count only where jobs are admitted by cycles; the first also where caps of power stop jobs."""
 
 RESTARTS: Final = ("checkpoint_s", "restart_s")
 """Fields that count only where attempts may be cut short: by preemption, or as their nodes fail or go."""
@@ -103,7 +103,9 @@ class Topology(Declared):
 class JobRules(Sourced):
     """What is the same for all jobs of a workload."""
 
-    preemptible: Annotated[bool, Key(Flag(), "its jobs may be pushed out by others")] = True
+    preemptible: Annotated[
+        bool, Key(Flag(), "its jobs may be pushed out by others, and stopped by a falling cap of power")
+    ] = True
     checkpoint_s: Annotated[
         int | None,
         Key(Checkpoint(), "work between checkpoints: what lies behind the last is lost; "

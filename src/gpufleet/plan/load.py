@@ -24,6 +24,7 @@ from gpufleet.plan import (
     promised,
     ratings,
     sharing_checks,
+    slowing,
 )
 from gpufleet.plan.chain_dates import dated
 from gpufleet.plan.check import run_checks
@@ -56,6 +57,7 @@ __all__ = [
     "promised",
     "ratings",
     "sharing_checks",
+    "slowing",
 ]
 
 

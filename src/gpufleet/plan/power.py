@@ -10,8 +10,10 @@ from typing_extensions import override
 from gpufleet.catalog.power import IDLE, power_shares
 from gpufleet.plan.declared import Key, Sourced, as_map
 from gpufleet.plan.kinds import Choice, Kind, Number, Schema, Text
+from gpufleet.plan.name_list import NameList
 from gpufleet.plan.reader import Reader, UnreadableError, under
-from gpufleet.plan.tree import Node
+from gpufleet.plan.slowing import Curve, Points
+from gpufleet.plan.tree import Leaf, Node
 
 if TYPE_CHECKING:
     from gpufleet.plan.plan import Plan
@@ -41,6 +43,14 @@ class Shares(Kind[dict[str, float]]):
         return {"type": "object", "additionalProperties": Number(above=True, most=1.0).schema()}
 
 
+class KindList(NameList):
+    """Kinds of work, which a check looks up: the catalogue's need not be declared."""
+
+    @override
+    def one(self, word: str, leaf: Leaf, reader: Reader) -> str:
+        return word
+
+
 class PowerPlan(Sourced):
     """Sites have meters: GPUs draw what runs on them draws, and no start lifts a site above its cap."""
 
@@ -64,6 +74,14 @@ class PowerPlan(Sourced):
         dict[str, float],
         Key(Shares(), "own kinds of work: share of a node's rated power; beside the catalogue's, or instead"),
     ] = Field(default_factory=dict)
+    curve: Annotated[
+        Points,
+        Key(Curve(), "how fast jobs run with less power, at sites without a curve of their own: points "
+            "[share of power, share of speed]"),
+    ] = ()  # fmt: skip
+    steady: Annotated[
+        tuple[str, ...], Key(KindList("kind"), "kinds of work that no cap of a site slows down")
+    ] = ()
     default: Annotated[str, Key(Text(), "kind of work of workloads that say none")] = "training"
     idle: Annotated[
         float | None,

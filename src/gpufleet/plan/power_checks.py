@@ -27,9 +27,10 @@ def power_without_section(plan: Plan) -> Iterator[Finding]:
     """
     if plan.power is not None:
         return
-    keys = {"curtailments": "curtailments", "overhead": "overhead_w", "carbon_g_per_kwh": "carbon_g_per_kwh"}
+    keys = {key: key for key in ("curtailments", "carbon_g_per_kwh", "on_cap", "curve", "gpu_caps")}
+    keys["overhead"] = "overhead_w"
     paths = [f"sites.{name}.{key}" for name, site in plan.sites.items()
-             for key, field in keys.items() if getattr(site, field)]  # fmt: skip
+             for key, field in keys.items() if getattr(site, field) not in ((), {}, 0, "hold")]  # fmt: skip
     paths += [f"workloads.{name}.power" for name, workload in plan.workloads.items() if workload.power]
     for path in paths:
         says = say("`{path}` counts only with a section `power`, and the plan has none", path=path)
@@ -62,7 +63,8 @@ def curtailments_overlap(plan: Plan) -> Iterator[Finding]:
 
 @check("P262", "a kind of work that is not known", severity="error")
 def unknown_kind(plan: Plan) -> Iterator[Finding]:
-    """A workload's `power`, and `power.default`, name a kind of work of `power.kinds` or of the catalogue.
+    """A workload's `power`, `power.default` and `power.steady` name a kind of work, of `power.kinds` or of
+    the catalogue.
 
     Example::
 
@@ -72,7 +74,8 @@ def unknown_kind(plan: Plan) -> Iterator[Finding]:
         return
     named = {"power.default": plan.power.default}
     named |= {f"workloads.{name}.power": w.power for name, w in plan.workloads.items() if w.power}
-    for path, kind in named.items():
+    steady = [("power.steady", kind) for kind in plan.power.steady]
+    for path, kind in (*named.items(), *steady):
         if plan.power.share(kind) is None:
             says = say("`{kind}` is no kind of work", kind=kind)
             fix = did_you_mean(kind, plan.power.names, limit=20)
@@ -115,26 +118,6 @@ def no_rating(plan: Plan) -> Iterator[Finding]:
             says = say("no rated power of {system} is known", system=name)
             fix = say("declare the system under `systems` with a `node_power`")
             yield Finding(at=plan.systems[name].line, says=says, fix=fix)
-
-
-@check("P265", "caps of power where queues lend", severity="error")
-def caps_with_sharing(plan: Plan) -> Iterator[Finding]:
-    """Where jobs are admitted by cycles (cohorts, preemption between queues), meters run and rated power
-    decides what comes online; what is drawn does not hold jobs back.
-
-    Example::
-
-        power: {counts: measured}
-        cohorts: {national: {...}}
-    """
-    if plan.power is None or not plan.shares:
-        return
-    paths = ["power.counts"] if plan.power.counts == "measured" else []
-    paths += [f"sites.{name}.curtailments" for name, site in plan.sites.items() if site.curtailments]
-    for path in paths:
-        says = say("`{path}` holds jobs back by power, and queues of this plan lend or preempt", path=path)
-        fix = say("leave it out: sites are metered still; or give the queues quotas of their own")
-        yield Finding(at=plan.line(path), says=says, fix=fix)
 
 
 @check("P266", "overhead takes all of a site's power", severity="error")

@@ -55,6 +55,7 @@ class Read(NamedTuple):
     workloads: Mapping[str, Workload]
     policy: PolicyPlan | None
     nodes_go: bool  # nodes fail, or are taken away from running jobs
+    power_stops: bool = False  # caps of power stop jobs
 
     @property
     def shares(self) -> bool:
@@ -71,7 +72,9 @@ def check_sharing(values: Mapping[str, Any], reader: Reader) -> bool:
     parts = {key: values.get(key, {}) for key in ("cohorts", "queues", "sites", "workloads")}
     kills = any(retirement.mode == "kill" for retirement in values.get("retirements", ()))
     nodes_go = kills or values.get("failures") is not None
-    read = Read(**parts, policy=values.get("policy"), nodes_go=nodes_go)
+    power = values.get("power")
+    stops = power is not None and power.over_cap == "stop"
+    read = Read(**parts, policy=values.get("policy"), nodes_go=nodes_go, power_stops=stops)
     _check_restarts(read, reader)
     if not read.shares:
         _ignored(read, reader)
@@ -221,7 +224,8 @@ def _check_restarts(read: Read, reader: Reader) -> None:
     """Report what attempts cost that are never cut short."""
     for name, workload in read.workloads.items():
         assert isinstance(workload, JobRules)
-        if read.nodes_go or (read.shares and workload.preemptible) or isinstance(workload, TrainingWorkload):
+        yields = (read.shares or read.power_stops) and workload.preemptible
+        if read.nodes_go or yields or isinstance(workload, TrainingWorkload):
             continue  # how long a training takes is predicted with both
         for field in RESTARTS:
             if field in workload.model_fields_set:
@@ -259,7 +263,8 @@ def _written(read: Read, reader: Reader) -> Iterator[tuple[str, Place]]:
     for name, workload in read.workloads.items():
         assert isinstance(workload, JobRules)
         for field in RULES:
-            if field in workload.model_fields_set:
+            stopped = field == "preemptible" and read.power_stops
+            if field in workload.model_fields_set and not stopped:
                 key = field.removesuffix("_s")
                 what = say("`{key}` of {name}", key=key, name=name)
                 yield what, _at(reader, f"workloads.{name}", key)

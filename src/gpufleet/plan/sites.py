@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Self
 
+from pydantic import Field
 from typing_extensions import override
 
 from gpufleet.base.say import say
 from gpufleet.plan.curtailments import Carbon, Curtailment
 from gpufleet.plan.declared import Key, PartList, Sourced
-from gpufleet.plan.kinds import Count, Kind, Number, Quantity, Schema, Text
+from gpufleet.plan.kinds import Choice, Count, Kind, Number, Quantity, Schema, Text
 from gpufleet.plan.law import Country
 from gpufleet.plan.moments import Moment, Zone
 from gpufleet.plan.reader import Reader
+from gpufleet.plan.slowing import ON_CAP, Curve, GpuCaps, Points
 from gpufleet.plan.steps import dated
 from gpufleet.plan.tree import Map, Node, Seq
 
@@ -89,6 +91,22 @@ class Site(Sourced):
     carbon_g_per_kwh: Annotated[
         Steps, Key(Carbon(), "carbon intensity of its energy, g CO2 equivalent per kWh; with `power:`")
     ] = ()
+    on_cap: Annotated[
+        str,
+        Key(
+            Choice(ON_CAP),
+            "hold: jobs wait where they would lift the site above its cap; slow: all its jobs run slower "
+            "instead, by the curve; with `power:`",
+        ),
+    ] = "hold"
+    curve: Annotated[
+        Points,
+        Key(Curve(), "how fast jobs run with less power: points [share of power, share of speed]; left out: "
+            "`power.curve`"),
+    ] = ()  # fmt: skip
+    gpu_caps: Annotated[
+        dict[str, float], Key(GpuCaps(), "power that a GPU of a product may draw here, always; with `power:`")
+    ] = Field(default_factory=dict)
     domains_per_block: Annotated[
         int | None,
         Key(

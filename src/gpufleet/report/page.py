@@ -226,6 +226,7 @@ def _detail(view: View) -> list[Figure | None]:
         figures.utilisation(view),
         fragmentation.over_time(view),
         power.over_time(view),
+        power.by_site(view),
         money.cash_flow(view),
         figures.waits_by_tenant(view),
         figures.waits_by_size(view),

@@ -100,6 +100,7 @@ _OUTCOME: Final = (
     ),
     Column("failures", "i32", "", "attempts cut short because a node failed; counted in preemptions too"),
     Column("lost_s", "i64", "s", "work that it had to do again, at speed 1, after failures and preemptions"),
+    Column("slowed_s", "i64", "s", "what it ran longer because a cap of power slowed it, over all attempts"),
     Column("behind", "i64", "", "job that it last stood behind (order or reservation)", nullable=True),
 )
 _WAITS: Final = tuple(
@@ -380,7 +381,18 @@ POWER: Final[tuple[Column, ...]] = (
     Column("meter_j", "i64", "J", "energy from the grid", "idle_j + jobs_j + overhead_j"),
     Column("mean_w", "f64", "W", "mean power from the grid", "meter_j / length of the bin"),
     Column("peak_w", "f64", "W", "highest power from the grid", "highest IT power x pue + overhead"),
+    Column(
+        "p99_w",
+        "f64",
+        "W",
+        "power from the grid that is not exceeded in 99 % of the bin",
+        "IT power, in steps of 1/16384 of what all GPUs of the site could draw, rounded up, x pue + overhead",
+    ),
     Column("cap_w", "f64", "W", "lowest cap in the bin; null = none", nullable=True),
+    Column("over_cap_s", "i64", "s", "time in which the site drew more than its cap"),
+    Column("over_cap_j", "i64", "J", "energy from the grid above the cap", "IT energy above it x pue"),
+    Column("slowed_s", "i64", "s", "time in which the cap slowed the site's jobs down"),
+    Column("level", "f64", "", "mean share of full power that jobs may draw", "1 = at full speed"),
     Column("carbon_kg", "f64", "kg", "CO2 equivalent; null = no intensity known", "meter x intensity", True),
 )
 """Columns of power.parquet: one row per site and bin; only of plans with a section `power`."""

@@ -23,6 +23,7 @@ from gpufleet.results.explain_limits import (
     never_within,
     refusing,
 )
+from gpufleet.results.explain_power import Slowed, Tight, slowed_of, tightest
 from gpufleet.results.explain_reserved import KeptOff, kept_off
 from gpufleet.results.explain_sharing import (
     Move,
@@ -99,6 +100,8 @@ class Explanation:
     kept_off: tuple[KeptOff, ...] = ()  # reservations of the plan that it had to keep clear of
     limits: tuple[LimitThen, ...] = ()  # when its wait began
     after: tuple[Waited, ...] = ()  # what it depends on
+    tight: tuple[Tight, ...] = ()  # power of sites, where it lacked some
+    slowed: Slowed | None = None  # by caps of power
     days: Days | None = None  # of a campaign or training: where its days went
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +124,8 @@ class Explanation:
             "kept_off": [each.to_json() for each in self.kept_off],
             "limits": [_placed(each) for each in self.limits],
             "after": [_placed(each) for each in self.after],
+            "power": [each._asdict() for each in self.tight],
+            "slowed": self.slowed.to_json() if self.slowed else None,
             "days": self.days.to_json() if self.days else None,
         }
 
@@ -134,7 +139,9 @@ class Explanation:
             told = refusing(self.limits, self.row["gpus"])
             last += [f"  {each.text(spoken_day(self.moments[each.t_s]))}" for each in told]
         last += [f"  {each.text(self._ended(each))}" for each in self.after]
+        last += [f"  {each.text(spoken_day(self.moments[each.t_s]))}" for each in self.tight]
         days = self.days.lines() if self.days else []
+        days += self.slowed.lines() if self.slowed else []
         blocks = [[self._answer()], self._job(), days, self._waits(), self._because(), last, self._moves()]
         return "\n".join(text for block in blocks for text in block)
 
@@ -282,7 +289,8 @@ def why(run: Run, job: int | str) -> Explanation:
     lost, took = moves_of(run, row["job"])
     after = dependencies(run, row)
     limits = limits_then(run, row, [product.name for product in came.products])
-    told_s = [each.t_s for each in limits]
+    tight = tightest(run, row, wish)
+    told_s = [*(each.t_s for each in limits), *(each.t_s for each in tight)]
     told_s += [*(move.t_s for move in (*lost, *took)), *(e.last_s for e in after if e.last_s is not None)]
     return Explanation(
         row=row,
@@ -302,6 +310,8 @@ def why(run: Run, job: int | str) -> Explanation:
         moments={t_s: _local(run, t_s) for t_s in told_s},
         limits=limits,
         after=after,
+        tight=tight,
+        slowed=slowed_of(run, row),
         days=days_of(run, row),
     )
 

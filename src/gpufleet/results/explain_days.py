@@ -10,6 +10,7 @@ import polars as pl
 from gpufleet.base.say import Said, say
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import right
+from gpufleet.results.explain_power import slowed_of
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
@@ -27,8 +28,8 @@ class Ran(NamedTuple):
 class Days(NamedTuple):
     """The time from when a job was eligible to its end, or to the end of the run, s.
 
-    ``whole_s`` is the sum of ``queue_s``, ``again_s``, ``compute_s``, ``lost_s``, ``restarts_s`` and the
-    ``slower_s`` of what ran elsewhere.
+    ``whole_s`` is the sum of ``queue_s``, ``again_s``, ``compute_s``, ``lost_s``, ``restarts_s``,
+    ``slowed_s`` and the ``slower_s`` of what ran elsewhere.
     """
 
     whole_s: int
@@ -39,6 +40,7 @@ class Days(NamedTuple):
     lost_s: int  # done again
     restarts_s: int
     elsewhere: tuple[Ran, ...]
+    slowed_s: int  # longer because power was capped
     failures: int
     cut_short: int  # attempts, failures among them
     first: str  # the product of speed 1; "" if there is none
@@ -74,6 +76,7 @@ class Days(NamedTuple):
         yield self.lost_s, lost
         yield self.restarts_s, say("restarts")
         yield from ((each.slower_s, self._elsewhere(each)) for each in self.elsewhere)
+        yield self.slowed_s, say("longer, as power was capped")
 
     def _elsewhere(self, ran: Ran) -> Said:
         time, words = format_duration(ran.ran_s), {"product": ran.product, "first": self.first}
@@ -100,8 +103,11 @@ def days_of(run: Run, row: Mapping[str, Any]) -> Days | None:
         return None
     training = run.plan.get("trainings", {}).get(row["workload"])
     restarts_s = _restarts_s(row, int((training or workload)["restart_s"]))
-    elsewhere, restarts_s = _elsewhere(run, row, training, restarts_s)
-    worked_s = row["run_s"] - row["lost_s"] - restarts_s - sum(each.slower_s for each in elsewhere)
+    slowed = slowed_of(run, row)
+    slowed_s = slowed.by_site_s + slowed.by_gpus_s if slowed else 0
+    own = {**row, "run_s": row["run_s"] - slowed_s}
+    elsewhere, restarts_s = _elsewhere(run, own, training, restarts_s)
+    worked_s = own["run_s"] - row["lost_s"] - restarts_s - sum(each.slower_s for each in elsewhere)
     queue_s = row["wait_s"] if row["start_s"] is None else row["start_s"] - row["eligible_s"]
     return Days(
         whole_s=row["wait_s"] + row["run_s"],
@@ -112,6 +118,7 @@ def days_of(run: Run, row: Mapping[str, Any]) -> Days | None:
         lost_s=row["lost_s"],
         restarts_s=restarts_s,
         elsewhere=elsewhere,
+        slowed_s=slowed_s,
         failures=row["failures"],
         cut_short=row["preemptions"],
         first=_first(run, row),
@@ -136,6 +143,7 @@ def summed(days: Sequence[Days]) -> Days:
         lost_s=sum(one.lost_s for one in days),
         restarts_s=sum(one.restarts_s for one in days),
         elsewhere=tuple(by.values()),
+        slowed_s=sum(one.slowed_s for one in days),
         failures=sum(one.failures for one in days),
         cut_short=sum(one.cut_short for one in days),
         first=days[0].first,

@@ -158,6 +158,7 @@ class JobsWriter:
             "preemptions": out.preemptions,
             "failures": out.failures,
             "lost_s": out.lost_s,
+            "slowed_s": out.slowed_s,
             "behind": optional(out.behind),
         }
         for name in WAITS:

@@ -79,3 +79,49 @@ def carbon_t(facts: Facts) -> Rows:
     for name, kg, missing in sums.iter_rows():
         if not missing:
             yield {"site": name}, kg / 1000.0
+
+
+@measure(
+    "over_cap_h",
+    "h",
+    "sum of over_cap_s of power.parquet / 3600; only of sites with a cap",
+    needs=("power.over_cap_s", "sites"),
+)
+def over_cap_h(facts: Facts) -> Rows:
+    """Time in which a site drew more than its cap, as what ran there could not be stopped."""
+    for site, seconds, _ in _capped(facts):
+        yield {"site": site}, seconds / 3600.0
+
+
+@measure(
+    "over_cap_mwh",
+    "MWh",
+    "sum of over_cap_j of power.parquet; only of sites with a cap",
+    needs=("power.over_cap_j", "sites"),
+)
+def over_cap_mwh(facts: Facts) -> Rows:
+    """Energy from the grid above the cap, by site."""
+    for site, _, joules in _capped(facts):
+        yield {"site": site}, joules / MWH_J
+
+
+@measure(
+    "slowed_gpu_h",
+    "GPU·h",
+    "sum of gpus x slowed_s over the jobs / 3600, whatever the time; only where a cap slows jobs",
+    needs=("jobs.slowed_s", "jobs.gpus", "sites"),
+)
+def slowed_gpu_h(facts: Facts) -> Rows:
+    """GPU-hours that jobs ran longer because caps of power slowed them down."""
+    if "slow" in (site.get("on_cap") for site in facts.run.plan["sites"].values()):
+        longer = facts.run.scan_jobs().select((pl.col("gpus").cast(pl.Int64) * pl.col("slowed_s")).sum())
+        yield {}, int(longer.collect().item() or 0) / 3600.0
+
+
+def _capped(facts: Facts) -> list[tuple[str, int, int]]:
+    """(site, seconds, joules) above the cap, of sites with one."""
+    if not facts.seen.drawn:
+        return []
+    capped = facts.run.power.filter(pl.col("cap_w").is_not_null())
+    sums = capped.group_by("site", maintain_order=True).agg(pl.col("over_cap_s", "over_cap_j").sum())
+    return [(str(site), int(seconds), int(joules)) for site, seconds, joules in sums.iter_rows()]

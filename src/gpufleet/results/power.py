@@ -11,7 +11,16 @@ from gpufleet.base.arrays import Floats, Ints
 from gpufleet.results.columns import POWER
 from gpufleet.results.parquet import TableWriter, words
 from gpufleet.results.timeline import bin_edges
-from gpufleet.world.layout import POWER_LEVELS, Tallies, World
+from gpufleet.world.layout import (
+    FULL_LEVEL,
+    LEVEL_S,
+    OVER_J,
+    OVER_S,
+    POWER_LEVELS,
+    SLOW_S,
+    Tallies,
+    World,
+)
 from gpufleet.world.power import grid_caps
 
 if TYPE_CHECKING:
@@ -39,6 +48,8 @@ def write_power(path: Path, plan: Plan, world: World, tallies: Tallies, end_s: i
     edges = bin_edges(world, end_s)
     starts, widths = edges[:-1], np.diff(edges)
     n = starts.size
+    assert world.power is not None
+    slows = world.power.site_low < FULL_LEVEL
     with TableWriter(path, POWER) as writer:
         for code, site in enumerate(plan.sites.values()):
             idle_j = tallies.energy[code, 0, :n]
@@ -55,11 +66,29 @@ def write_power(path: Path, plan: Plan, world: World, tallies: Tallies, end_s: i
                 "overhead_j": overhead_j,
                 "meter_j": meter_j,
                 "mean_w": meter_j / np.maximum(widths, 1),
-                "peak_w": tallies.peak[code, :n] * site.pue + site.overhead_w,
+                "peak_w": _from_grid(site, tallies.peak[code, :n]),
+                "p99_w": _from_grid(site, np.minimum(tallies.p99, tallies.peak)[code, :n]),
                 "cap_w": _known(cap_w),
+                **_capped(site, tallies.capped[code, :, :n], widths, slows=bool(slows[code])),
                 "carbon_kg": _known(meter_j / KWH_J * intensity / 1000.0),
             })  # fmt: skip
         return writer.rows
+
+
+def _from_grid(site: Site, it_w: Ints) -> Floats:
+    """Power from the grid for an IT power, W."""
+    return np.asarray(it_w * site.pue + site.overhead_w, np.float64)
+
+
+def _capped(site: Site, capped: Ints, widths: Ints, *, slows: bool) -> dict[str, object]:
+    """What the cap did in each bin."""
+    level = capped[LEVEL_S] / (FULL_LEVEL * np.maximum(widths, 1)) if slows else np.ones(widths.size)
+    return {
+        "over_cap_s": capped[OVER_S],
+        "over_cap_j": np.rint(capped[OVER_J] * site.pue).astype(np.int64),
+        "slowed_s": capped[SLOW_S] if slows else np.zeros(widths.size, np.int64),
+        "level": level,
+    }
 
 
 def _known(values: Floats) -> list[float | None]:

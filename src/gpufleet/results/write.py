@@ -25,6 +25,7 @@ from gpufleet.results.licences import write_licences
 from gpufleet.results.lock import place, write_lock
 from gpufleet.results.measures import measured
 from gpufleet.results.money.write import write_money
+from gpufleet.results.over_cap import over_caps
 from gpufleet.results.power import drawn_of, write_power
 from gpufleet.results.preemptions import Preempted, write_preemptions
 from gpufleet.results.quota_ledger import write_quotas
@@ -68,6 +69,7 @@ def write_results(
     clock = built.world.clock
     run = Run(path)
     write_money(run, plan, built.fleet, end_s)
+    findings = [*findings, *(over_caps(plan, run.power) if plan.power is not None else ())]
     write_supply(path / folder.SUPPLY, path / folder.SHORTAGE, plan, built.names, run.plan)
     write_chain(path / folder.CHAIN, plan, run.plan)
     write_licences(path / folder.LICENCES, plan)

@@ -21,7 +21,7 @@ from gpufleet.world.layout import Accounts, Classes, Clock, Options, Policy, Que
 from gpufleet.world.names import Names
 from gpufleet.world.node_sets import Sets, arrays_of
 from gpufleet.world.own import own_of
-from gpufleet.world.power import power_of
+from gpufleet.world.power import capped_options, power_of
 from gpufleet.world.service import Shortage
 from gpufleet.world.set_finder import sets_of
 from gpufleet.world.shared import restarts_of, shared_of
@@ -94,13 +94,14 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets)
         demand.accounts,
         fleet.cells.site if plan.power else None,
     )
+    power = power_of(plan, names, fleet, demand.power, demand.rules)
     return World(
         nodes=fleet.nodes,
         cells=fleet.cells._replace(island=of_cell),
         capacity=fleet.capacity,
         queues=_queues(plan, names, of_queue),
         classes=demand.classes,
-        options=demand.options,
+        options=capped_options(power, demand.options),
         policy=policy_numbers(plan.policy),
         clock=_clock(plan),
         failures=failures_of(plan, fleet),
@@ -110,7 +111,7 @@ def world_of(plan: Plan, names: Names, fleet: Fleet, demand: Demand, sets: Sets)
         own=own_of(plan.policy, names.queues),
         accounts=demand.accounts,
         gates=demand.gates,
-        power=power_of(plan, fleet, demand.power),
+        power=power,
     )
 
 

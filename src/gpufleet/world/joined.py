@@ -32,18 +32,21 @@ Account = tuple[str, str, str]  # kind, name, path of its limit
 
 
 def with_class(
-    world: World, names: Names, job: AskedJob, limits: Sequence[tuple[str, str, Held]] = ()
+    world: World, names: Names, job: AskedJob, limits: Sequence[tuple[str, str, Held]] = (), kind: int = 0
 ) -> tuple[World, int, tuple[Account, ...]]:
     """The world in which a job's class is the last one; its row; and who has which number among accounts.
 
     Two classes may be alike then; jobs of both are served as those of one queue are.
 
-    Args: limits: that the job counts in: kind and name of the account, and the limit.
+    Args: limits: that the job counts in: kind and name of the account, and the limit; kind: of work, which
+          says what it draws.
     """
     queue = names.queues.index(job.queue)
     accepted = job.products or [(product, 1.0) for product in names.products]
     pairs = list(options_of(world.cells, names, int(world.queues.tenant[queue]), accepted))
     cells, speeds = (np.array([pair[i] for pair in pairs]) for i in (0, 1))
+    if world.power is not None:
+        speeds = speeds * world.power.cell_speed[cells.astype(np.int64)]
     options = Options(
         _longer(world.options.cell, cells.astype(np.int64)),
         np.concatenate([world.options.speed, speeds.astype(np.float64)]),
@@ -56,8 +59,10 @@ def with_class(
         gates = gates._replace(of_class=_longer(gates.of_class, -1), source=_longer(gates.source, -1))
     power = world.power
     site = None
-    if power is not None:  # it draws what the jobs of the first kind draw
-        power, site = power._replace(class_kind=_longer(power.class_kind, 0)), world.cells.site
+    if power is not None:
+        kept = _longer(power.class_kept, 1 - int(job.preemptible))
+        power = power._replace(class_kind=_longer(power.class_kind, kind), class_kept=kept)
+        site = world.cells.site
     of_queue, of_cell = islands(len(names.queues), len(world.cells.site), classes, options, accounts, site)
     shared = world.shared
     if shared is not None:

@@ -87,6 +87,8 @@ NODE_LEVEL, DOMAIN_LEVEL, BLOCK_LEVEL, SITE_LEVEL = 0, 1, 2, 3
 
 # --- power
 NO_CAP: Final = 1 << 56  # W
+FULL_LEVEL: Final = 100  # levels of slowed sites are hundredths of what jobs draw at full speed
+FULL_SPEED: Final = 1_000_000
 POWER_LEVELS: Final = 1 << 14  # of what a site may draw at most, for the shares of time
 RUN_ON_OVER_CAP, STOP_OVER_CAP = 0, 1
 
@@ -256,6 +258,11 @@ class Power(NamedTuple):
     cap_site: Ints  # (m,)
     cap_w: Ints  # (m,) from then on, NO_CAP; before its first change a site has none
     most_w: Ints  # (n_sites,) that all nodes there ever could draw at once
+    class_kept: Ints  # (n_classes,) 1 = no cap stops its jobs
+    site_low: Ints  # (n_sites,) lowest level that its cap may slow jobs to; FULL_LEVEL: it holds them back
+    level_w: Ints  # (FULL_LEVEL + 1, n_kinds, n_cells) as kind_w at each level; no rows: no site slows jobs
+    level_speed: Ints  # likewise: how fast, of FULL_SPEED
+    cell_speed: Floats  # (n_cells,) of jobs there, with the caps of GPUs; Options have it in them
     over_cap: int  # what happens to running jobs over a cap: RUN_ON_OVER_CAP, STOP_OVER_CAP
 
 
@@ -410,6 +417,7 @@ class Outcomes(NamedTuple):
     failures: Ints  # how often a node failed under it
     lost_s: Ints  # work that it had to do again, s at speed 1, rounded down
     held_s: Ints  # from submit_s until it was eligible, -1 = it never was
+    slowed_s: Ints  # what it ran longer because its site's cap slowed it, over all attempts, rounded down
     wait_by_refusal_s: SmallInts
     wait_by_root_s: SmallInts
 
@@ -420,6 +428,8 @@ BEFORE_S: Final = 86400  # how long that time is, s
 NO_WINDOWS: Final = np.zeros((0, 3), np.int64)
 NO_ENERGY: Final = np.zeros((0, 0, 0), np.int64)
 NO_POWER: Final = np.zeros((0, 0), np.int64)
+# --- what caps do: s above the cap, IT energy above it, J, s below full speed, sum of s x level
+OVER_S, OVER_J, SLOW_S, LEVEL_S, N_CAPPED = 0, 1, 2, 3, 4
 
 
 class Tallies(NamedTuple):
@@ -437,6 +447,8 @@ class Tallies(NamedTuple):
     energy: Ints = NO_ENERGY  # (n_sites, 1 + n_kinds, n_bins): IT energy, J: of free GPUs, of each kind
     peak: Ints = NO_POWER  # (n_sites, n_bins): highest IT power, W
     level_s: Ints = NO_POWER  # (n_sites, POWER_LEVELS + 1): seconds at each share of most_w, rounded up
+    p99: Ints = NO_POWER  # (n_sites, n_bins): IT power not exceeded in 99 % of the bin, by those shares, W
+    capped: Ints = NO_ENERGY  # (n_sites, N_CAPPED, n_bins): columns OVER_S .. LEVEL_S
 
 
 def empty_jobs() -> Jobs:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpufleet.plan.power import OVER_CAP, kind_name, kinds_of
-from gpufleet.world.layout import NO_CAP, Power
+from gpufleet.world.layout import FULL_LEVEL, NO_CAP, Options, Power
+from gpufleet.world.slowing import ROUNDING, Speeds, whole
 
 if TYPE_CHECKING:
     from gpufleet.plan import Plan
     from gpufleet.plan.sites import Site
     from gpufleet.plan.workloads import Workload
     from gpufleet.world.capacity import Fleet
-
-_ROUNDING = 1 + 1e-9
-"""Power that fits on paper must not fail for the last bit of a product."""
+    from gpufleet.world.names import Names
+    from gpufleet.world.shared import RuleRow
 
 
 def kind_of(plan: Plan, workload: Workload) -> int:
@@ -25,39 +25,55 @@ def kind_of(plan: Plan, workload: Workload) -> int:
     return 0 if plan.power is None else kinds_of(plan).index(kind_name(plan, workload))
 
 
-def power_of(plan: Plan, fleet: Fleet, of_class: Sequence[int]) -> Power | None:
+def power_of(
+    plan: Plan, names: Names, fleet: Fleet, of_class: Sequence[int], rules: Sequence[RuleRow]
+) -> Power | None:
     """What GPUs of each cell draw, and the caps of all sites; None without a section `power`.
 
     Powers of GPUs are rounded down to whole watts, so that no site is said to draw more than it does.
+
+    Args: of_class: kinds of work of the job classes; rules: what the classes say of being stopped.
     """
     if plan.power is None:
         return None
-    shares = [plan.power.share(kind) or 0.0 for kind in kinds_of(plan)]
-    idle_w = _whole(fleet.rated_w * plan.power.idle_share)
-    kind_w = _whole(np.outer(shares, fleet.rated_w))
+    speeds = Speeds(plan, names, fleet)
+    kind_w = speeds.watts(FULL_LEVEL)
     gpus = np.bincount(fleet.nodes.cell, weights=fleet.nodes.size, minlength=len(fleet.cells.site))
     busiest = gpus * kind_w.max(axis=0, initial=0)
     most_w = np.bincount(fleet.cells.site, weights=busiest, minlength=len(plan.sites)).astype(np.int64)
-    caps = [] if plan.shares else [
+    caps = [
         (t_s, code, cap_w)
         for code, site in enumerate(plan.sites.values())
         for t_s, cap_w in it_caps(plan, site)
-    ]  # fmt: skip
+    ]
     table = np.array(sorted(caps), np.int64).reshape(-1, 3).T
     return Power(
-        idle_w=idle_w,
+        idle_w=whole(fleet.rated_w * plan.power.idle_share),
         kind_w=kind_w,
         class_kind=np.array(of_class, np.int64),
         cap_t_s=np.ascontiguousarray(table[0]),
         cap_site=np.ascontiguousarray(table[1]),
         cap_w=np.ascontiguousarray(table[2]),
         most_w=most_w,
+        class_kept=np.array([1 - row.preemptible for row in rules], np.int64),
+        site_low=np.array(speeds.low, np.int64),
+        level_w=speeds.table(speeds.watts),
+        level_speed=speeds.table(speeds.speeds),
+        cell_speed=speeds.capped,
         over_cap=OVER_CAP.index(plan.power.over_cap),
     )
 
 
-def _whole(watts: object) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    return np.floor(np.asarray(watts, np.float64) * _ROUNDING).astype(np.int64)
+def capped_options(power: Power | None, options: Options) -> Options:
+    """Options with their speeds under the caps of GPUs.
+
+    >>> options = Options(np.array([1]), np.array([2.0]))
+    >>> capped_options(None, options).speed.tolist()
+    [2.0]
+    """
+    if power is None or (power.cell_speed == 1.0).all():
+        return options
+    return options._replace(speed=options.speed * power.cell_speed[options.cell])
 
 
 def grid_caps(plan: Plan, site: Site) -> list[tuple[int, float]]:
@@ -73,6 +89,6 @@ def grid_caps(plan: Plan, site: Site) -> list[tuple[int, float]]:
 def it_caps(plan: Plan, site: Site) -> list[tuple[int, int]]:
     """The same as IT power in whole W: what is left of it by the overhead and the PUE."""
     return [
-        (t, NO_CAP if cap == float("inf") else int(max(0.0, cap - site.overhead_w) / site.pue * _ROUNDING))
+        (t, NO_CAP if cap == float("inf") else int(max(0.0, cap - site.overhead_w) / site.pue * ROUNDING))
         for t, cap in grid_caps(plan, site)
     ]

@@ -166,6 +166,16 @@ def load_accounts(path: Path) -> tuple[Accounts | None, Names]:
         return accounts, Names.from_json(json.dumps(about["names"]))
 
 
+def load_power(path: Path) -> tuple[Power | None, Cells, Names]:
+    """What jobs of a saved world draw, None without a section `power`, where, and its names.
+
+    Raises: GpufleetError R060 if the file is missing, damaged, or something else.
+    """
+    with _opened(path) as (archive, about):
+        power = _read(archive, "power", Power) if "power" not in about["absent"] else None
+        return power, _read(archive, "cells", Cells), Names.from_json(json.dumps(about["names"]))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
     """A saved world, and what it says of itself. Raises: GpufleetError R060."""

@@ -61,9 +61,13 @@ class RuleRow(NamedTuple):
 
 
 def rules_of(plan: Plan, workload: JobRules) -> RuleRow:
-    """What a workload says of preemption and topology; with hard quotas only of checkpoints."""
+    """What a workload says of preemption and topology; with hard quotas only of checkpoints, and, where power
+    has caps, of being stopped."""
     rules = job_rules(workload)
-    return rules if plan.shares else RuleRow(*rules[: len(Restarts._fields)])
+    if plan.shares:
+        return rules
+    own = RuleRow(*rules[: len(Restarts._fields)])
+    return own if plan.power is None else own._replace(preemptible=rules.preemptible)
 
 
 def job_rules(workload: JobRules) -> RuleRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpufleet.engine.jit import kernel
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.quota import limits_admit
-from gpufleet.engine.sharing.physical import place_for
+from gpufleet.engine.sharing.physical import place_for, power_lets
 from gpufleet.engine.sharing.state import (
     FIT,
     N_FOUND,
@@ -57,6 +57,8 @@ def mode_of(w: Rules, s: State, t: Tree, h: Share, i: int, k: int, amount: int) 
     if amount > h.potential[queue, k]:
         return NO_FIT, 0
     if t.placed and w.accounts and not limits_admit(w, s, s.slot[i].cls, k, amount):
+        return NO_FIT, 0
+    if t.placed and w.power and not power_lets(w, s, i, k):
         return NO_FIT, 0
     level, may_reclaim = level_of(t, h, queue, k, amount)
     if amount <= max(0, available(t, h, queue, k)):

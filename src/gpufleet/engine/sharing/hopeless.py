@@ -6,7 +6,8 @@ starts adds nothing if it would be the first victim: without it everything is as
 it is nobody's victim, and if its queue exceeds its quota by it, others of that queue are. So until enough was
 given back, the job at the head of the same lane need not search again. Whatever else may help is counted in
 REACH_CHANGED, and the note does not hold any more. Jobs of classes that are held to node sets keep no notes:
-what they may take depends on their estimates, and on the clock.
+what they may take depends on their estimates, and on the clock. Nor are any kept where power has caps: where
+a job may run changes with what others draw.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ def note_attempt(s: State, i: int, borrowing: bool, nodes: int, gpus: int) -> No
 def end_note(w: Rules, s: State, h: Share, i: int) -> None:
     """The search failed. Who started in this pass is no candidate yet, so the note would not hold."""
     holds = h.scalar[ADMITTED_IN] != h.scalar[THIS_PASS] and w.class_masked[s.slot[i].cls] == 0
+    holds = holds and not (w.power and len(w.cap_t_s) > 0)
     s.lane[s.slot[i].lane].known = int(holds)
 
 

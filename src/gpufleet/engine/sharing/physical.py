@@ -7,18 +7,20 @@ from gpufleet.engine.life import go_away, keep_checkpoint, requeue, start
 from gpufleet.engine.memory import Rules
 from gpufleet.engine.order import take_out
 from gpufleet.engine.place import change_free, grant_picks, release_grants
+from gpufleet.engine.power import power_admits
 from gpufleet.engine.quota import higher, limits_admit
 from gpufleet.engine.state import FIRST_ID, NEXT_JOB, NOW, SEQUENCE, State
 from gpufleet.engine.tally import leave
 from gpufleet.engine.within import pick_wish_option, wish_option
-from gpufleet.world.layout import LIMIT, STARTABLE
+from gpufleet.world.layout import LIMIT, POWER, STARTABLE
 
 SEQUENCE_BITS = 20  # jobs that return behind those who wait are numbered between two ids
 
 
 @kernel
 def place_for(w: Rules, s: State, i: int, product: int) -> tuple[int, int]:
-    """(STARTABLE, option of this product where job ``i`` fits now), or (the highest refusal, -1)."""
+    """(STARTABLE, option of this product where job ``i`` fits now, under its site's cap), or (the highest
+    refusal, -1)."""
     cls, highest = s.slot[i].cls, 0
     if w.accounts and not limits_admit(w, s, cls, product, s.slot[i].gpus):
         return LIMIT, -1
@@ -26,10 +28,24 @@ def place_for(w: Rules, s: State, i: int, product: int) -> tuple[int, int]:
     for option in range(first, first + w.class_options[cls]):
         if s.cell[w.option_cell[option]].product == product:
             refusal = wish_option(w, s, i, option)
+            cell = w.option_cell[option]
+            if refusal == STARTABLE and w.power and not power_admits(w, s, cls, cell, s.slot[i].gpus):
+                refusal = POWER
             if refusal == STARTABLE:
                 return STARTABLE, option
             highest = higher(highest, refusal)
     return highest, -1
+
+
+@kernel
+def power_lets(w: Rules, s: State, i: int, product: int) -> bool:
+    """Whether the cap of some site admits job ``i`` on this product: nobody gives way for power."""
+    cls, first = s.slot[i].cls, w.class_option[s.slot[i].cls]
+    for option in range(first, first + w.class_options[cls]):
+        cell = w.option_cell[option]
+        if s.cell[cell].product == product and power_admits(w, s, cls, cell, s.slot[i].gpus):
+            return True
+    return False
 
 
 @kernel
@@ -63,12 +79,23 @@ def hold(w: Rules, s: State, i: int, product: int) -> None:
     option = place_for(w, s, i, product)[1]
     pick_wish_option(w, s, i, option)
     grant_picks(w, s, i)
+    _hold_power(w, s, i, 1)
+
+
+@kernel
+def _hold_power(w: Rules, s: State, i: int, sign: int) -> None:
+    """Count what waiting job ``i`` would draw on the nodes that are kept for it, or no longer (-1)."""
+    if w.power:
+        cell, kind = s.node[s.grant[s.slot[i].grants].node].cell, w.power_kind[s.slot[i].cls]
+        more = w.power_least_w[kind, cell] - w.power_idle_w[cell]
+        s.least[w.power_site[cell]] += sign * s.slot[i].gpus * more
 
 
 @kernel
 def let_go(w: Rules, s: State, i: int) -> None:
     """Give back what `hold` kept."""
     if s.slot[i].grants >= 0:
+        _hold_power(w, s, i, -1)
         release_grants(w, s, i)
 
 
