@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -76,6 +77,7 @@ class Clock(NamedTuple):
 
     months: tuple[str, ...]
     ends_s: Ints
+    ends: tuple[int, ...]  # the same, as plain numbers
     year_ends_s: Ints  # of all years that the plan is in, s from its start
     year_begins_s: Ints
     years: tuple[int, ...]
@@ -86,11 +88,12 @@ class Clock(NamedTuple):
         months, ends_s = month_ends(plan)
         years = tuple(dict.fromkeys(int(month[:4]) for month in months))
         edges = [new_year_s(plan, year) for year in (*years, years[-1] + 1)]
-        return cls(months, ends_s, np.array(edges[1:]), np.array(edges[:-1]), years)
+        ends = tuple(ends_s.tolist())
+        return cls(months, ends_s, ends, np.array(edges[1:]), np.array(edges[:-1]), years)
 
     def month(self, at_s: int) -> int:
         """The month that a second is in, or BEFORE the plan."""
-        return BEFORE if at_s < 0 else int(np.searchsorted(self.ends_s, at_s, side="right"))
+        return BEFORE if at_s < 0 else bisect_right(self.ends, at_s)
 
     def year_s(self, at_s: int) -> int:
         """How long the calendar year is that a second is in, s."""
@@ -136,18 +139,20 @@ class Books:
         self, flow: str, item: str, kind: str, sums: Iterable[Sum], shares: Mapping[str, Fraction]
     ) -> Iterator[Flow]:
         """Each sum as flows of its payers, which make it up to the last unit."""
-        parts_of = list(shares.values())
+        parts_of, alone = list(shares.values()), len(shares) == 1
+        lines = [name if name in self.money.funding else None for name in shares]
+        payers = [self.money.payer_of(name) for name in shares]
         for each in sums:
             month = self.clock.month(each.at_s)
             if month >= len(self.clock.months):
                 continue  # after the plan's end
             home = self.ends_at_home(each)
-            parts = [divided(n, parts_of) for n in (each.amount, *home)]
-            for name, *amounts in zip(shares, *parts, strict=True):
-                line = name if name in self.money.funding else None
+            whole = (each.amount, *home)
+            parts = [whole] if alone else zip(*(divided(n, parts_of) for n in whole), strict=True)
+            for payer, line, amounts in zip(payers, lines, parts, strict=True):
                 yield Flow(
-                    month, each.at_s, flow, item, kind, each.lot, each.site,
-                    self.money.payer_of(name), line, each.currency, *amounts,
+                    month, each.at_s, flow, item, kind, each.lot, each.site, payer, line, each.currency,
+                    *amounts,
                 )  # fmt: skip
 
 

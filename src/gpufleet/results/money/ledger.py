@@ -105,7 +105,8 @@ def _yearly(
 def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]:
     """What is written off of each thing that was bought, from when it serves, month by month."""
     life_s, left = books.money.life_of(cost), exact(books.money.left_of(cost))
-    ends = books.clock.ends_s.tolist()
+    ends = books.clock.ends
+    found: dict[tuple[int, str | None, str | None], list[int]] = {}
     for each in sums:
         since_s = each.at_s if each.serves_s is None else each.serves_s
         if since_s >= books.plan.horizon_s:
@@ -120,9 +121,12 @@ def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]
             now = [_gone(n, left, life_s, end_s - since_s, books) for n in costs]
             if now != before:
                 parts = [after - earlier for after, earlier in zip(now, before, strict=True)]
-                first, low, high = parts * 3 if alike else parts
-                yield Sum(end_s - 1, each.lot, each.site, first, low, high, books.home)
+                total = found.setdefault((end_s, each.lot, each.site), [0, 0, 0])
+                for i, part in enumerate(parts * 3 if alike else parts):
+                    total[i] += part
             before = now
+    for (end_s, lot, site), (first, low, high) in found.items():
+        yield Sum(end_s - 1, lot, site, first, low, high, books.home)
 
 
 def _gone(cost: int, left: Fraction, life_s: int, age_s: int, books: Books) -> int:
