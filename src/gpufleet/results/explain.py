@@ -8,11 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gpufleet.base.say import Said, say, tell
+from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import right
-from gpufleet.results.blame import FOREVER_S, Blame, Lock, Wish, blame, line, quotas, unpowered_in, usable
-from gpufleet.results.blame_sharing import cohort_paths
+from gpufleet.results.blame import Blame, Wish, line
 from gpufleet.results.columns import MEANINGS, ROOTS, WAITS, WORDS
 from gpufleet.results.explain_days import Days, days_of
 from gpufleet.results.explain_limits import (
@@ -20,9 +19,9 @@ from gpufleet.results.explain_limits import (
     Waited,
     dependencies,
     limits_then,
-    never_within,
     refusing,
 )
+from gpufleet.results.explain_never import MOST_LINES, gpus_text, lines_of, lines_text, never_of
 from gpufleet.results.explain_power import Slowed, Tight, slowed_of, tightest
 from gpufleet.results.explain_reserved import KeptOff, kept_off
 from gpufleet.results.explain_sharing import (
@@ -38,14 +37,13 @@ from gpufleet.results.explain_sharing import (
 from gpufleet.results.find import Row, called, find_job, row_of
 from gpufleet.results.moments import spoken_day
 from gpufleet.results.overtaken import Overtaken, overtaken
-from gpufleet.results.then import Product, Then, eligible, first_pass_s, then, wish_of
+from gpufleet.results.then import Then, eligible, first_pass_s, then, wish_of
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
 SCHEMA: Final = "gpufleet.why/1"
 MOST_HOPS: Final = 16
-MOST_LINES: Final = 3
 _BORROWED: Final = ("order", "reservation")
 """States whose root is the refusal of another job."""
 _MOMENTS: Final = ("submit", "eligible", "start", "end")
@@ -175,7 +173,7 @@ class Explanation:
         what = say(
             "{job}: {gpus}, queue {queue} of {tenant}",
             job=called(row),
-            gpus=_gpus(row["gpus"]),
+            gpus=gpus_text(row["gpus"]),
             queue=row["queue"],
             tenant=row["tenant"],
         )
@@ -223,7 +221,7 @@ class Explanation:
             if cause.root == "reservation" and self.kept_off:
                 rows += [f"  {'':>12}  {each.text()}" for each in self.kept_off[:MOST_LINES]]
                 continue
-            rows.append(f"  {'':>12}  {_lines_text(cause.lines)}")
+            rows.append(f"  {'':>12}  {lines_text(cause.lines)}")
         return [*rows, *self._passed(), ""]
 
     def _moves(self) -> list[str]:
@@ -244,22 +242,9 @@ class Explanation:
             "({lines})",
             n=jobs,
             smaller=smaller,
-            lines=_lines_text(lines),
+            lines=lines_text(lines),
         )
         return ["", f"  {says}"]
-
-
-def _gpus(n: int) -> Said:
-    return say("{n:,} GPU", "{n:,} GPUs", n=n)
-
-
-def _lines_text(lines: Sequence[Blame]) -> Said:
-    if not lines:
-        return say("nothing in the plan would change it")
-    shown = [each.says() for each in lines[:MOST_LINES]]
-    if len(lines) > MOST_LINES:
-        return say("{lines:; }; and {more:,} more", lines=shown, more=len(lines) - MOST_LINES)
-    return say("{lines:; }", lines=shown)
 
 
 def _placed(part: LimitThen | Waited) -> dict[str, Any]:
@@ -297,7 +282,7 @@ def why(run: Run, job: int | str) -> Explanation:
         parts=tuple(sorted(parts, key=lambda part: -part.wait_s)),
         causes=causes,
         then=came,
-        never=_never(run, row, wish, came) if row["state"] == "refused" else "",
+        never=never_of(run, row, wish, came) if row["state"] == "refused" else "",
         times={key: _local(run, t_s) for key in _MOMENTS if (t_s := row[f"{key}_s"]) is not None},
         time_zone=run.time_zone,
         overtaken=overtaken(run, row, came),
@@ -341,7 +326,7 @@ def _causes(run: Run, row: Row, wish: Wish) -> tuple[Cause, ...]:
         if row[f"root_{root}_s"]:
             who = _who(run, row, root)
             whose = wish if who["job"] == row["job"] else wish_of(who, then(run, who))
-            found.append(Cause(root, row[f"root_{root}_s"], _lines(run, whose, root), who["job"]))
+            found.append(Cause(root, row[f"root_{root}_s"], lines_of(run, whose, root), who["job"]))
     return tuple(sorted(found, key=lambda cause: -cause.wait_s))
 
 
@@ -359,72 +344,9 @@ def _who(run: Run, row: Row, root: str) -> Row:
     return job if job[f"wait_{root}_s"] else row
 
 
-def _lines(run: Run, wish: Wish, cause: str) -> tuple[Blame, ...]:
-    return tuple(blame(run.plan, cause, wish, unpowered=unpowered_in(run.measures_json["measures"])))
-
-
 def _part_lines(run: Run, row: Row, wish: Wish, state: str) -> tuple[Blame, ...]:
     """The lines behind a state: order is the policy's order and its strictness."""
     if state == "reservation" and not row.get("root_reservation_s"):
         return (line(run.plan, "policy.backfill"),)
     strict = (line(run.plan, "policy.strict"),) if state == "order" else ()
-    return _lines(run, wish, state) + strict
-
-
-def _never(run: Run, row: Row, wish: Wish, came: Then) -> str:
-    """Why no wait would help, for each product that the job accepts."""
-    lock, gpus = run.plan, row["gpus"]
-    closed = [p for p in came.products if p.most is not None and p.most < gpus]
-    too_few = [p for p in came.products if p not in closed]
-    names = [p.name for p in too_few]
-    parts: list[Said] = []
-    if row["last_refusal"] == "dependency":
-        failed = [each for each in dependencies(run, row) if each.not_done and not each.any]
-        return say("{parts:; }", parts=[each.text(None) for each in failed])
-    if row["last_refusal"] == "limit":
-        parts.append(never_within(run, row, [p.name for p in came.products]))
-        return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
-    if row["last_refusal"] == "power":
-        at = _lines_text(_lines(run, wish, "power"))
-        parts.append(say("alone it would draw more than its site may at any time ({lines})", lines=at))
-        return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
-    if row["last_refusal"] == "topology":
-        at = _lines_text(_lines(run, wish, "topology"))
-        parts.append(say("no part of the fleet that it requires is large enough ({lines})", lines=at))
-    elif too_few and not usable(lock, names, row["tenant"]):
-        bare = say(
-            "no delivery brings {products: or } that {tenant} may use", products=names, tenant=row["tenant"]
-        )
-        parts.append(bare)
-    elif too_few:
-        most = max(p.peak for p in too_few)
-        ever = wish._replace(products=tuple(names), from_s=-FOREVER_S, until_s=FOREVER_S, held={}, place={})
-        at = _lines_text(_lines(run, ever, "not_online"))
-        largest = {"most": most, "products": names, "lines": at}
-        parts.append(
-            say(
-                "at most {most:,} {products: or } are ever online in one place, and not on whole nodes as it "
-                "needs them ({lines})",
-                **largest,
-            )
-            if most >= gpus
-            else say("at most {most:,} {products: or } are ever online in one place ({lines})", **largest)
-        )
-    if closed:
-        parts.append(_closed(lock, row["queue"], closed))
-    return say("{parts:; }", parts=[say("it wants {gpus}", gpus=_gpus(gpus)), *parts])
-
-
-def _closed(lock: Lock, queue: str, closed: Sequence[Product]) -> Said:
-    """What a queue may hold at most of products of which that is too little."""
-    told = {"queue": queue, "allowed": [f"{p.most:,} {p.name}" for p in closed]}
-    names = [p.name for p in closed]
-    if lock["queues"][queue].get("cohort") is None:
-        at = _lines_text(quotas(lock, queue, names))
-        return say("the quota of queue {queue} is {allowed:, } ({lines})", **told, lines=at)
-    at = _lines_text([line(lock, path) for path in cohort_paths(lock, queue, names)])
-    return say(
-        "queue {queue} may hold {allowed:, } at most, with all that it can ever borrow ({lines})",
-        **told,
-        lines=at,
-    )
+    return lines_of(run, wish, state) + strict
