@@ -235,7 +235,8 @@ def funding(run: Run) -> Table | None:
     ]  # fmt: skip
     wanted = ("line", "year", "currency", "ceiling", "brought", "asked", "paid", "owed", "left", "place")
     rows = []
-    for line, year, currency, *amounts, place in run.funding.select(wanted).iter_rows():
+    moves = pl.any_horizontal(pl.col("ceiling", "asked", "paid", "owed") > 0)
+    for line, year, currency, *amounts, place in run.funding.filter(moves).select(wanted).iter_rows():
         title = run.plan["money"]["funding"][line].get("title") or line
         rows.append((title, str(year), currency, *(n / minor_of(currency) for n in amounts), place))
     return table(str(say("Budgets by year")), columns, rows)
