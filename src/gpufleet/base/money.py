@@ -51,7 +51,7 @@ class Money:
     def __str__(self) -> str:
         prefix, size = "", 1
         for name, factor in PREFIXES.items():
-            if abs(self.micro) >= factor * MICRO and self.micro * 1000 % factor == 0 and not self.per:
+            if abs(self.micro) >= factor * MICRO and self.micro * 1000 % factor == 0:
                 prefix, size = name, factor
         number = f"{Decimal(self.micro) / MICRO / size:f}"
         number = number.rstrip("0").rstrip(".") if "." in number else number
