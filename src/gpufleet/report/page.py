@@ -120,6 +120,11 @@ class Page:
         runs = (self.campaigns,) if self.campaigns else ()
         return self.supply + runs + self.why + self.shared + beside + self.detail
 
+    @property
+    def has_money(self) -> bool:
+        """Whether the page says what it costs."""
+        return any(part.id == "costs" for part in self.lists)
+
     def known(self, figure: Figure) -> list[Entry]:
         """The ledger's entries that a figure rests on."""
         return [entry for entry in self.ledger if entry.name in figure.measures]

@@ -1,4 +1,4 @@
-"""What a word given to `why` means: a job, or a lot, promise, tenant or training of the plan."""
+"""What a word given to `why` means: a job, or a lot, promise, tenant, training or budget of the plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gpufleet.results.find import find_job
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
-SECTIONS: Final = ("deliveries", "promises", "tenants", "workloads")
+FUNDING: Final = "money.funding"
+SECTIONS: Final = ("deliveries", "promises", "tenants", "workloads", FUNDING)
 """Sections of the plan whose parts can be asked for; a path (`promises.fifty`) names one of them only. Of
 workloads those that are more than one job: trainings."""
 
@@ -38,9 +39,9 @@ def part_meant(run: Run, word: int | str) -> Part | None:
     """
     if not isinstance(word, str) or word.removeprefix("#").isdecimal():
         return None
-    section, dot, name = word.partition(".")
-    if dot and section in SECTIONS:
-        return _at_path(run, section, name)
+    for section in SECTIONS:
+        if word.startswith(f"{section}."):
+            return _at_path(run, section, word.removeprefix(f"{section}."))
     found = [Part(each, word) for each in SECTIONS if word in _known(run, each)]
     if not found:
         return None
@@ -60,6 +61,9 @@ def part_meant(run: Run, word: int | str) -> Part | None:
 
 def _known(run: Run, section: str) -> Mapping[str, Any]:
     """The parts of a section that can be asked for."""
+    if section == FUNDING:
+        funding: Mapping[str, Any] = run.plan.get("money", {}).get("funding", {})
+        return funding
     known: Mapping[str, Any] = run.plan[section] if section != "workloads" else run.plan.get("trainings", {})
     if section == "deliveries":  # a lot in parts can be asked for as a whole
         return {**{lot["whole"]: lot for lot in known.values() if "whole" in lot}, **known}

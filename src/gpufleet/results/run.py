@@ -20,12 +20,15 @@ from gpufleet.world.names import Names, parents_first
 if TYPE_CHECKING:
     from gpufleet.results.compare import Comparison
     from gpufleet.results.explain import Explanation
+    from gpufleet.results.explain_funding import FundingExplanation
     from gpufleet.results.explain_lot import LotExplanation
     from gpufleet.results.explain_lots import LotPartsExplanation
     from gpufleet.results.explain_supply import SupplyExplanation
     from gpufleet.results.explain_training import TrainingExplanation
 
-    PartExplanation = LotExplanation | LotPartsExplanation | SupplyExplanation | TrainingExplanation
+    PartExplanation = (
+        FundingExplanation | LotExplanation | LotPartsExplanation | SupplyExplanation | TrainingExplanation
+    )
 
 
 class Run:
@@ -259,14 +262,15 @@ class Run:
     def why(self, job: str) -> Explanation | PartExplanation: ...
 
     def why(self, job: int | str) -> Explanation | PartExplanation:
-        """Why a job waited; how far a lot or a promise is, what a tenant gets, when a training was done.
+        """Why a job waited; how far a lot, promise or budget is, what a tenant gets, when a training ends.
 
-        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, a promise, a tenant or a
-                training, or its path in the plan.
+        Args:   job: see `gpufleet.results.find.find_job`; or the name of a lot, a promise, a tenant, a
+                training or a funding line, or its path in the plan.
         Raises: GpufleetError R006 or R008 if there is none, R007 if several are called so.
         """
-        from gpufleet.results.asked_for import part_meant
+        from gpufleet.results.asked_for import FUNDING, part_meant
         from gpufleet.results.explain import why
+        from gpufleet.results.explain_funding import why_funding
         from gpufleet.results.explain_lots import why_declared
         from gpufleet.results.explain_supply import why_promise, why_tenant
         from gpufleet.results.explain_training import why_training
@@ -276,6 +280,8 @@ class Run:
             return why(self, job)
         if part.section == "deliveries":
             return why_declared(self, part.name)
+        if part.section == FUNDING:
+            return why_funding(self, part.name)
         if part.section == "workloads":
             return why_training(self, part.name)
         return why_promise(self, part.name) if part.section == "promises" else why_tenant(self, part.name)
