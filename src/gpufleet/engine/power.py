@@ -66,11 +66,11 @@ def meter_site(w: Rules, s: State, site: int) -> None:
         return
     s.metered[site] = now
     level = -(-s.draw[site] * POWER_LEVELS // max(w.power_most_w[site], 1))
-    first, last = since // w.grid_s, (now - 1) // w.grid_s
-    if first == last:
-        _into_bin(w, s, site, first, now - since, level)
+    here = s.bin_now[site, 0]
+    if here >= 0 and now <= (here + 1) * w.grid_s:  # most often, and without a division
+        _into_bin(w, s, site, here, now - since, level)
         return
-    for grid_bin in range(first, last + 1):
+    for grid_bin in range(since // w.grid_s, (now - 1) // w.grid_s + 1):
         begins, ends = grid_bin * w.grid_s, (grid_bin + 1) * w.grid_s
         _into_bin(w, s, site, grid_bin, min(now, ends) - max(since, begins), level)
 
