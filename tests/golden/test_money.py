@@ -44,7 +44,7 @@ def test_what_a_gpu_hour_costs(run: Run) -> None:
     """All that is written off, and all that runs, over 16 GPUs for 2 years and 16 for 511 days."""
     off = run.money.filter(pl.col("flow") == "written off")["home"].sum()
     running = ["energy", "people", "care", "space"]
-    ran = run.money.filter(pl.col("flow") == "paid", pl.col("item").is_in(running))["home"].sum()
+    ran = run.money.filter(pl.col("flow") == "due", pl.col("item").is_in(running))["home"].sum()
     gpu_h = 16 * 730 * 24 + 16 * 511 * 24
     assert run.measure("cost_per_gpu_h", product="chip") == pytest.approx((off + ran) / gpu_h, rel=1e-11)
 

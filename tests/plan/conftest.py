@@ -25,7 +25,8 @@ sites:
   lab:
     {title: Lab, time_zone: Asia/Tokyo, power: 900 kW, pue: 1.3, overhead: 10 kW, source: a, trust: stated,
      carbon_g_per_kwh: [{from: 2026-01-01, value: 423, source: a, trust: stated}],
-     curtailments: [{from: 2026-01-20, until: 2026-01-21, power: 200 kW, source: a, trust: stated}]}
+     curtailments: [{from: 2026-01-20, until: 2026-01-21, power: 200 kW, source: a, trust: stated}],
+     on_cap: slow, curve: [[0.5, 0.6], [1, 1]], gpu_caps: {B200: 900 W}}
   hall:
     power: [{from: 2026-01-01, value: 1 MW, source: a, trust: stated}, {from: 2026-02-01, value: 2 MW}]
     pue: 1.1
@@ -58,7 +59,7 @@ tenants:
       debug: {partitions: own}
 power:
   {counts: measured, over_cap: run-on, kinds: {light: 0.4}, default: light, idle: 0.2, source: a,
-   trust: stated}
+   trust: stated, curve: [[0.6, 0.7], [1, 1]], steady: light}
 failures: {gpu_hours_between: 50000, repair: 1 d, source: a, trust: stated}
 workloads:
   history:
@@ -299,6 +300,7 @@ money:
       {kind: maintenance, share: 0.05, of: servers, each: year, from: 2026-03-01, until: 2027-01-01,
        paid_by: state}
     energy: {kind: power, tariff: two, load: 0.8, paid_by: operator}
+    charge: {kind: other, price: 1 GKRW, at: 2026-05-01, cash: false, paid_by: operator}
   income:
     rent: {title: Rent, price: 2 USD/GPU-h, hours: online, to: {operator: 1}, source: a, trust: stated}
   life: 5 y

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpufleet.plan.load import load_plan
-from gpufleet.results.money.flows import PAID, WRITTEN_OFF, Books, Flow
+from gpufleet.results.money.flows import DUE, WRITTEN_OFF, Books, Flow
 from gpufleet.results.money.funding import budgets
 from gpufleet.results.money.ledger import flows_of
 from gpufleet.results.run import Run
@@ -59,10 +59,10 @@ def test_payers_sum_to_the_item(tmp_path: Path, weights: list[int], price: int, 
     books = books_of(tmp_path, costs={"x": {**item, "paid_by": paid_by}}, income={}, funding={})
     alone = books_of(tmp_path, costs={"x": {**item, "paid_by": "state"}}, income={}, funding={})
     divided, one = list(flows_of(books)), list(flows_of(alone))
-    assert total(divided, flow=PAID) == total(one, flow=PAID)
-    assert sum(total(divided, flow=PAID, payer=name) for name in names) == total(divided, flow=PAID)
+    assert total(divided, flow=DUE) == total(one, flow=DUE)
+    assert sum(total(divided, flow=DUE, payer=name) for name in names) == total(divided, flow=DUE)
     for month in range(24):
-        assert total(divided, flow=PAID, month=month) == total(one, flow=PAID, month=month)
+        assert total(divided, flow=DUE, month=month) == total(one, flow=DUE, month=month)
 
 
 @FAST
@@ -76,7 +76,7 @@ def test_what_is_written_off_ends_at_what_is_left(tmp_path: Path, price: int, da
         "paid_by": "state",
     }
     flows = list(flows_of(books_of(tmp_path, costs={"x": item}, income={}, funding={})))
-    paid = total(flows, flow=PAID)
+    paid = total(flows, flow=DUE)
     off = [f.home for f in flows if f.flow == WRITTEN_OFF]
     assert all(each >= 0 for each in off)
     assert abs(sum(off) - paid * (1 - left)) <= 2  # two lots, each rounded once
@@ -92,7 +92,7 @@ def test_budgets_balance(tmp_path: Path, years: list[tuple[int, int]], carry: bo
     books = books_of(tmp_path, funding={"chips": line})
     flows = list(flows_of(books))
     rows = budgets(books, flows)
-    assert sum(row.asked for row in rows) == sum(f.home for f in flows if f.line and f.flow == PAID)
+    assert sum(row.asked for row in rows) == sum(f.home for f in flows if f.line and f.flow == DUE)
     for before, row in zip([None, *rows], rows, strict=False):
         assert row.ceiling + row.brought == row.paid + row.left
         assert row.owed_before + row.asked == row.paid + row.owed
@@ -108,7 +108,7 @@ def test_budgets_balance(tmp_path: Path, years: list[tuple[int, int]], carry: bo
 def test_what_costs_twice_as_much_costs_twice_as_much(tmp_path: Path, price: int, factor: int) -> None:
     def of(amount: int) -> int:
         item = {"kind": "power", "price": f"{amount} KRW/kWh", "paid_by": "state"}
-        return total(list(flows_of(books_of(tmp_path, costs={"x": item}, income={}, funding={}))), flow=PAID)
+        return total(list(flows_of(books_of(tmp_path, costs={"x": item}, income={}, funding={}))), flow=DUE)
 
     assert of(price * factor) == of(price) * factor  # 306,600 and 438,000 kWh: whole won every month
 
@@ -156,8 +156,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_payers_sum_to_items_and_years(whole: Run) -> None:
-    rows = [row for row in whole.measures_json["measures"] if row["name"] == "money_paid"]
-    paid = whole.measure("money_paid")
+    rows = [row for row in whole.measures_json["measures"] if row["name"] == "money_due"]
+    paid = whole.measure("money_due")
     for dims in ({"payer"}, {"item"}, {"kind"}, {"year"}, {"year", "payer"}):
         parts = [row["value"] for row in rows if set(row["by"]) == dims]
         assert sum(parts) == pytest.approx(paid, rel=1e-12), dims
@@ -170,7 +170,7 @@ def test_used_hours_are_paid(whole: Run) -> None:
 
 
 def test_ranges_of_prices_are_kept(whole: Run) -> None:
-    rows = whole.money.filter(pl.col("item") == "network", pl.col("flow") == "paid")
+    rows = whole.money.filter(pl.col("item") == "network", pl.col("flow") == "due")
     sums = rows.select(pl.col("home", "home_low", "home_high").sum()).row(0)
     assert sums == (176_000_000, 132_000_000, 220_000_000)
 
@@ -185,7 +185,7 @@ def test_costs_of_jobs_stand_on_those_of_hours(whole: Run) -> None:
 
 
 def test_the_present_value_is_less_than_what_is_paid(whole: Run) -> None:
-    value, paid, got = (whole.measure(f"money_{name}") for name in ("present_value", "paid", "received"))
+    value, paid, got = (whole.measure(f"money_{name}") for name in ("present_value", "due", "received"))
     assert value is not None
     assert paid is not None
     assert got is not None

@@ -145,7 +145,7 @@ def keys_of(model: type[Keyed]) -> dict[str, Key]:
     >>> from gpufleet.plan.sites import Site
     >>> list(keys_of(Site))  # doctest: +NORMALIZE_WHITESPACE
     ['source', 'trust', 'title', 'time_zone', 'power', 'pue', 'country', 'overhead', 'curtailments',
-     'carbon_g_per_kwh', 'domains_per_block']
+     'carbon_g_per_kwh', 'on_cap', 'curve', 'gpu_caps', 'domains_per_block']
     """
     found = {}
     for field, info in model.model_fields.items():

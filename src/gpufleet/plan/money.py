@@ -151,6 +151,9 @@ class Cost(Selecting):
         float,
         Key(Number(above=True, most=1.0), "share of rated power that is drawn where no meter runs"),
     ] = 1.0
+    cash: Annotated[
+        bool, Key(Flag(), "false: no money flows, as with a charge on stock; it stands as written off")
+    ] = True
     paid_by: Annotated[
         dict[str, Fraction], Key(PaidBy(), "a payer or funding line, or several and their shares")
     ]
@@ -180,7 +183,11 @@ class Cost(Selecting):
         """Whether it buys something that serves for years, rather than pays for time."""
         per = self.price[0].price.per if self.price else ""
         return (
-            self.kind in LIVES and per in ("", *PER_ARRIVAL) and self.tariff is None and self.each == "once"
+            self.cash
+            and self.kind in LIVES
+            and per in ("", *PER_ARRIVAL)
+            and self.tariff is None
+            and self.each == "once"
         )
 
 
@@ -260,6 +267,15 @@ class MoneyPlan(Declared):
     discount: Annotated[
         float | None, Key(Number(most=10.0), "interest of a year, for present values; left out: none shown")
     ] = None
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        for name, line in values.get("funding", {}).items():
+            if name in values["payers"]:
+                says = say("`{name}` is a payer and a funding line", name=name)
+                reader.report("P020", line.line, says, say("give one of them another name"))
+        return values
 
     def payer_of(self, name: str) -> str:
         """The payer behind a payer or a funding line."""

@@ -60,11 +60,22 @@ def ordered_at(plan: Plan, lot: Delivery) -> datetime:
 def dues(plan: Plan, cost: Cost | Income, lot: Delivery) -> list[Due]:
     """When a lot is to be paid, in parts if it comes in parts. What never comes is not paid."""
     ready = lot.ready or lot.at
+    if lot.stopped is not None:
+        return _of_cancelled(plan, cost, lot)
     if cost.due == "ordered":
         return [Due(lot.gpus, plan.seconds(ordered_at(plan, lot)), plan.seconds(ready))]
     before = ready - lot.at if cost.due == "delivered" else ready - ready
     parts = lot.parts or ((lot.gpus, ready),)
     return [Due(gpus, plan.seconds(at - before), plan.seconds(at)) for gpus, at in parts if at < NEVER]
+
+
+def _of_cancelled(plan: Plan, cost: Cost | Income, lot: Delivery) -> list[Due]:
+    """What is due of a lot that is cancelled: the steps that it has taken by then. It never serves."""
+    assert lot.stopped is not None
+    reached = {"ordered": ordered_at(plan, lot), "delivered": lot.at, "accepted": lot.ready or NEVER}
+    at = reached[cost.due]
+    never_s = plan.seconds(NEVER)
+    return [Due(lot.gpus, plan.seconds(at), never_s)] if at < lot.stopped else []
 
 
 def catalogue_price(plan: Plan, lot: Delivery) -> PriceStep | None:

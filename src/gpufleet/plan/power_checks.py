@@ -34,9 +34,7 @@ def power_without_section(plan: Plan) -> Iterator[Finding]:
     paths += [f"workloads.{name}.power" for name, workload in plan.workloads.items() if workload.power]
     for path in paths:
         says = say("`{path}` counts only with a section `power`, and the plan has none", path=path)
-        yield Finding(
-            at=plan.line(path), says=says, fix=say("add `power: {{}}` to the plan, or leave it out")
-        )
+        yield Finding(at=plan.line(path), says=says, fix=say("add `power: {}` to the plan, or leave it out"))
 
 
 @check("P261", "curtailments that overlap", severity="error")

@@ -37,51 +37,52 @@ class Purse(NamedTuple):
 
 
 class Payments:
-    """One budget through time: what is left of the year at hand."""
+    """One budget through time: what is left of each year."""
 
     def __init__(self, purse: Purse) -> None:
         self.purse = purse
-        self._year, self._left = min(purse.ceilings) - 1, 0
+        self._left = dict(purse.ceilings)
+        self._first = 1  # who comes now is paid in this year or later: money before it is saved for others
 
     def spend(self, lot: Delivery, gpus: int, at: datetime) -> None:
         """Pay for a lot that has taken its step already, whether the money was there or not."""
-        self._until(at.astimezone(self.purse.zone).year)
-        self._left = max(0, self._left - self.purse.price(lot, gpus, at))
+        self._pay(at.astimezone(self.purse.zone).year, self.purse.price(lot, gpus, at))
 
     def take(self, lot: Delivery, ready: datetime, gpus: int, before: datetime) -> datetime:
         """When a lot that is ready at a moment is paid; NEVER if never: then it holds no money back.
 
-        Who asks later is ready later, and does not go before.
+        Who asks later is ready later, and takes nothing that one before saves up.
 
         Args: before: whose turn comes only then or later is cancelled by then, and is not paid.
         """
-        kept = self._year, self._left
-        at = self._take(lot, ready, gpus)
-        if before <= at:
-            self._year, self._left = kept
-        return at
-
-    def _take(self, lot: Delivery, ready: datetime, gpus: int) -> datetime:
         if ready >= NEVER:
             return NEVER
-        self._until(ready.astimezone(self.purse.zone).year)
-        while True:
-            begins = datetime(max(self._year, 1), 1, 1, tzinfo=self.purse.zone).astimezone(UTC)
+        own = ready.astimezone(self.purse.zone).year
+        for year in range(max(own, self._first), max(own, *self.purse.ceilings) + 1):
+            begins = datetime(year, 1, 1, tzinfo=self.purse.zone).astimezone(UTC)
             at = max(ready, begins)
             price = self.purse.price(lot, gpus, at)
-            if price <= self._left:
-                self._left -= price
+            if price <= self._there(year):
+                if at < before:
+                    self._pay(year, price)
+                    if self.purse.carry_over:
+                        self._first = max(self._first, year)
                 return at
-            if self._year >= max(self.purse.ceilings):
-                return NEVER
-            self._until(self._year + 1)
+        return NEVER
 
-    def _until(self, year: int) -> None:
-        """Go on to a year: what is left is there in the next, or is lost."""
-        while self._year < year:
-            self._year += 1
-            kept = self._left if self.purse.carry_over else 0
-            self._left = kept + self.purse.ceilings.get(self._year, 0)
+    def _there(self, year: int) -> int:
+        """What there is in a year: its own money, and what years before leave if that is kept."""
+        if not self.purse.carry_over:
+            return self._left.get(year, 0)
+        return sum(money for of, money in self._left.items() if of <= year)
+
+    def _pay(self, year: int, price: int) -> None:
+        """Take money of a year, and of those before it first; what is not there is not taken."""
+        years = sorted(of for of in self._left if of <= year) if self.purse.carry_over else [year]
+        for of in years:
+            part = min(price, self._left.get(of, 0))
+            self._left[of] = self._left.get(of, 0) - part
+            price -= part
 
 
 def purses_of(plan: Plan) -> tuple[Purse, ...]:

@@ -64,15 +64,13 @@ def _rows(run: Run, flow: str) -> pl.DataFrame:
 def cash_flow(view: View) -> Figure | None:
     """What is paid year by year, by kind; the table by payer, with what comes in."""
     run = view.run
-    paid = _rows(run, "paid")
+    paid = _rows(run, "due")
     if paid.is_empty():
         return None
     minor, currency = minor_of(currency_of(run)), currency_of(run)
     sums = {(year, kind): home for year, kind, home in _by(paid, "year", "kind").rows()}
-    years, kinds = (
-        sorted({year for year, _ in sums}),
-        [kind for kind in KINDS if any(k == kind for _, k in sums)],
-    )
+    years = sorted({*(year for year, _ in sums), *_rows(run, "put off")["year"]})
+    kinds = [kind for kind in KINDS if any(k == kind for _, k in sums)]
     marks = {kind: Mark(str(tell(KINDS[kind][0])), *KINDS[kind][1:]) for kind in kinds}
     total = {year: sum(sums.get((year, kind), 0) for kind in kinds) for year in years}
     segments = [
@@ -84,7 +82,7 @@ def cash_flow(view: View) -> Figure | None:
     return Figure(
         id="cash-flow",
         title=str(_says(run, total)),
-        subtitle=str(say("paid by year and kind of cost, {currency}", currency=currency)),
+        subtitle=str(say("what falls due by year and kind of cost, {currency}", currency=currency)),
         spec=charts.bars(
             with_sums(segments, lambda x: str(amount(round(x * minor), currency))),
             list(marks.values()),
@@ -93,7 +91,7 @@ def cash_flow(view: View) -> Figure | None:
         legend=tuple(Legend(mark.name, "area", mark) for mark in marks.values()),
         note=_before(run),
         table=_cash_table(run, paid, years),
-        measures=("money_paid", "money_received", "money_written_off", "money_present_value"),
+        measures=("money_due", "money_paid", "money_received", "money_written_off", "money_present_value"),
     )
 
 
@@ -106,7 +104,7 @@ def _says(run: Run, total: dict[str, int]) -> Said:
     whole, most = sum(total.values()), max(total, key=lambda year: total[year])
     currency = currency_of(run)
     says = say(
-        "{whole} is paid by {end}, most of it in {year}: {most}",
+        "{whole} falls due by {end}, most of it in {year}: {most}",
         whole=amount(whole, currency), end=max(total), year=most, most=amount(total[most], currency),
     )  # fmt: skip
     gap = largest_gap(run)
@@ -134,7 +132,7 @@ def largest_gap(run: Run) -> Gap | None:
 
 def _before(run: Run) -> str:
     """What was paid before the plan begins: it is not in the cash flow."""
-    before = run.money.filter(pl.col("flow") == "paid", pl.col("month").is_null())["home"].sum()
+    before = run.money.filter(pl.col("flow") == "due", pl.col("month").is_null())["home"].sum()
     if not before:
         return ""
     says = say(
@@ -152,10 +150,21 @@ def _cash_table(run: Run, paid: pl.DataFrame, years: list[str]) -> Table:
         *((year, "whole") for year in years), (say("in all"), "whole"),
     ]  # fmt: skip
     rows = []
-    words = {"paid": say("paid"), "received": say("received"), "written off": say("written off")}
-    for flow, word in words.items():
-        found = paid if flow == "paid" else _rows(run, flow)
-        sums = {(payer, year): home for payer, year, home in _by(found, "payer", "year").rows()}
+    due, off = (
+        {(p, y): home for p, y, home in _by(each, "payer", "year").rows()}
+        for each in (paid, _rows(run, "put off"))
+    )
+    cash = {key: due.get(key, 0) - off.get(key, 0) for key in dict.fromkeys([*due, *off])}
+    received, gone = (
+        {(p, y): home for p, y, home in _by(_rows(run, flow), "payer", "year").rows()}
+        for flow in ("received", "written off")
+    )
+    for sums, word in (
+        (due, say("falls due")),
+        (cash, say("paid")),
+        (received, say("received")),
+        (gone, say("written off")),
+    ):
         for payer in dict.fromkeys(payer for payer, _ in sums):
             values = [sums.get((payer, year), 0) / minor for year in years]
             rows.append((_titled(run, payer), word, *values, sum(values)))
@@ -173,7 +182,10 @@ def costs(run: Run) -> Table | None:
     if run.money.is_empty():
         return None
     money, lines, minor = run.plan["money"], run.plan["lines"], minor_of(currency_of(run))
-    within = run.money.filter(pl.col("month").is_not_null(), pl.col("flow") != "written off")
+    flowing = pl.col("flow").is_in(["due", "received"])
+    known = run.money.filter(flowing)["item"].unique().to_list()
+    bare = (pl.col("flow") == "written off") & ~pl.col("item").is_in(known)  # no money flows
+    within = run.money.filter(pl.col("month").is_not_null(), flowing | bare)
     ends = [pl.col(name).sum() for name in ("home", "home_low", "home_high")]
     sums = {row[0]: row[1:] for row in within.group_by("item").agg(ends).rows()}
     columns: list[tuple[str, Kind]] = [
@@ -273,19 +285,20 @@ def of_work(run: Run) -> Table | None:
 
 
 def summary_lines(run: Run) -> list[str]:
-    """What the terminal says of money: paid in all, the largest gap, the cost of a GPU-hour."""
-    paid = measured.total(run, "money_paid")
-    if paid is None:
+    """What the terminal says of money: what is due and paid, the largest gap, the cost of a GPU-hour."""
+    due, paid = measured.total(run, "money_due"), measured.total(run, "money_paid")
+    if due is None or paid is None:
         return []
     currency = currency_of(run)
-    by_payer = measured.by(run, "money_paid", "payer")
     minor = minor_of(currency)
-    parts = [
-        say("{payer} {amount}", payer=payer, amount=amount(round(value * minor), currency))
-        for payer, value in sorted(by_payer.items(), key=lambda pair: -pair[1])[:4]
-    ]
+
+    def told(value: float) -> Said | str:
+        return amount(round(value * minor), currency)
+
+    by_payer = sorted(measured.by(run, "money_paid", "payer").items(), key=lambda pair: -pair[1])
+    parts = [say("{payer} {amount}", payer=payer, amount=told(value)) for payer, value in by_payer[:4]]
     lines = [
-        say("Money: {paid} is paid: {parts:, }", paid=amount(round(paid * minor), currency), parts=parts)
+        say("Money: {due} falls due, {paid} is paid: {parts:, }", due=told(due), paid=told(paid), parts=parts)
     ]
     gap = largest_gap(run)
     if gap is not None:

@@ -159,7 +159,11 @@ def _missing(view: View, style: Style) -> str:
         return ""
     head, rows = found
     width = max(columns(gpus) for gpus, _ in rows)
-    lines = [clean(f"  {right(gpus, width)}  {says}") for gpus, says in rows[:MAX_CAUSES]]
+    lines = [
+        line
+        for gpus, says in rows[:MAX_CAUSES]
+        for line in _hanging(f"  {right(gpus, width)}  ", clean(str(says)), style.width)
+    ]
     rest = len(rows) - MAX_CAUSES
     if rest > 0:
         more = say(
@@ -168,7 +172,13 @@ def _missing(view: View, style: Style) -> str:
             n=rest,
         )
         lines.append(style.dim(f"  {more}"))
-    return "\n".join([style.bold(head), *lines])
+    return "\n".join([style.bold(_wrapped(head, style.width)), *lines])
+
+
+def _hanging(label: str, text: str, width: int) -> list[str]:
+    """A text behind a label, its further lines below its first word."""
+    first, *more = _wrapped(text, width - columns(label)).splitlines()
+    return [label + first, *(" " * columns(label) + line for line in more)]
 
 
 def _fleet(view: View, style: Style) -> str:

@@ -17,9 +17,9 @@ MONEY: Final[tuple[Column, ...]] = (
         "",
         True,
     ),
-    Column("flow", "str", "", "paid, received, or written off (no money flows)"),
-    Column("item", "str", "", "cost or income of the plan"),
-    Column("kind", "str", "", "kind of the cost; income"),
+    Column("flow", "str", "", "due, received, written off (no money flows), or put off (see the line)"),
+    Column("item", "str", "", "cost or income of the plan; of what is put off the funding line"),
+    Column("kind", "str", "", "kind of the cost; income; put off"),
     Column("lot", "str", "", "delivery; null = none in particular", "", True),
     Column("site", "str", "", "site; null = none in particular", "", True),
     Column("payer", "str", "", "who pays, or gets it"),
@@ -30,7 +30,8 @@ MONEY: Final[tuple[Column, ...]] = (
     Column("home_low", "i64", "", "the same at the low ends of the ranges of prices"),
     Column("home_high", "i64", "", "the same at the high ends of the ranges of prices"),
 )
-"""Columns of money.parquet: one row per month, item, lot or site, and payer; of plans with `money`."""
+"""Columns of money.parquet: one row per month, item, lot or site, and payer; of plans with `money`. What a
+budget puts off to later years is above 0, what it pays of it then below."""
 
 FUNDING: Final[tuple[Column, ...]] = (
     Column("line", "str", "", "funding line"),

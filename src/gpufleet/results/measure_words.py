@@ -78,6 +78,7 @@ TITLES: Final = {
     "over_cap_h": say("time above the cap"),
     "over_cap_mwh": say("energy above the cap"),
     "slowed_gpu_h": say("GPU-hours lost to slowing"),
+    "money_due": say("falls due"),
     "money_paid": say("paid"),
     "money_received": say("received"),
     "money_written_off": say("written off"),

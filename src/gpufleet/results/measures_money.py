@@ -39,14 +39,35 @@ def _sums(facts: Facts, flow: str) -> Rows:
 
 
 @measure(
+    "money_due",
+    UNIT,
+    "sum of home of money.parquet, flow due, within the plan's time; payers and items sum to the same",
+    needs=_NEEDS,
+)
+def money_due(facts: Facts) -> Rows:
+    """What falls due, by year, payer, item and kind."""
+    yield from _sums(facts, "due")
+
+
+@measure(
     "money_paid",
     UNIT,
-    "sum of home of money.parquet, flow paid, within the plan's time; payers and items sum to the same",
+    "sum of home of money.parquet, flow due less flow put off: what a budget cannot pay, it pays later",
     needs=_NEEDS,
 )
 def money_paid(facts: Facts) -> Rows:
-    """What is paid, by year, payer, item and kind."""
-    yield from _sums(facts, "paid")
+    """What is paid, by year and payer."""
+    off = dict(_keyed(_sums(facts, "put off")))
+    for by, value in _sums(facts, "due"):
+        if set(by) <= {"year", "payer"}:
+            yield by, value - off.pop(tuple(sorted(by.items())), 0)
+    for key, value in off.items():
+        if {dim for dim, _ in key} <= {"year", "payer"}:
+            yield dict(key), -value
+
+
+def _keyed(rows: Rows) -> Iterator[tuple[tuple[tuple[str, str], ...], float]]:
+    return ((tuple(sorted(by.items())), value) for by, value in rows)
 
 
 @measure("money_received", UNIT, "sum of home of money.parquet, flow received", needs=_NEEDS)
@@ -69,7 +90,7 @@ def money_written_off(facts: Facts) -> Rows:
 @measure(
     "money_present_value",
     UNIT,
-    "sum of received - paid, each / (1 + discount)^(years from the plan's start to the end of its month)",
+    "sum of received - due + put off, each / (1 + discount)^(years from the plan's start to its month's end)",
     needs=_NEEDS,
 )
 def money_present_value(facts: Facts) -> Rows:
@@ -79,7 +100,7 @@ def money_present_value(facts: Facts) -> Rows:
     if rate is None:
         return
     rows = facts.run.money.filter(pl.col("flow") != "written off", pl.col("month").is_not_null())
-    sign = pl.when(pl.col("flow") == "paid").then(-1).otherwise(1)
+    sign = pl.when(pl.col("flow") == "due").then(-1).otherwise(1)
     months = rows.group_by("month").agg((pl.col("home") * sign).sum()).sort("month")
     start = f"{facts.run.start:%Y-%m}"
     flows = [

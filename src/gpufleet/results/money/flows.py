@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from gpufleet.plan.money import MoneyPlan
     from gpufleet.world.capacity import Fleet
 
-PAID: Final = "paid"
+DUE: Final = "due"
+PUT_OFF: Final = "put off"
 RECEIVED: Final = "received"
 WRITTEN_OFF: Final = "written off"
 BEFORE: Final = -1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpufleet.base.money import MICRO, minor_of
 from gpufleet.models.economics import nearest
 from gpufleet.plan.purses import currency_of
-from gpufleet.results.money.flows import PAID, Books, Flow, new_year_s
+from gpufleet.results.money.flows import DUE, PUT_OFF, Books, Flow, new_year_s
 
 if TYPE_CHECKING:
     from gpufleet.plan.money import Funding
@@ -44,12 +44,32 @@ def budgets(books: Books, flows: Iterable[Flow]) -> list[BudgetYear]:
     return found
 
 
+def put_off(books: Books, rows: Iterable[BudgetYear]) -> Iterator[Flow]:
+    """What budgets put off to later years (above 0), and what they pay of it then (below 0).
+
+    Of lines that others are within only the parts count: each payment is put off once.
+    """
+    funding = books.money.funding
+    wholes = {line.within for line in funding.values()}
+    months = books.clock.months
+    for row in rows:
+        later = row.asked - row.paid
+        if not later or row.line in wholes or row.year > int(months[-1][:4]):
+            continue
+        at_s = min(new_year_s(books.plan, row.year + 1), books.plan.horizon_s) - 1
+        home = books.to_home(later, row.currency, at_s)
+        yield Flow(
+            books.clock.month(at_s), at_s, PUT_OFF, row.line, PUT_OFF, None, None, funding[row.line].payer,
+            row.line, row.currency, later, home, home, home,
+        )  # fmt: skip
+
+
 def _asked(books: Books, flows: Iterable[Flow]) -> dict[str, dict[int, int]]:
     """What falls due of each line in each year, in its own currency."""
     funding = books.money.funding
     found: dict[str, dict[int, int]] = {name: {} for name in funding}
     for flow in flows:
-        name = flow.line if flow.flow == PAID else None
+        name = flow.line if flow.flow == DUE else None
         year = books.plan.local(flow.at_s).year
         while name is not None:
             currency = currency_of(funding[name])

@@ -102,9 +102,11 @@ def _time_units(books: Books, lot: Delivery, per: str, gpu_s: int, begin_s: int)
 
 
 def _month_s(books: Books, at_s: int) -> int:
-    """How long the month is that a second is in; a last one that the plan cuts off counts as it is."""
-    row = books.clock.month(at_s)
-    return int(books.clock.ends_s[row] - (books.clock.ends_s[row - 1] if row else 0))
+    """How long the calendar month is that a second is in, also one that the plan cuts off."""
+    here = books.plan.local(at_s)
+    first = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    after = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return int(after.timestamp() - first.timestamp())
 
 
 def cuts_of(books: Books, part: Cost | Income, steps: Sequence[PriceStep]) -> Ints:
@@ -112,6 +114,8 @@ def cuts_of(books: Books, part: Cost | Income, steps: Sequence[PriceStep]) -> In
     plan = books.plan
     first = max(0, plan.seconds(part.from_)) if part.from_ else 0
     last = min(plan.horizon_s, plan.seconds(part.until)) if part.until else plan.horizon_s
+    if first >= last:
+        return np.zeros(0, np.int64)
     inside = [*books.clock.ends_s.tolist(), *(step.from_s for step in steps)]
     return np.array([first, *sorted({at for at in inside if first < at < last}), last], np.int64)
 

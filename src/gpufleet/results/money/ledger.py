@@ -14,7 +14,7 @@ from gpufleet.models.economics import written_off
 from gpufleet.plan.money import PER_ARRIVAL, Cost, Income
 from gpufleet.plan.money_lots import selected
 from gpufleet.results.money.energy import Meter, energy
-from gpufleet.results.money.flows import PAID, RECEIVED, WRITTEN_OFF, Books, Flow, Rounded, Sum
+from gpufleet.results.money.flows import DUE, RECEIVED, WRITTEN_OFF, Books, Flow, Rounded, Sum
 from gpufleet.results.money.items import Used, amounts, arrivals, over_time
 from gpufleet.results.money.service import Service
 
@@ -38,7 +38,8 @@ def flows_of(
         if cost.share is not None:
             done[cost.name] = list(_shares(books, cost, service, done))
     for cost in money.costs.values():
-        yield from books.flows(PAID, cost.name, cost.kind, done[cost.name], cost.paid_by)
+        flow = DUE if cost.cash else WRITTEN_OFF
+        yield from books.flows(flow, cost.name, cost.kind, done[cost.name], cost.paid_by)
         if cost.is_asset:
             yield from books.flows(
                 WRITTEN_OFF, cost.name, cost.kind, _written_off(books, cost, done[cost.name]), cost.paid_by
@@ -108,6 +109,9 @@ def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]
     ends = books.clock.ends
     found: dict[tuple[int, str | None, str | None], list[int]] = {}
     for each in sums:
+        lost_s = _lost_s(books, each.lot)
+        if lost_s is not None:
+            found[(lost_s + 1, each.lot, each.site)] = [*books.ends_at_home(each)]
         since_s = each.at_s if each.serves_s is None else each.serves_s
         if since_s >= books.plan.horizon_s:
             continue
@@ -127,6 +131,14 @@ def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]
             before = now
     for (end_s, lot, site), (first, low, high) in found.items():
         yield Sum(end_s - 1, lot, site, first, low, high, books.home)
+
+
+def _lost_s(books: Books, name: str | None) -> int | None:
+    """When a lot that is cancelled is written off, as stock that is left over; None: nobody says so."""
+    lot = next((lot for lot in books.plan.deliveries if lot.name == name), None)
+    if lot is None or lot.stopped is None or lot.cancelled is None or lot.cancelled.written_off is None:
+        return None
+    return books.plan.seconds(lot.cancelled.written_off)
 
 
 def _gone(cost: int, left: Fraction, life_s: int, age_s: int, books: Books) -> int:

@@ -57,8 +57,8 @@ class UnitCosts:
         rows = self._run.money.filter(
             pl.col("month").is_in(self.months),
             (pl.col("flow") == "written off")
-            | ((pl.col("flow") == "paid") & ~pl.col("kind").is_in(ASSETS))
-            | ((pl.col("flow") == "paid") & ~pl.col("item").is_in(self._assets())),
+            | ((pl.col("flow") == "due") & ~pl.col("kind").is_in(ASSETS))
+            | ((pl.col("flow") == "due") & ~pl.col("item").is_in(self._assets())),
         )
         sums = rows.group_by("lot", "site", "kind").agg(pl.col("home").sum()).sort("lot", "site", "kind")
         minor = minor_of(self._lock["money"]["currency"])

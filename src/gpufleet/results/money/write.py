@@ -11,7 +11,7 @@ from gpufleet.results import folder
 from gpufleet.results.columns_money import FUNDING, MONEY
 from gpufleet.results.money.energy import Meter
 from gpufleet.results.money.flows import BEFORE, Books, Flow
-from gpufleet.results.money.funding import BudgetYear, budgets
+from gpufleet.results.money.funding import BudgetYear, budgets, put_off
 from gpufleet.results.money.items import Used
 from gpufleet.results.money.ledger import flows_of
 from gpufleet.results.parquet import TableWriter
@@ -33,9 +33,10 @@ def write_money(run: Run, plan: Plan, fleet: Fleet, end_s: int) -> None:
         return
     books = Books(plan, fleet)
     flows = list(flows_of(books, _meters(run, end_s), _used(run)))
-    _write_flows(run, books, flows)
+    years = budgets(books, flows)
+    _write_flows(run, books, [*flows, *put_off(books, years)])
     if plan.money.funding:
-        _write_budgets(run, budgets(books, flows))
+        _write_budgets(run, years)
 
 
 def _meters(run: Run, end_s: int) -> dict[str, Meter]:
