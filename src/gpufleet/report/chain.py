@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -16,6 +17,9 @@ from gpufleet.results.lot_chain import chain_of, stuck_on
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
+
+MOST_PLACES: Final = 3
+"""Lines of the plan that one cause names."""
 
 
 def chain(run: Run) -> Table | None:
@@ -83,11 +87,11 @@ def causes(run: Run) -> Table | None:
     sums = _sums(run, list({month[:4]: month for month in months}.values()))
     columns: list[tuple[str, Kind]] = [
         (say("at the end of"), "month"), (say("GPUs"), "whole"), (say("wait to be"), "text"),
-        (say("because"), "text"), (say("line of the plan"), "place"),
+        (say("where, or for whom"), "name"), (say("because"), "text"), (say("line of the plan"), "place"),
     ]  # fmt: skip
     rows = [
-        (month, gpus, _next(step, stuck), _because(step, cause, bare=bare), place)
-        for month, step, stuck, cause, place, bare, gpus in sums.iter_rows()
+        (month, gpus, _next(step, stuck), where, _because(step, cause, bare=bare), _places(places))
+        for month, step, stuck, cause, where, bare, gpus, places in sums.iter_rows()
     ]
     return table(say("What holds GPUs back"), columns, rows) if rows else None
 
@@ -97,13 +101,26 @@ def _sums(run: Run, months: list[str]) -> pl.DataFrame:
 
     Promises stand side by side: what has no lot counts for those that the answer speaks of.
     """
-    keys = ["month", "step", "stuck", "cause", "place", "bare"]
-    main = [*main_promises(run.plan["promises"])]
-    mine = pl.col("lot").is_not_null() | pl.col("promise").is_in(main)
-    rows = run.shortage.filter(pl.col("month").is_in(months), mine).with_columns(bare=pl.col("lot").is_null())
-    of_lot = rows.unique(["lot", *keys], maintain_order=True)
-    sums = of_lot.group_by(keys, maintain_order=True).agg(pl.col("gpus").sum())
-    return sums.sort(["month", "gpus", "place"], descending=[False, True, False]).select(*keys, "gpus")
+    keys = ["month", "step", "stuck", "cause", "where", "bare"]
+    promises = run.plan["promises"]
+    titles = {name: promise.get("title") or name for name, promise in promises.items()}
+    mine = pl.col("lot").is_not_null() | pl.col("promise").is_in([*main_promises(promises)])
+    bare = pl.col("lot").is_null()
+    where = pl.when(bare).then(pl.col("promise").replace(titles)).otherwise(pl.col("site"))
+    rows = run.shortage.filter(pl.col("month").is_in(months), mine).with_columns(bare=bare, where=where)
+    of_lot = rows.unique(["lot", "place", *keys], maintain_order=True)
+    both = pl.col("gpus").sum(), pl.col("place").unique(maintain_order=True).alias("places")
+    sums = of_lot.group_by(keys, maintain_order=True).agg(both)
+    order = sums.sort(["month", "gpus", "where"], descending=[False, True, False])
+    return order.select(*keys, "gpus", "places")
+
+
+def _places(places: list[str]) -> Said | str:
+    """Lines of the plan, the first few of them."""
+    if len(places) <= MOST_PLACES:
+        return ", ".join(places)
+    more = len(places) - MOST_PLACES
+    return say("{places:, } and {more:,} more", places=places[:MOST_PLACES], more=more)
 
 
 def missing(run: Run) -> tuple[Said, list[tuple[str, Said]]] | None:
@@ -121,16 +138,18 @@ def missing(run: Run) -> tuple[Said, list[tuple[str, Said]]] | None:
         "What holds {gpus:,} GPUs back at the end of {day:%Y-%m}",
         gpus=int(sums["gpus"].sum()), day=date.fromisoformat(f"{month}-01"),
     )  # fmt: skip
-    rows = [
-        (
-            f"{gpus:,}",
-            say("wait to be {step}: {why} ({place})", step=_next(step, stuck), why=why, place=place),
-        )
-        if (why := _because(step, cause, bare=bare)) and stuck != CANCELLED
-        else (f"{gpus:,}", say("{why} ({place})", why=why, place=place))
-        for _, step, stuck, cause, place, bare, gpus in sums.iter_rows()
-    ]
-    return head, rows
+    return head, [(f"{row['gpus']:,}", _line(row)) for row in sums.iter_rows(named=True)]
+
+
+def _line(row: Mapping[str, Any]) -> Said:
+    """What GPUs wait for, in a line."""
+    why, told = _because(row["step"], row["cause"], bare=row["bare"]), {"where": row["where"] or ""}
+    told |= {"step": _next(row["step"], row["stuck"]), "why": why, "place": _places(row["places"])}
+    if row["stuck"] == CANCELLED:
+        return say("{why} ({place})", **told)
+    if row["bare"]:
+        return say("wait to be ordered: {why}, {where} ({place})", **told)
+    return say("wait to be {step} at {where}: {why} ({place})", **told)
 
 
 def _next(step: str, stuck: str | None) -> Said:

@@ -18,6 +18,7 @@ from gpufleet.base.errors import SEVERITIES
 from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
+from gpufleet.models.export import NO_ADVICE
 from gpufleet.report import (
     campaigns,
     chain,
@@ -326,6 +327,8 @@ def _notes(view: View, style: Style) -> str:
         notes.append(say("{n:,} trace row not used", "{n:,} trace rows not used", n=round(dropped)))
     notes += [style.alarm(_wrapped(says, style.width)) for says in preempted.to_and_fro(view)]
     notes.append(_wrapped(limits.assumed(run), style.width))
+    if not run.licences.is_empty():
+        notes.append(_wrapped(tell(NO_ADVICE), style.width))
     return "\n".join(notes)
 
 

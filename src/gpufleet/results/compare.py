@@ -222,9 +222,16 @@ def _measure_changes(a: Run, b: Run) -> Iterator[Change]:
     known = {_label(row): row for row in rows}
     rank = _ranks(rows)
     before, after = _measures(a), _measures(b)
+    units = {_label(row): row["unit"] for row in a.measures_json["measures"]}
     for change in sorted(_differences(before, after), key=lambda change: rank[change.what]):
         row = known[change.what]
-        yield change._replace(unit=row["unit"], by=tuple(sorted(row["by"].items())))
+        told = change._replace(unit=row["unit"], by=tuple(sorted(row["by"].items())))
+        first = units.get(change.what, row["unit"])
+        if change.sign == "~" and first != row["unit"]:  # amounts of two currencies have no difference
+            yield told._replace(sign="-", after=None, unit=first)
+            yield told._replace(sign="+", before=None)
+        else:
+            yield told
 
 
 def _measures(run: Run) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from gpufleet.base.say import Said, say
 from gpufleet.models.export import NO_ADVICE
 from gpufleet.plan.check import check, run_checks
 from gpufleet.plan.promised import contradictions
+from gpufleet.world.chain import with_law
 from gpufleet.world.law import PREFIX, asks_law, chip_of, ready_of, undecided
 from gpufleet.world.licences import Gates, gates, needs_licence
 
@@ -29,6 +30,7 @@ def law_findings(plan: Plan) -> tuple[list[Finding], list[str]]:
     found = gates(plan)
     if found.law.findings:
         return list(found.law.findings), []
+    found = gates(with_law(plan))  # each lot asked for the day on which its chain lets it go
     return [*_statuses(found), *run_checks(found, "law")], [about(found)]
 
 

@@ -17,6 +17,7 @@ from gpufleet.base.errors import Place
 from gpufleet.base.say import say
 from gpufleet.models.export import Verdict
 from gpufleet.models.export_policies import POLICIES, UNKNOWN
+from gpufleet.plan.chain_times import NEVER
 from gpufleet.plan.chain_walk import crosses
 from gpufleet.world.law import PRACTICE, Law, cited, in_order, ready_of, undecided
 
@@ -104,7 +105,7 @@ class Gates:
         for row in in_order(plan):
             lot = plan.deliveries[row]
             self._left[lot.name] = dict(pool)
-            if self.law.held(lot):
+            if self.law.held(lot) and ready_of(lot) < NEVER:
                 self.planned[lot.name] = self._walk(lot, ready_of(lot), pool)
 
     def gate(self, lot: Delivery, ready: datetime) -> Gate:
