@@ -47,7 +47,8 @@ def _lots(plan: Plan) -> Iterator[Finding]:
                 "{lot} ({gpus:,} GPUs) never comes, as far as the plan says", lot=lot.name, gpus=lot.gpus
             )
             fix = say("`gpufleet why` of a run says what it waits for")
-            yield Finding(at=lot.line, says=says, fix=fix)
+            path = next((s.path for s in plan.chains.get(lot.name, ((),))[0] if s.at is None), "")
+            yield Finding(at=plan.line(path) or lot.line, says=says, fix=fix)
             continue
         values = {
             "lot": lot.name, "gpus": lot.gpus,

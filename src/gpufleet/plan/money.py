@@ -175,6 +175,7 @@ class Cost(Selecting):
         if "each" in node.items and "share" not in values:
             says = say("`each` has no effect without `share`")
             raise reader.refuse("P024", node.key_at["each"], says, say("leave it out"))
+        _no_effect(cls, values, node, reader)
         _has_dates(values, node, path, reader)
         return values
 
@@ -218,6 +219,33 @@ class Income(Selecting):
             raise reader.refuse("P024", node.key_at["hours"], says, say("leave it out"))
         _has_dates(values, node, path, reader)
         return values
+
+
+def _no_effect(cls: type[Cost], values: dict[str, Any], node: Map, reader: Reader) -> None:
+    """Refuse keys that nothing would come of, each with what it needs."""
+    price = values.get("price")
+    per = price[0].price.per if price else ""
+    energy = "tariff" in values or per == "kWh"
+    arrives = (
+        price == () or per in PER_ARRIVAL or ("share" in values and values.get("each", "once") == "once")
+    )
+    serves = values["kind"] in LIVES and not energy and per not in PER_TIME and values.get("each") != "year"
+    serves = serves and values.get("cash", True)
+    of_lots = (bool(per) and per not in ("year", "month")) or price == () or "share" in values
+    of_lots = of_lots and not energy  # that is the whole site's
+    wants = {
+        "life": (serves, say("a cost that buys something for years")),
+        "left": (serves, say("a cost that buys something for years")),
+        "due": (arrives, say("a price for each GPU, node or MW")),
+        "load": (energy, say("a price for a kWh, or a tariff")),
+        "sites": (of_lots or energy, say("a price for lots or energy, or a share of one")),
+        **dict.fromkeys(("lots", "systems", "products", "for"),
+                        (of_lots, say("a price for lots, or a share of one"))),
+    }  # fmt: skip
+    for key, (useful, what) in wants.items():
+        if key in node.items and not useful:
+            says = say("`{key}` has an effect with {what} only", key=key, what=what)
+            reader.report("P024", node.key_at[key], says, say("leave it out"))
 
 
 def _has_dates(values: dict[str, Any], node: Map, path: str, reader: Reader) -> None:

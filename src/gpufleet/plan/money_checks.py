@@ -340,7 +340,7 @@ def declining_to_nothing(plan: Plan) -> Iterator[Finding]:
 @check("P253", "a budget that lots cannot wait for", severity="error")
 def cannot_wait(plan: Plan) -> Iterator[Finding]:
     """Lots wait for a budget (`when_short: wait`) that pays for lots only (a price for each GPU, node or MW,
-    or a share of one, once), all at one step, and that no other budget is within.
+    or a share of one, once), all at one step, that is within no other budget, and no other one within it.
 
     Example::
 
@@ -367,6 +367,11 @@ def cannot_wait(plan: Plan) -> Iterator[Finding]:
                 "`{line}` pays at several steps: {due:, }", line=line.name, due=sorted({c.due for c in costs})
             )
             yield Finding(at=line.line, says=says, fix=say("write the same `due` in all costs that it pays"))
+        if line.within:
+            says = say(
+                "lots wait for `{line}`, and it is within `{whole}`", line=line.name, whole=line.within
+            )
+            yield Finding(at=line.line, says=says, fix=say("leave `within` out: it has ceilings of its own"))
         if any(each.within == line.name for each in funding.values()):
             says = say("lots wait for `{line}`, and others are within it", line=line.name)
             yield Finding(at=line.line, says=says, fix=say("let lots wait for its parts"))

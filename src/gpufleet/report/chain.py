@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from gpufleet.base.say import Said, say
+from gpufleet.base.say import Said, say, tell
+from gpufleet.plan.chain import STEPS
 from gpufleet.report.tables import Kind, Table, table
 from gpufleet.results.answer_supply import CANCELLED, main_promises, month_of
 from gpufleet.results.chain import STEP_WORDS, cause_words
@@ -44,6 +45,25 @@ def chain(run: Run) -> Table | None:
         for lot, step, at, early, late, cause, name, place in run.chain.select(wanted).iter_rows()
     ]
     return table(say("The chain of each lot"), columns, rows)
+
+
+def steps(run: Run) -> Table | None:
+    """GPUs that have taken each step by the end of each year, of lots with a chain; None without any."""
+    if run.chain.is_empty():
+        return None
+    years = run.supply.get_column("month").str.slice(0, 4).unique().sort().to_list()
+    known = [step for step in STEPS if step in run.chain["step"]]
+    columns: list[tuple[str, Kind]] = [(say("at the end of"), "text")]
+    columns += [(str(tell(STEP_WORDS[step])), "whole") for step in known]
+    taken = run.chain.drop_nulls("at").with_columns(year=pl.col("at").str.slice(0, 4))
+    sums = {
+        (step, year): n for step, year, n in taken.group_by("step", "year").agg(pl.col("gpus").sum()).rows()
+    }
+    rows = [
+        (year, *(sum(n for (of, when), n in sums.items() if of == step and when <= year) for step in known))
+        for year in years
+    ]
+    return table(say("GPUs that have taken each step, of lots with a chain"), columns, rows)
 
 
 def stuck(run: Run) -> Table | None:

@@ -13,6 +13,7 @@ from gpufleet.report import charts, measured
 from gpufleet.report.figures import Figure, Legend, with_sums
 from gpufleet.report.marks import Mark
 from gpufleet.report.tables import Kind, Table, table
+from gpufleet.results.money.unit_costs import whole_months
 
 if TYPE_CHECKING:
     from gpufleet.report.view import View
@@ -300,11 +301,17 @@ def summary_lines(run: Run) -> list[str]:
     lines = [
         say("Money: {due} falls due, {paid} is paid: {parts:, }", due=told(due), paid=told(paid), parts=parts)
     ]
+    got = sorted(measured.by(run, "money_received", "payer").items(), key=lambda pair: -pair[1])
+    if got:
+        parts = [say("{payer} {amount}", payer=payer, amount=told(value)) for payer, value in got[:4]]
+        lines.append(say("comes in: {parts:, }", parts=parts))
     gap = largest_gap(run)
     if gap is not None:
         lines.append(say("funding gap: {gap}", gap=gap_words(gap)))
     hours = measured.by(run, "cost_per_gpu_h", "product")
     if hours:
         some = [f"{product} {cost:,.2f}" for product, cost in list(hours.items())[:4]]
-        lines.append(say("a GPU-hour in service costs, {currency}: {some:, }", currency=currency, some=some))
+        months, _ = whole_months(run, run.counted_s)
+        told_of = {"currency": currency, "some": some, "first": months[0], "last": months[-1]}
+        lines.append(say("a GPU-hour in service costs, {currency}, {first} to {last}: {some:, }", **told_of))
     return [str(line) for line in lines]

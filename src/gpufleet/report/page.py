@@ -97,6 +97,7 @@ class Page:
     promises: Table | None
     sums: Table | None
     chain: Table | None
+    steps: Table | None
     causes: Table | None
     stuck: Table | None
     against: Against | None
@@ -157,6 +158,7 @@ def page_of(run: Run, other: Run | None = None) -> Page:
         promises=promises.side_by_side(stairs) if stairs.promises else None,
         sums=sums.sums(run),
         chain=chain.chain(run),
+        steps=chain.steps(run),
         causes=chain.causes(run),
         stuck=chain.stuck(run),
         against=against(run, other, ledger) if other is not None else None,

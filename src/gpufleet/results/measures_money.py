@@ -142,7 +142,8 @@ def cost_per_gpu_h(facts: Facts) -> Rows:
     if costs is None:
         return
     for product, cost in costs.cost.items():
-        yield {"product": product}, cost / (costs.online_s[product] / HOUR_S)
+        if cost:  # a product of which nothing has a price is not free
+            yield {"product": product}, cost / (costs.online_s[product] / HOUR_S)
 
 
 def _per_used(costs: UnitCosts) -> dict[str, float]:
@@ -150,7 +151,7 @@ def _per_used(costs: UnitCosts) -> dict[str, float]:
     used: dict[str, int] = {}
     for (_, product), gpu_s in costs.used_s.items():
         used[product] = used.get(product, 0) + gpu_s
-    return {name: cost / (used[name] / HOUR_S) for name, cost in costs.cost.items() if name in used}
+    return {name: cost / (used[name] / HOUR_S) for name, cost in costs.cost.items() if cost and name in used}
 
 
 @measure(
@@ -179,7 +180,7 @@ def cost_per_tflop_year(facts: Facts) -> Rows:
     costs = facts.unit_costs
     for product, cost in costs.cost.items() if costs else ():
         row = gpus().get(product)
-        if costs and row is not None and row.bf16_tflops:
+        if costs and cost and row is not None and row.bf16_tflops:
             yield {"product": product}, cost / (costs.online_s[product] / YEAR_S * row.bf16_tflops)
 
 
@@ -201,7 +202,7 @@ def cost_per_job(facts: Facts) -> Rows:
     for (tenant, product), gpu_s in costs.used_s.items():
         total[tenant] = total.get(tenant, 0.0) + gpu_s / HOUR_S * per_used.get(product, 0.0)
     for tenant, cost in total.items():
-        if jobs.get(tenant):
+        if cost and jobs.get(tenant):
             yield {"tenant": tenant}, cost / jobs[tenant]
 
 

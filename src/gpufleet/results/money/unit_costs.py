@@ -19,12 +19,12 @@ class UnitCosts:
     """Costs of products over the whole months in which GPUs are counted, in whole units of the currency.
 
     What lots cost counts for their product; the energy of a site for its products by their rated power in
-    service; all else by GPU-hours in service.
+    service; all else by GPU-hours in service. Costs of the kind `other` are for none of them.
     """
 
     def __init__(self, run: Run, until_s: int) -> None:
         self._lock, self._run = run.plan, run
-        self.months, self.until_s = _whole_months(run, until_s)
+        self.months, self.until_s = whole_months(run, until_s)
         online = self._within("online").group_by("site", "product").agg(pl.col("gpu_s").sum())
         self._online: dict[tuple[str, str], int] = {
             (site, product): gpu_s for site, product, gpu_s in online.sort("site", "product").rows() if gpu_s
@@ -56,6 +56,7 @@ class UnitCosts:
             return {}
         rows = self._run.money.filter(
             pl.col("month").is_in(self.months),
+            pl.col("kind") != "other",
             (pl.col("flow") == "written off")
             | ((pl.col("flow") == "due") & ~pl.col("kind").is_in(ASSETS))
             | ((pl.col("flow") == "due") & ~pl.col("item").is_in(self._assets())),
@@ -103,7 +104,7 @@ def _parts(weights: dict[str, float]) -> dict[str, float]:
     return {name: weight / whole for name, weight in weights.items()} if whole else {}
 
 
-def _whole_months(run: Run, until_s: int) -> tuple[list[str], int]:
+def whole_months(run: Run, until_s: int) -> tuple[list[str], int]:
     """The months that end by a second, and the end of the last of them."""
     from datetime import UTC, datetime
     from zoneinfo import ZoneInfo
