@@ -69,6 +69,11 @@ def test_the_catalogue_knows_prices(load: Load, money: str) -> None:
         ("hours: online", "hours: all", "P015", "is not one of"),
         ("until: 2027-01-01", "until: 2026-02-01", "P022", "is not after"),
         ("life: 5 y", "life: 500 y", "P011", "at most 100 years"),
+        ("operator: {}", "operator: {}, chips: {}", "P020", "is a payer and a funding line"),
+        ("load: 0.8", "load: 0.8, life: 3 y", "P024", "`life` has an effect with a cost that buys"),
+        ("load: 0.8", "load: 0.8, lots: lot-1", "P024", "`lots` has an effect with a price for lots"),
+        ("at: 2026-01-10", "at: 2026-01-10, due: ordered", "P024", "`due` has an effect with a price"),
+        ("at: 2026-01-10", "at: 2026-01-10, load: 0.5", "P024", "`load` has an effect with a price for"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant(load: Load, money: str, old: str, new: str, code: str, words: str) -> None:
@@ -112,3 +117,10 @@ def test_what_is_for_nothing_is_told(load: Load, money: str) -> None:
     assert "P248" in {found.code for found in plan.warnings}  # lot-1 is nobody's
     unused = load(money.replace("{chips: 0.5, operator: 0.5}", "{state: 0.5, operator: 0.5}"))
     assert any(found.code == "P249" and "chips" in found.says for found in unused.warnings)
+
+
+def test_what_nothing_names_and_what_is_too_late_is_told(load: Load, money: str) -> None:
+    plan = load(money.replace("operator: {}}", "operator: {}, nobody: {}}"))
+    assert any(found.code == "P249" and "nothing names `nobody`" in found.says for found in plan.warnings)
+    late = load(money.replace("at: 2026-01-10", "at: 2031-01-10"))
+    assert any(found.code == "P248" and "plan's time" in found.says for found in late.warnings)

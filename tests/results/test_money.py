@@ -202,3 +202,73 @@ def test_what_is_sold_is_received_when_it_comes(tmp_path: Path) -> None:
     sale = {"price": "10 kUSD/GPU", "to": "state", "lots": "b"}
     flows = list(flows_of(books_of(tmp_path, costs={}, income={"sale": sale}, funding={})))
     assert [(f.month, f.flow, f.amount, f.home) for f in flows] == [(7, "received", 16_000_000, 192_000_000)]
+
+
+def one_cost(tmp_path: Path, **item: Any) -> list[Flow]:
+    """The flows of the golden plan with one cost."""
+    cost = {"kind": "other", "paid_by": "state", **item}
+    return list(flows_of(books_of(tmp_path, costs={"x": cost}, income={}, funding={})))
+
+
+@pytest.mark.parametrize("price", ["1 MKRW/month", "1 MKRW/year", "100 KRW/GPU-year", "2 KRW/GPU-h"])
+@pytest.mark.parametrize("when", [{"from": "2028-05-01"}, {"until": "2025-06-01"}])
+def test_what_lies_outside_of_the_plan_costs_nothing(
+    tmp_path: Path, price: str, when: dict[str, str]
+) -> None:
+    assert one_cost(tmp_path, price=price, **when) == []
+
+
+def test_a_month_that_the_plan_cuts_off_is_paid_by_its_days(tmp_path: Path) -> None:
+    plan = {**BASE, "start": "2026-01-15", "end": "2026-02-08"}
+    plan["deliveries"] = [{"name": "a", "to": "lab", "system": "box", "gpus": 16, "at": "2026-01-15"}]
+    costs = {"x": {"kind": "staff", "price": "3100 KRW/month", "paid_by": "state"}}
+    plan["money"] = {"currency": "KRW", "payers": {"state": {}}, "costs": costs}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    loaded = load_plan(tmp_path / "plan.yaml")
+    flows = flows_of(Books(loaded, capacity_of(loaded, Names.of(loaded))))
+    assert [f.home for f in flows] == [1700, 775]  # 17 of 31 days, 7 of 28
+
+
+def test_a_charge_moves_no_money(tmp_path: Path) -> None:
+    flows = one_cost(tmp_path, price="5 GKRW", at="2026-04-30", cash=False)
+    assert [(f.flow, f.month, f.home) for f in flows] == [("written off", 3, 5 * 10**9)]
+
+
+@pytest.mark.parametrize(
+    ("due", "paid"), [("ordered", ["late", "stock"]), ("delivered", ["stock"]), ("accepted", [])]
+)
+def test_what_is_paid_of_lots_that_are_cancelled(tmp_path: Path, due: str, paid: list[str]) -> None:
+    lot = {"to": "lab", "system": "box", "gpus": 8, "ordered": "2026-02-01"}
+    cancelled = {"at": "2026-04-20", "written_off": "2027-03-05"}
+    times = {"default": {"made": "30 d", "shipped": "5 d", "delivered": "5 d", "installed": "40 d"}}
+    lots = [
+        {**lot, "name": "stock", "cancelled": cancelled},
+        {**lot, "name": "late", "cancelled": cancelled, "lead_times": {"made": "300 d"}},
+    ]
+    cost = {"kind": "hardware", "price": "1 MKRW/GPU", "due": due, "paid_by": "state"}
+    plan = {**BASE, "deliveries": lots, "lead_times": times}
+    plan["money"] = {"currency": "KRW", "payers": {"state": {}}, "costs": {"x": cost}}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    loaded = load_plan(tmp_path / "plan.yaml")
+    flows = list(flows_of(Books(loaded, capacity_of(loaded, Names.of(loaded)))))
+    assert sorted(f.lot or "" for f in flows if f.flow == DUE) == paid
+    off = [(f.lot, f.month, f.home) for f in flows if f.flow == WRITTEN_OFF]
+    assert sorted(off) == [(name, 14, 8_000_000) for name in paid]
+
+
+def test_cash_is_what_falls_due_less_what_budgets_put_off(whole: Run) -> None:
+    due = {y: whole.measure("money_due", year=y, payer="state") for y in ("2026", "2027")}
+    paid = {y: whole.measure("money_paid", year=y, payer="state") for y in ("2026", "2027")}
+    assert due["2026"] is not None
+    assert paid["2026"] == due["2026"] - 436_000_000
+    assert paid["2027"] == (due["2027"] or 0) + 436_000_000
+
+
+def test_amounts_of_two_currencies_have_no_difference(whole: Run, tmp_path: Path) -> None:
+    text = (whole.path.parent / "plan.yaml").read_text(encoding="utf-8")
+    other = yaml.safe_load(text)
+    other["money"]["currency"] = "USD"
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(other), encoding="utf-8")
+    run = simulate(load_plan(tmp_path / "plan.yaml"), out=tmp_path / "run")
+    changes = [each for each in whole.compare(run).measures if each.what == "money_due"]
+    assert [(each.sign, each.unit) for each in changes] == [("-", "KRW"), ("+", "USD")]

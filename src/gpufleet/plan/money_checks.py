@@ -247,8 +247,8 @@ def no_price(plan: Plan) -> Iterator[Finding]:
 
 @check("P248", "a cost or an income that is for nothing")
 def for_nothing(plan: Plan) -> Iterator[Finding]:
-    """What is paid for lots needs lots: all conditions of a cost (`lots`, `sites`, `systems`, `products`,
-    `for`) hold together.
+    """What is paid for lots needs lots, and falls into the plan's time: all conditions of a cost (`lots`,
+    `sites`, `systems`, `products`, `for`) hold together.
 
     Example::
 
@@ -260,11 +260,16 @@ def for_nothing(plan: Plan) -> Iterator[Finding]:
         if of_lots and not selected(plan, part):
             says = say("`{path}` is for no lot", path=path)
             yield Finding(at=part.line, says=says, fix=say("correct the names, or leave it out"))
+        first, last = part.at or part.from_, part.until
+        if (first and first >= plan.end) or (last and last <= plan.start):
+            says = say("nothing of `{path}` falls into the plan's time", path=path)
+            yield Finding(at=part.line, says=says, fix=say("correct its dates, or leave it out"))
 
 
 @check("P249", "a budget that pays for nothing")
 def budget_for_nothing(plan: Plan) -> Iterator[Finding]:
-    """A funding line is named by a cost (`paid_by`), or is made of others that are.
+    """A funding line is named by a cost (`paid_by`), or is made of others that are. Payers and tariffs that
+    nothing names are told too.
 
     Example::
 
@@ -278,6 +283,13 @@ def budget_for_nothing(plan: Plan) -> Iterator[Finding]:
         if name not in named:
             says = say("nothing is paid out of `{name}`", name=name)
             yield Finding(at=line.line, says=says, fix=say("name it in `paid_by` of a cost, or leave it out"))
+    named |= {line.payer for line in plan.money.funding.values()}
+    named |= {name for each in plan.money.income.values() for name in each.to}
+    tariffs = {cost.tariff for cost in plan.money.costs.values()}
+    unused = [each for name, each in plan.money.payers.items() if name not in named]
+    for each in (*unused, *(tariff for name, tariff in plan.money.tariffs.items() if name not in tariffs)):
+        says = say("nothing names `{name}`", name=each.name)
+        yield Finding(at=each.line, says=says, fix=say("leave it out"))
 
 
 @check("P250", "shares of each other", severity="error")
