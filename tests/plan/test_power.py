@@ -123,3 +123,8 @@ def test_jobs_that_no_cap_stops(load: Load) -> None:
     assert found(load, kept) == []
     ignored = found(load, kept.replace("{counts: measured", "{over_cap: run-on, counts: measured"))
     assert [(f.code, "preemptible" in f.says) for f in ignored] == [("P024", True)]
+
+
+def test_carbon_that_is_not_known_from_the_start_is_told(load: Load) -> None:
+    plan = load(PLAN.replace("[{from: 2026-01-05, value: 417.3}", "[{from: 2026-01-06, value: 417.3}"))
+    assert any(found.code == "P274" and "2026-01-06 on only" in found.says for found in plan.warnings)

@@ -286,10 +286,10 @@ def budget_for_nothing(plan: Plan) -> Iterator[Finding]:
     named |= {line.payer for line in plan.money.funding.values()}
     named |= {name for each in plan.money.income.values() for name in each.to}
     tariffs = {cost.tariff for cost in plan.money.costs.values()}
-    unused = [each for name, each in plan.money.payers.items() if name not in named]
-    for each in (*unused, *(tariff for name, tariff in plan.money.tariffs.items() if name not in tariffs)):
-        says = say("nothing names `{name}`", name=each.name)
-        yield Finding(at=each.line, says=says, fix=say("leave it out"))
+    unused = {name: each.line for name, each in plan.money.payers.items() if name not in named}
+    unused |= {name: each.line for name, each in plan.money.tariffs.items() if name not in tariffs}
+    for name, at in unused.items():
+        yield Finding(at=at, says=say("nothing names `{name}`", name=name), fix=say("leave it out"))
 
 
 @check("P250", "shares of each other", severity="error")

@@ -202,3 +202,22 @@ def curtailment_above(plan: Plan) -> Iterator[Finding]:
                     has=has / MW,
                 )
                 yield Finding(at=call.line, says=says, fix=say("lower it, or leave it out"))
+
+
+@check("P274", "carbon that is not known from the start")
+def carbon_gap(plan: Plan) -> Iterator[Finding]:
+    """The carbon of a site's energy is shown where its intensity is known in all of the plan's time.
+
+    Example::
+
+        start: 2026-01-01
+        sites: {lab: {carbon_g_per_kwh: [{from: 2026-02-01, value: 400}]}}
+    """
+    for name, site in plan.sites.items() if plan.power else ():
+        if site.carbon_g_per_kwh and site.carbon_g_per_kwh[0][0] > 0:
+            day = plan.local(site.carbon_g_per_kwh[0][0], name)
+            says = say(
+                "the carbon intensity of {site} is known from {day:%Y-%m-%d} on only", site=name, day=day
+            )
+            fix = say("add a step from the plan's start; without it no carbon of the site is summed")
+            yield Finding(at=plan.line(f"sites.{name}.carbon_g_per_kwh"), says=says, fix=fix)
