@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gpufleet.base.money import MICRO, Money
+from gpufleet.plan.catalogue_prices import price_per_gpu
 from gpufleet.plan.chain_times import NEVER
 from gpufleet.plan.money_kinds import EVER_S, PriceStep
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from gpufleet.plan.supply import Delivery
 
 W_PER_MW: Final = 10**6
-_PER_NODE: Final = ("USD/server", "USD/node")
 
 
 class Due(NamedTuple):
@@ -79,30 +79,12 @@ def _of_cancelled(plan: Plan, cost: Cost | Income, lot: Delivery) -> list[Due]:
 
 
 def catalogue_price(plan: Plan, lot: Delivery) -> PriceStep | None:
-    """What the catalogue says of the system of a lot: per node, or per GPU; None: nothing.
-
-    A price of the system itself (a server, a rack) goes before one of its GPU.
-    """
-    from gpufleet.catalog.load import prices
-
-    system = plan.systems[lot.system]
-    rows = [row for row in prices().values() if row.kind == "capex" and row.product == system.product]
-    for row in sorted(rows, key=lambda row: row.system is None):
-        if row.system not in (None, system.name):
-            continue
-        for unit, gpus in (
-            ("USD/rack", system.gpus_per_domain),
-            *((unit, system.gpus_per_node) for unit in _PER_NODE),
-            ("USD/GPU", 1),
-        ):
-            if row.unit == unit:
-                ends = (row.value, row.low or row.value, row.high or row.value)
-                return PriceStep(EVER_S, *(_per_gpu(value, gpus) for value in ends))
-    return None
-
-
-def _per_gpu(value: float, gpus: int) -> Money:
-    return Money(round(value * MICRO / gpus), "USD", "GPU")
+    """What the catalogue says of a GPU of the system of a lot; None: nothing."""
+    known = price_per_gpu(plan.systems[lot.system])
+    if known is None:
+        return None
+    ends = (Money(round(each * MICRO), known.currency, "GPU") for each in known[:3])
+    return PriceStep(EVER_S, *ends)
 
 
 def prices_of(plan: Plan, cost: Cost | Income, lot: Delivery) -> tuple[PriceStep, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gpufleet.base.errors import Place
 from gpufleet.base.money import Money
 from gpufleet.base.say import say
+from gpufleet.plan.catalogue_prices import price_per_gpu
 from gpufleet.plan.chain_times import in_turn
 from gpufleet.plan.lot_words import Cancelled, Replaces
 from gpufleet.plan.reader import Reader, UnreadableError
@@ -148,33 +149,12 @@ def _price(
     price = lot.unit_price
     if isinstance(price, Money):
         return price.value / (system.gpus_per_node if price.per == "node" else 1), price.currency
-    known = catalogue_price(system)
+    known = price_per_gpu(system)
     if known is None:
         told = say("the catalogue has no price of {system}, which {lot} is", system=lot.system, lot=lot.name)
         fix = say("write `unit_price` in the lot, such as `30 kUSD/GPU`, or `ratio`")
         raise reader.refuse("P206", _at(lot, says), told, fix)
-    return known
-
-
-def catalogue_price(system: System) -> tuple[Fraction, str] | None:
-    """What a GPU of a system costs by the catalogue, and in which currency: of its servers or racks, else of
-    the GPU by itself.
-    """
-    from gpufleet.catalog.load import prices
-
-    per = {"server": system.gpus_per_node, "rack": system.gpus_per_domain, "GPU": 1}
-    rows = [row for row in prices().values() if row.kind == "capex" and row.product == system.product]
-    for own in (system.name, None):
-        for row in rows:
-            currency, _, unit = row.unit.partition("/")
-            if row.system == own and unit in per and _is_whole(row.item, unit):
-                return Fraction(str(row.value)) / per[unit], currency
-    return None
-
-
-def _is_whole(item: str, unit: str) -> bool:
-    """Whether a price is of the whole thing, not of a part of it such as its cooling."""
-    return unit == "GPU" or item.endswith(unit)
+    return known.value, known.currency
 
 
 def _at(lot: Delivery, says: Replaces) -> Place:
