@@ -152,7 +152,7 @@ def test_the_summary_and_the_page_tell_what_holds_gpus_back(cli: Any, tmp_path: 
     (tmp_path / "plan.yaml").write_text(PLAN)
     said = cli("run", tmp_path / "plan.yaml", "--out", tmp_path / "again").out
     assert "What holds 6,272 GPUs back at the end of 2027-10" in said
-    assert "  2,048  wait to be installed: waits for its turn in slot crews (plan.yaml:11)" in said
+    assert "  2,048  wait to be installed at ulsan: waits for its turn in slot crews (plan.yaml:11)" in said
     assert "  4,096  cancelled: budget cut (plan.yaml:27)" in said
     page = (tmp_path / "again" / "report.html").read_text()
     for text in ("waits for its turn in slot crews", "cancelled: budget cut", "domestic stands in for it"):
