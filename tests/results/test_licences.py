@@ -149,6 +149,13 @@ def test_a_lot_that_crosses_no_border_is_not_asked_about(tmp_path: Path) -> None
     assert "lots asked about: 3;" in render_html(done, "en")
 
 
+def test_the_summary_says_that_it_is_no_advice(run: Run) -> None:
+    from gpufleet.report.text import summary
+
+    said = " ".join(summary(run).split())
+    assert "This is engineering data, no legal advice. Rules as they were read on 20" in said
+
+
 def test_what_never_comes_has_no_date(run: Run) -> None:
     text = run.why("late").text()
     assert text.startswith("lot late: its 800 GPUs never come, as far as the plan says")

@@ -107,6 +107,7 @@ def report(
       gpufleet report runs/one-cluster --lang ko --out report.ko.html
       gpufleet report runs/one-cluster+late-nodes --against runs/one-cluster
     """
+    from gpufleet.report import licences
     from gpufleet.report.html import write_html
     from gpufleet.report.text import print_summary
     from gpufleet.results.run import Run
@@ -115,7 +116,10 @@ def report(
     other = None if against is None else Run.load(against)
     written = write_html(loaded, out, lang, other)
     if as_json:
-        print_json("report", {"path": str(run), "report": str(written), "answer": loaded.answer})
+        data = {"path": str(run), "report": str(written), "answer": loaded.answer}
+        if not loaded.licences.is_empty():
+            data["export_law"] = str(licences.subtitle(loaded))
+        print_json("report", data)
     else:
         with aloud():
             print_summary(loaded)

@@ -18,12 +18,12 @@ from gpufleet.base.errors import SEVERITIES
 from gpufleet.base.say import say, tell
 from gpufleet.base.units import format_duration
 from gpufleet.base.wide import columns, left, right, wrapped
-from gpufleet.models.export import NO_ADVICE
 from gpufleet.report import (
     campaigns,
     chain,
     findings,
     frames,
+    licences,
     limits,
     measured,
     money,
@@ -328,7 +328,7 @@ def _notes(view: View, style: Style) -> str:
     notes += [style.alarm(_wrapped(says, style.width)) for says in preempted.to_and_fro(view)]
     notes.append(_wrapped(limits.assumed(run), style.width))
     if not run.licences.is_empty():
-        notes.append(_wrapped(tell(NO_ADVICE), style.width))
+        notes.append(_wrapped(licences.subtitle(run), style.width))
     return "\n".join(notes)
 
 
