@@ -78,8 +78,3 @@ class Rates:
         Fraction(1500, 1)
         """
         return amount * self.rate(of, to, at_s) * minor_of(to) / minor_of(of)
-
-    def turns(self, first_s: int, last_s: int) -> list[int]:
-        """Seconds after the first and before the last at which any rate changes."""
-        every = {t for steps in self.steps.values() for t, _ in steps}
-        return sorted(t for t in every if first_s < t < last_s)

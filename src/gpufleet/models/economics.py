@@ -91,15 +91,6 @@ def written_off(cost: int, left: Fraction, life_s: int, age_s: int, method: Meth
     return nearest(cost * (1 - Fraction(float(left) ** (age_s / life_s))))
 
 
-def book_value(cost: int, left: Fraction, life_s: int, age_s: int, method: Method = "straight-line") -> int:
-    """What something is worth in the books at an age; at the end of its life the residual value.
-
-    >>> book_value(1000, Fraction(1, 10), 4, 2), book_value(1000, Fraction(1, 10), 4, 9)
-    (550, 100)
-    """
-    return cost - written_off(cost, left, life_s, age_s, method)
-
-
 def present_value(flows: Sequence[tuple[int, int]], rate: float) -> float:
     """What payments are worth at second 0.
 

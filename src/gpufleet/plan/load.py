@@ -325,12 +325,12 @@ def _know_names(tree: Map, reader: Reader) -> None:
 
 
 def _know_money(tree: Map, reader: Reader) -> None:
-    """Names of payers (`purse`), of these and budgets (`payer`), of budgets, tariffs and costs."""
+    """Names of payers, of these and budgets, of budgets, tariffs and costs."""
     money = tree.items.get("money")
     if not isinstance(money, Map):
         return
     purses, lines = _keys(money, "payers"), _keys(money, "funding")
-    reader.known |= {"purse": purses, "payer": [*purses, *lines], "funding line": lines}
+    reader.known |= {"payer": purses, "payer or funding line": [*purses, *lines], "funding line": lines}
     reader.known |= {"tariff": _keys(money, "tariffs"), "cost": _keys(money, "costs")}
 
 

@@ -66,7 +66,7 @@ class Funding(Sourced):
 
     name: str
     title: Annotated[str | None, Key(Text(), "what people call it")] = None
-    payer: Annotated[str, Key(Ref("purse"), "whose money it is: one of `payers`")]
+    payer: Annotated[str, Key(Ref("payer"), "whose money it is: one of `payers`")]
     ceilings: Annotated[dict[int, Money], Key(Ceilings(), "how much there is in each year")]
     carry_over: Annotated[bool, Key(Flag(), "what a year leaves is there in the next")] = True
     within: Annotated[
@@ -99,7 +99,16 @@ class Tariff(Sourced):
 
     name: str
     title: Annotated[str | None, Key(Text(), "what people call it")] = None
-    bands: Annotated[tuple[Band, ...], Key(PartList(Band), "hours and their prices")]
+    bands: Annotated[tuple[Band, ...], Key(PartList(Band), "hours and their prices, in one currency")]
+
+    @override
+    @classmethod
+    def complete(cls, values: dict[str, Any], node: Map, path: str, reader: Reader) -> dict[str, Any]:
+        currencies = sorted({band.price[0].price.currency for band in values["bands"]})
+        if len(currencies) > 1:
+            says = say("the bands are in {currencies:, }", currencies=currencies)
+            raise reader.refuse("P247", node.at, says, say("write them all in one currency"))
+        return values
 
 
 class Selecting(Sourced):
@@ -208,7 +217,7 @@ class Income(Selecting):
         Literal["used", "online"],
         Key(Choice(("used", "online")), "of a price for a GPU-h: hours that jobs hold, or all in service"),
     ] = "used"
-    to: Annotated[dict[str, Fraction], Key(PaidBy("purse"), "a payer, or several and their shares")]
+    to: Annotated[dict[str, Fraction], Key(PaidBy("payer"), "a payer, or several and their shares")]
 
     @override
     @classmethod

@@ -239,7 +239,7 @@ class Rates(Kind[dict[str, Steps]]):
 class PaidBy(Kind[dict[str, Fraction]]):
     """A payer or funding line, or several with their shares of the whole."""
 
-    def __init__(self, what: str = "payer") -> None:
+    def __init__(self, what: str = "payer or funding line") -> None:
         self.what = what
 
     @override

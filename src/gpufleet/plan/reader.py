@@ -20,7 +20,8 @@ _NOUNS: Final = {
         say("tenant"), say("scenario"), say("sum"), say("system"), say("product"), say("power"), say("time"),
         say("cohort"), say("domains"), say("partition"), say("queue, tenant or workload"), say("preemptions"),
         say("workload"), say("projects"), say("country"), say("rule"), say("milestone"), say("times"),
-        say("tokens"), say("payer"), say("purse"), say("funding line"), say("tariff"), say("cost"),
+        say("tokens"), say("payer"), say("payer or funding line"), say("funding line"), say("tariff"),
+        say("cost"),
     )
 }  # fmt: skip
 """What values of a plan are counts and names of, as messages say it."""

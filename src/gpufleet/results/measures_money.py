@@ -224,7 +224,8 @@ def cost_per_training(facts: Facts) -> Rows:
     for name, product, gpu_s in _by_product(rows, held):
         total[name] = total.get(name, 0.0) + gpu_s / HOUR_S * per_used.get(product, 0.0)
     for name, cost in total.items():
-        yield {"workload": name}, cost
+        if cost:
+            yield {"workload": name}, cost
 
 
 def _by_product(rows: pl.LazyFrame, held: pl.Expr) -> Iterator[tuple[str, str, int]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from gpufleet.base.arrays import Ints
-from gpufleet.base.money import MICRO, Money, minor_of
+from gpufleet.base.money import MICRO, minor_of
 from gpufleet.base.rates import Rates
 from gpufleet.models.economics import divided, nearest
 from gpufleet.plan.money_kinds import PriceStep, price_at
@@ -27,9 +27,6 @@ RECEIVED: Final = "received"
 WRITTEN_OFF: Final = "written off"
 BEFORE: Final = -1
 """The month of what was paid before the plan begins."""
-
-Pick = Callable[[PriceStep], Money]
-"""Which price of a step counts: the price, or an end of its range."""
 
 
 class Sum(NamedTuple):
@@ -121,6 +118,7 @@ class Books:
         self.clock = Clock.of(plan)
         self.rates = Rates(self.money.rates)
         self.home = self.money.currency
+        self.lots = {lot.name: lot for lot in plan.deliveries}
 
     def to_home(self, amount: int, currency: str, at_s: int) -> int:
         """An amount in the report's currency, rounded once."""

@@ -135,7 +135,7 @@ def _written_off(books: Books, cost: Cost, sums: Iterable[Sum]) -> Iterator[Sum]
 
 def _lost_s(books: Books, name: str | None) -> int | None:
     """When a lot that is cancelled is written off, as stock that is left over; None: nobody says so."""
-    lot = next((lot for lot in books.plan.deliveries if lot.name == name), None)
+    lot = books.lots.get(name) if name else None
     if lot is None or lot.stopped is None or lot.cancelled is None or lot.cancelled.written_off is None:
         return None
     return books.plan.seconds(lot.cancelled.written_off)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from gpufleet.base.money import minor_of
+from gpufleet.plan.money import LIVES, PER_ARRIVAL
 
 if TYPE_CHECKING:
     from gpufleet.results.run import Run
 
 HOUR_S: Final = 3600
-ASSETS: Final = ("hardware", "network", "building", "duty")
 
 
 class UnitCosts:
@@ -58,7 +59,6 @@ class UnitCosts:
             pl.col("month").is_in(self.months),
             pl.col("kind") != "other",
             (pl.col("flow") == "written off")
-            | ((pl.col("flow") == "due") & ~pl.col("kind").is_in(ASSETS))
             | ((pl.col("flow") == "due") & ~pl.col("item").is_in(self._assets())),
         )
         sums = rows.group_by("lot", "site", "kind").agg(pl.col("home").sum()).sort("lot", "site", "kind")
@@ -69,8 +69,8 @@ class UnitCosts:
         return {product: cost for product, cost in total.items() if product in self.online_s}
 
     def _assets(self) -> list[str]:
-        """Items of which something is written off: what is paid for them is no cost of the month."""
-        return self._run.money.filter(pl.col("flow") == "written off")["item"].unique().sort().to_list()
+        """Costs that buy what serves for years: that is written off, and no cost of the month it is due in."""
+        return [name for name, cost in self._lock["money"]["costs"].items() if _buys(cost)]
 
     def _shares(self, lot: str | None, site: str | None) -> dict[str, float]:
         """Which products a cost counts for, and how much."""
@@ -89,6 +89,14 @@ class UnitCosts:
         ]
         rated = [_gpu_w(each) for each in systems if each["product"] == product]
         return max(rated, default=1.0)
+
+
+def _buys(cost: Mapping[str, Any]) -> bool:
+    """Whether a cost of the lock buys something, rather than pays for time; as `Cost.is_asset`."""
+    price = cost.get("price")
+    per = price[0][1].partition("/")[2] if price else ""
+    once = per in ("", *PER_ARRIVAL) and cost["each"] == "once" and cost.get("tariff") is None
+    return bool(cost["kind"] in LIVES and cost["cash"] and once)
 
 
 def _gpu_w(system: dict[str, Any]) -> float:
