@@ -69,6 +69,8 @@ CASES = [
      "no unit"),
     ("    pue: 1.25", f"    pue: 1.25\n    {CURVE}\n    gpu_caps: {{H1000: 500 W}}", "C001 plan.yaml:10",
      "H1000"),
+    ("    pue: 1.25", f"    pue: 1.25\n    {CURVE}\n    gpu_caps: {{H100: 500 W, H100-SXM5-80GB: 400 W}}",
+     "P020 plan.yaml:10", "`H100-SXM5-80GB` is named twice"),
     ("default: light", "steady: [infer], default: light", "P262 plan.yaml:16", "`infer` is no kind of work"),
     ("overhead: 1 kW", "overhead: 1 MW", "P266 plan.yaml:9", "1.000 MW; its power is 0.100 MW"),
     ("until: 2026-01-07, power: 60 kW", "until: 2026-01-07, power: 20 kW", "P267 plan.yaml:12",

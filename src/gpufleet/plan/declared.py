@@ -6,7 +6,7 @@ means. The reader, the JSON Schema and the reference page are all made from thes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
@@ -19,6 +19,9 @@ from gpufleet.base.say import say
 from gpufleet.plan.kinds import TRUSTS, Choice, Kind, Schema, SourceRef
 from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
 from gpufleet.plan.tree import Leaf, Map, Node, Seq, item_name
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,30 @@ def _fields(model: type[Keyed]) -> dict[str, str]:
 def field_of(model: type[Keyed], key: str) -> str:
     """The field that a written key fills."""
     return _fields(model)[key]
+
+
+def by_name(
+    body: Map, path: str, reader: Reader, name: Callable[[str, Place], K], value: Callable[[Node, str], V]
+) -> dict[K, V]:
+    """Read a mapping from names to values; every entry is tried, so that all findings come at once.
+
+    Args:   name: reads what stands before the colon, from its place. value: reads what stands behind it.
+    Raises: UnreadableError, with the findings recorded; two names of one thing are one (P020).
+    """
+    found: dict[K, V] = {}
+    ok = True
+    for word, item in body.items.items():
+        try:
+            key = name(word, body.key_at[word])
+            if key in found:
+                says = say("`{name}` is named twice", name=str(key))
+                raise reader.refuse("P020", body.key_at[word], says, say("keep one"))
+            found[key] = value(item, under(path, word))
+        except UnreadableError:
+            ok = False
+    if not ok:
+        raise UnreadableError(path)
+    return found
 
 
 def as_map(node: Node, path: str, reader: Reader) -> Map:

@@ -10,16 +10,16 @@ from typing import Annotated, Final, NamedTuple
 
 from typing_extensions import override
 
-from gpufleet.base.errors import did_you_mean, explain_code
+from gpufleet.base.errors import Place, did_you_mean, explain_code
 from gpufleet.base.money import CURRENCIES, Money, parse_money
 from gpufleet.base.rates import exact
 from gpufleet.base.say import say
 from gpufleet.base.units import YEAR_S, UnitError
-from gpufleet.plan.declared import Key, PartList, Sourced, as_map
+from gpufleet.plan.declared import Key, PartList, Sourced, as_map, by_name
 from gpufleet.plan.kinds import Kind, Number, Schema, Text, Value
 from gpufleet.plan.moments import Duration, Moment
 from gpufleet.plan.name_list import NameList
-from gpufleet.plan.reader import Origin, Reader, UnreadableError, under
+from gpufleet.plan.reader import Origin, Reader, UnreadableError
 from gpufleet.plan.steps import dated
 from gpufleet.plan.tree import Leaf, Map, Node, Seq
 
@@ -196,26 +196,23 @@ class Rates(Kind[dict[str, Steps]]):
 
     @override
     def read(self, node: Node, path: str, reader: Reader) -> dict[str, Steps]:
-        found: dict[str, Steps] = {}
         body = as_map(node, path, reader)
-        for pair, item in body.items.items():
-            try:
-                self._check(pair, body, found, reader)
-                found[pair] = self._steps(item, under(path, pair), reader)
-            except UnreadableError:
-                continue
-        if len(found) < len(body.items):
-            raise UnreadableError(path)
-        return found
+        seen: set[str] = set()
+
+        def pair(word: str, at: Place) -> str:
+            self._check(word, at, seen, reader)
+            seen.add(word)
+            return word
+
+        return by_name(body, path, reader, pair, lambda item, at: self._steps(item, at, reader))
 
     @staticmethod
-    def _check(pair: str, body: Map, found: dict[str, Steps], reader: Reader) -> None:
+    def _check(pair: str, at: Place, seen: set[str], reader: Reader) -> None:
         first, slash, second = pair.partition("/")
-        at = body.key_at[pair]
         if not slash or first == second or not {first, second} <= set(CURRENCIES):
             says = say("`{pair}` is no pair of two currencies", pair=pair[:40])
             raise reader.refuse("P016", at, says, say("write e.g. `KRW/USD`: won for one dollar"))
-        if f"{second}/{first}" in found:
+        if f"{second}/{first}" in seen:
             says = say("`{pair}` is there the other way round too", pair=pair)
             raise reader.refuse("P020", at, says, say("keep one"))
 
@@ -248,15 +245,11 @@ class PaidBy(Kind[dict[str, Fraction]]):
             word = Text().read(node, path, reader)
             return {reader.name(self.what, word, reader.origins[path].at): Fraction(1)}
         reader.origins[path] = Origin(node.at)
-        found: dict[str, Fraction] = {}
-        for name, item in node.items.items():
-            try:
-                reader.name(self.what, name, node.key_at[name])
-                found[name] = exact(Number(above=True, most=1.0).read(item, under(path, name), reader))
-            except UnreadableError:
-                continue
-        if len(found) < len(node.items):
-            raise UnreadableError(path)
+
+        def share(item: Node, at: str) -> Fraction:
+            return exact(Number(above=True, most=1.0).read(item, at, reader))
+
+        found = by_name(node, path, reader, lambda name, at: reader.name(self.what, name, at), share)
         whole = sum(found.values(), Fraction())
         if abs(whole - 1) > SHARES_SLACK:
             says = say("the shares of who pays sum to {whole:g}, not to 1", whole=float(whole))
@@ -274,18 +267,14 @@ class Ceilings(Kind[dict[int, Money]]):
 
     @override
     def read(self, node: Node, path: str, reader: Reader) -> dict[int, Money]:
-        found: dict[int, Money] = {}
+        def year(key: str, at: Place) -> int:
+            if not re.fullmatch(r"(19|20|21)\d\d", key):
+                says = say("`{key}` is no year", key=key[:20])
+                raise reader.refuse("P012", at, says, say("write e.g. `2027: 3 TKRW`"))
+            return int(key)
+
         body = as_map(node, path, reader)
-        for key, item in body.items.items():
-            try:
-                if not re.fullmatch(r"(19|20|21)\d\d", key):
-                    says = say("`{key}` is no year", key=key[:20])
-                    raise reader.refuse("P012", body.key_at[key], says, say("write e.g. `2027: 3 TKRW`"))
-                found[int(key)] = Amount().read(item, under(path, key), reader)
-            except UnreadableError:
-                continue
-        if len(found) < len(body.items):
-            raise UnreadableError(path)
+        found = by_name(body, path, reader, year, lambda item, at: Amount().read(item, at, reader))
         currencies = sorted({each.currency for each in found.values()})
         if len(currencies) > 1:
             says = say("the years are in {currencies:, }", currencies=currencies)

@@ -8,10 +8,10 @@ from pydantic import Field
 from typing_extensions import override
 
 from gpufleet.catalog.power import IDLE, power_shares
-from gpufleet.plan.declared import Key, Sourced, as_map
+from gpufleet.plan.declared import Key, Sourced, as_map, by_name
 from gpufleet.plan.kinds import Choice, Kind, Number, Schema, Text
 from gpufleet.plan.name_list import NameList
-from gpufleet.plan.reader import Reader, UnreadableError, under
+from gpufleet.plan.reader import Reader
 from gpufleet.plan.slowing import Curve, Points
 from gpufleet.plan.tree import Leaf, Node
 
@@ -28,15 +28,10 @@ class Shares(Kind[dict[str, float]]):
 
     @override
     def read(self, node: Node, path: str, reader: Reader) -> dict[str, float]:
-        body, found = as_map(node, path, reader), {}
-        for name, item in body.items.items():
-            try:
-                found[name] = Number(above=True, most=1.0).read(item, under(path, name), reader)
-            except UnreadableError:
-                continue
-        if len(found) < len(body.items):
-            raise UnreadableError(path)
-        return found
+        def share(item: Node, at: str) -> float:
+            return Number(above=True, most=1.0).read(item, at, reader)
+
+        return by_name(as_map(node, path, reader), path, reader, lambda name, _: name, share)
 
     @override
     def schema(self) -> Schema:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from gpufleet.base.errors import Finding, explain_code
+from gpufleet.base.errors import Finding, Place, explain_code
 from gpufleet.base.say import say
 from gpufleet.plan.check import check
-from gpufleet.plan.declared import as_map
+from gpufleet.plan.declared import as_map, by_name
 from gpufleet.plan.kinds import Kind, Number, Quantity, Schema
-from gpufleet.plan.reader import Reader, UnreadableError, under
+from gpufleet.plan.reader import Reader, under
 from gpufleet.plan.tree import Node, Seq
 
 if TYPE_CHECKING:
@@ -73,16 +73,13 @@ class GpuCaps(Kind[dict[str, float]]):
     def read(self, node: Node, path: str, reader: Reader) -> dict[str, float]:
         from gpufleet.plan.supply import product_named
 
-        body, found = as_map(node, path, reader), {}
-        for name, item in body.items.items():
-            try:
-                product = product_named(name, body.key_at[name], reader)
-                found[product] = Quantity("power", above=True).read(item, under(path, name), reader)
-            except UnreadableError:
-                continue
-        if len(found) < len(body.items):
-            raise UnreadableError(path)
-        return found
+        def product(name: str, at: Place) -> str:
+            return product_named(name, at, reader)
+
+        def cap_w(item: Node, at: str) -> float:
+            return Quantity("power", above=True).read(item, at, reader)
+
+        return by_name(as_map(node, path, reader), path, reader, product, cap_w)
 
     @override
     def schema(self) -> Schema:

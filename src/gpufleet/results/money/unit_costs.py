@@ -69,7 +69,7 @@ class UnitCosts:
         return {product: cost for product, cost in total.items() if product in self.online_s}
 
     def _assets(self) -> list[str]:
-        """Costs that buy what serves for years: that is written off, and no cost of the month it is due in."""
+        """Costs that buy what serves for years: written off, and no cost of the month they are due in."""
         return [name for name, cost in self._lock["money"]["costs"].items() if _buys(cost)]
 
     def _shares(self, lot: str | None, site: str | None) -> dict[str, float]:
